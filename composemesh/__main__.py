@@ -1,0 +1,3 @@
+from composemesh.cli import main
+
+main()

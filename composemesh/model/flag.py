@@ -1,0 +1,22 @@
+"""Why an exchange ended the way it did, in Envoy's letters."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Flag(enum.StrEnum):
+    """Envoy's RESPONSE_FLAGS; `-` in logs and metrics where there is none."""
+
+    NONE = "-"
+    NO_HEALTHY_UPSTREAM = "UH"
+    UPSTREAM_CONNECTION_FAILURE = "UF"
+    UPSTREAM_CONNECTION_TERMINATION = "UC"
+    UPSTREAM_OVERFLOW = "UO"
+    UPSTREAM_REQUEST_TIMEOUT = "UT"
+    UPSTREAM_RETRY_LIMIT_EXCEEDED = "URX"
+    UPSTREAM_PROTOCOL_ERROR = "UPE"
+    NO_ROUTE_FOUND = "NR"
+    DOWNSTREAM_CONNECTION_TERMINATION = "DC"
+    DOWNSTREAM_PROTOCOL_ERROR = "DPE"
+    OVERLOAD_MANAGER = "OM"

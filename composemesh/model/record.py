@@ -1,0 +1,74 @@
+"""What telemetry is told of one exchange when it ends: exactly one record, whatever happened."""
+
+from __future__ import annotations
+
+from composemesh.model.flag import Flag
+from composemesh.model.peer import UNKNOWN, Peer
+
+
+class Record:
+    """One finished exchange. A plain slotted class: it lives for microseconds, on the request path."""
+
+    __slots__ = (
+        "attempts",
+        "authority",
+        "bytes_received",
+        "bytes_sent",
+        "destination",
+        "duration",
+        "flag",
+        "method",
+        "path",
+        "protocol",
+        "request_id",
+        "response_code",
+        "source",
+        "start",
+        "traceparent",
+        "upstream_address",
+        "upstream_duration",
+        "user_agent",
+        "x_forwarded_for",
+    )
+
+    def __init__(self, source: Peer, destination: Peer, protocol: str) -> None:
+        self.source = source
+        self.destination = destination
+        """The workload that answered, or a peer of version and workload "unknown" where none was reached."""
+        self.protocol = protocol
+        """`http` or `tcp` (Istio's request_protocol)."""
+        self.start = 0.0
+        """Wall clock, seconds since the epoch."""
+        self.duration = 0.0
+        """Seconds from the first byte of the request to the last byte of the response."""
+        self.upstream_duration = 0.0
+        """Seconds until the upstream's head arrived; 0 where none did."""
+        self.method = ""
+        self.path = ""
+        """The request target with its query, as received and bounded in length: escape before printing."""
+        self.authority = ""
+        self.response_code = 0
+        """0 where no response was sent (Envoy's convention), and for TCP."""
+        self.flag = Flag.NONE
+        self.bytes_received = 0
+        """Body bytes from the downstream."""
+        self.bytes_sent = 0
+        """Body bytes to the downstream."""
+        self.attempts = 0
+        """How many times an endpoint was tried."""
+        self.request_id = ""
+        self.traceparent = ""
+        self.upstream_address = ""
+        self.user_agent = ""
+        self.x_forwarded_for = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Record {self.source.service}→{self.destination.service} {self.protocol} "
+            f"{self.method} {self.path} {self.response_code} {self.flag.value}>"
+        )
+
+
+def unreached(service: str) -> Peer:
+    """The destination of an exchange that no workload of the service ever saw."""
+    return Peer(service, "unknown", "unknown", UNKNOWN.kind.SERVICE, captured=False)

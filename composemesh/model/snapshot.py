@@ -1,0 +1,118 @@
+"""What was configured: the compiled mesh, immutable and whole. Nothing in it depends on what runs."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from composemesh.model.workload import Workload
+
+
+class Protocol(enum.StrEnum):
+    """What a port speaks. `auto` is found out by who speaks first, and what."""
+
+    AUTO = "auto"
+    HTTP = "http"
+    TCP = "tcp"
+
+
+class CaptureMode(enum.StrEnum):
+    """How traffic reaches the mesh (design: capture)."""
+
+    AUTO = "auto"
+    NETNS = "netns"
+    LOOPBACK = "loopback"
+    NONE = "none"
+
+
+class AccessLog(enum.StrEnum):
+    OFF = "off"
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclude:
+    """Traffic that capture leaves alone, in both directions."""
+
+    ports: tuple[int, ...] = ()
+    """TCP ports of the destination."""
+    cidrs: tuple[str, ...] = ()
+    """Networks of the other side, IPv4 or IPv6, as `ipaddress` prints them."""
+
+    def __or__(self, other: Exclude) -> Exclude:
+        return Exclude(tuple(sorted({*self.ports, *other.ports})), tuple(sorted({*self.cidrs, *other.cidrs})))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What is known of one Compose service; every field has the value an absent `x-mesh` gives."""
+
+    service: str
+    version: str = ""
+    meshed: bool = True
+    ports: Mapping[int, Protocol] = field(default_factory=dict)
+    exclude: Exclude = field(default_factory=Exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """The top-level `x-mesh`."""
+
+    capture: CaptureMode = CaptureMode.AUTO
+    exclude: Exclude = field(default_factory=Exclude)
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 15000
+    access_log: AccessLog = AccessLog.OFF
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The mesh as configured. Equal snapshots mean that nothing changed."""
+
+    project: str
+    mesh: MeshSettings = field(default_factory=MeshSettings)
+    services: Mapping[str, ServiceSettings] = field(default_factory=dict)
+    """By Compose service. A service that no document mentions is absent: ask `settings_of`."""
+
+    def settings_of(self, workload: Workload) -> ServiceSettings:
+        """The settings of the workload's Compose service, with the service and version inferred where unsaid."""
+        said = self.services.get(workload.compose_service)
+        if said is not None and said.service and said.version:
+            return said
+        service, version = infer_service(workload)
+        if said is None:
+            return ServiceSettings(service, version)
+        if said.service and said.service != service:
+            service, version = said.service, version_of(workload)
+        return ServiceSettings(
+            said.service or service, said.version or version, said.meshed, said.ports, said.exclude
+        )
+
+
+_VERSIONED = re.compile(r"(?P<service>.+?)[-_](?P<version>v\d+[\w.]*)")
+
+
+def infer_service(workload: Workload) -> tuple[str, str]:
+    """Service and version of a workload that no `x-mesh` speaks of.
+
+    `reviews-v2` is version v2 of `reviews` where callers can already reach it by that name, that is, where it
+    carries the network alias `reviews`; else a Compose service is a service, as its callers see it.
+    """
+    named = _VERSIONED.fullmatch(workload.compose_service)
+    if named is not None:
+        aliases = {alias for place in workload.attachments for alias in place.aliases}
+        if named["service"] in aliases:
+            return named["service"], named["version"]
+    return workload.compose_service, version_of(workload)
+
+
+def version_of(workload: Workload) -> str:
+    """The `version` label (Istio's canonical revision), or the `-vN` of the Compose service's name, or ``latest``."""
+    label = workload.labels.get("app.kubernetes.io/version") or workload.labels.get("version")
+    if label:
+        return label
+    named = _VERSIONED.fullmatch(workload.compose_service)
+    return named["version"] if named is not None else "latest"
