@@ -11,13 +11,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from folder import HOME, Missing, is_root, say
+from .folder import HOME, Missing, is_root, say
 
 SOURCES = Path("/etc/apt/sources.list.d")
 OLD_SOURCES = Path("/etc/apt/sources.list")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ATTEMPTS = 3
-QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # runlevel 1: an installed daemon is not started
 
 
 def install(*packages: str) -> None:
@@ -35,7 +35,7 @@ def install(*packages: str) -> None:
 
 
 def fetch(package: str, suite: str, into: Path) -> Path:
-    """Unpack `package` of `suite` into the folder `into` and return it; apt's own lists and packages stay as they are. Raises Missing."""
+    """Unpack `package` of `suite` into the folder `into` and return it. Needs no root: the machine's apt is left as it is. Raises Missing."""
     if shutil.which("apt-get") is None:
         raise Missing(f"{package}: this is not Debian (no apt-get)")
     options = _private_apt(suite)

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import apt
-from folder import HOME, say
+from . import apt
+from .folder import HOME, say
 
 SUITES = {"2.40": "sid", "2.26": "trixie"}
 CURRENT = "2.40"
@@ -28,9 +28,7 @@ def provide() -> str:
 
 def installed_version() -> str | None:
     """What `docker compose version` says, or None when there is no such plugin."""
-    if shutil.which("docker") is None:
-        return _version_of(_plugin()) if _plugin().exists() else None
-    return _version_of("docker", "compose")
+    return None if shutil.which("docker") is None else _version_of("docker", "compose")
 
 
 def cached(wanted: str) -> Path:
