@@ -43,7 +43,9 @@ def main() -> int:
     commands.add_parser("release", help="stop the engine if it was started here")
     commands.add_parser("image", help="print the name of the Python image, made if need be")
     commands.add_parser("bench", help="install nginx, haproxy, wrk and h2load")
-    commands.add_parser("compose", help="print the path of a Compose plugin").add_argument("line", choices=compose.SUITES)
+    commands.add_parser("compose", help="print the path of a Compose plugin").add_argument(
+        "line", choices=compose.SUITES
+    )
     asked = parser.parse_args()
     try:
         match asked.command:

@@ -17,7 +17,11 @@ SOURCES = Path("/etc/apt/sources.list.d")
 OLD_SOURCES = Path("/etc/apt/sources.list")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ATTEMPTS = 3
-QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # runlevel 1: an installed daemon is not started
+QUIET = {
+    **os.environ,
+    "DEBIAN_FRONTEND": "noninteractive",
+    "RUNLEVEL": "1",
+}  # runlevel 1: an installed daemon is not started
 
 
 def install(*packages: str) -> None:
@@ -35,7 +39,10 @@ def install(*packages: str) -> None:
 
 
 def fetch(package: str, suite: str, into: Path) -> Path:
-    """Unpack `package` of `suite` into the folder `into` and return it. Needs no root: the machine's apt is left as it is. Raises Missing."""
+    """Unpack `package` of `suite` into the folder `into` and return it. Raises Missing.
+
+    Needs no root: the machine's own apt is left as it is.
+    """
     if shutil.which("apt-get") is None:
         raise Missing(f"{package}: this is not Debian (no apt-get)")
     options = _private_apt(suite)
@@ -51,7 +58,7 @@ def fetch(package: str, suite: str, into: Path) -> Path:
 
 
 def _private_apt(suite: str) -> list[str]:
-    """Options that give apt-get a world of its own: one source, its own lists and cache, the machine's proxies and certificates."""
+    """Options that give apt-get a world of its own: one source, its own lists and cache."""
     world = HOME / "apt" / suite
     for folder in ("sources", "lists/partial", "cache/archives/partial"):
         (world / folder).mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ def _installed(package: str) -> bool:
 
 
 def _run(*command: str, cwd: Path | None = None) -> None:
-    """Run to the end, again after a passing fault of the mirror or a lock held by another apt. Raises Missing with the last line of the error."""
+    """Run to the end, again after a passing fault of the mirror. Raises Missing with the last line of the error."""
     for _ in range(ATTEMPTS):
         done = subprocess.run(
             [*command, "-oDPkg::Lock::Timeout=120"] if command[0] == "apt-get" else command,

@@ -1,6 +1,7 @@
 """A Docker engine: the one that answers, or one of our own where root on Debian may start it.
 
-We stop only what we started: the pid file names the process and its start time, so a number used again by another is never hit.
+We stop only what we started: the pid file names the process and its start time, so a number used again by another
+process is never hit.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def _start() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     say(f"starting dockerd (log: {LOG})")
     with LOG.open("wb") as log:
-        daemon = subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        daemon = subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     PID_FILE.write_text(f"{daemon.pid} {_start_time(daemon.pid)}\n")
     deadline = time.monotonic() + START_SECONDS
     while answering() is None:  # the engine tells nobody that it is ready but by answering
@@ -86,7 +89,7 @@ def _start() -> None:
 
 
 def _start_time(pid: int) -> int | None:
-    """Clock ticks from the boot to the start of `pid` (proc(5), stat field 22): with the pid it names one process for good."""
+    """Clock ticks from boot to the start of `pid` (proc(5), stat field 22): the two name one process for good."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

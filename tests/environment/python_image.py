@@ -1,6 +1,6 @@
-"""An image made from this machine: its own Python with the standard library, and busybox for a shell. No registry is asked.
+"""An image made from this machine: its own Python and standard library, busybox for a shell. No registry is asked.
 
-The image holds what is here and nothing else, so its name is tied to its content: made once, and again only when that changes.
+A label ties the image to its content: it is made once, and again only when this machine's files change.
 """
 
 from __future__ import annotations
@@ -25,11 +25,21 @@ NAME = "composemesh-test/python"
 CONTENT_LABEL = "composemesh-test.content"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 STDLIB = Path("usr/local/lib") / PYTHON
-LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "site-packages", "dist-packages"}
+LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "lib2to3",
+    "ensurepip",
+    "site-packages",
+    "dist-packages",
+}
 EXTENSIONS_LEFT_OUT = re.compile(r"_tkinter|_test|_xx|xx|_ctypes_test|_sqlite3|_curses|readline")
 SETTINGS = ['CMD ["python3"]', "ENV PATH=/usr/local/bin:/bin:/usr/bin:/sbin PYTHONUNBUFFERED=1"]
 FILES = {
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
     "etc/group": "root:x:0:\napp:x:1000:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
@@ -74,7 +84,7 @@ def _wanted(name: str) -> bool:
 
 
 def _libraries(programs: list[Path]) -> Iterator[tuple[str, Path]]:
-    """The shared libraries of all `programs`, in the folder where this machine's loader finds its C library without being told."""
+    """The shared libraries of all `programs`, gathered where the loader finds the C library without being told."""
     listing = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
     found = {Path(path) for path in re.findall(r"(/\S+\.so\S*) \(0x", listing)}
     libc = next(path for path in found if path.name.startswith("libc.so"))
@@ -96,7 +106,9 @@ def _import(tree: dict[str, Path], busybox: Path, content: str) -> None:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             _write(tar, tree, busybox)
         archive.seek(0)
-        subprocess.run(["docker", "import", *changes, "-", NAME], stdin=archive, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            ["docker", "import", *changes, "-", NAME], stdin=archive, stdout=subprocess.DEVNULL, check=True
+        )
 
 
 def _write(tar: tarfile.TarFile, tree: dict[str, Path], busybox: Path) -> None:

@@ -1,0 +1,79 @@
+"""Fixtures and marks that every room's tests share.
+
+A test that needs the real world says so: `@pytest.mark.docker`, `@pytest.mark.root`, or a fixture below. Where the
+machine cannot give it, the test is skipped with one line that says what is missing, or fails when
+COMPOSEMESH_REQUIRE_DOCKER=1 (as in CI).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environment import python_image as image
+from environment import requirements
+from environment.folder import ROOT, Missing
+from environment.project import Project, project
+
+NEEDS = {"docker": requirements.docker, "root": requirements.root}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark, lacking in NEEDS.items():
+        if item.get_closest_marker(mark) and (reason := lacking()):
+            _give_up(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where Docker is required no marked test may slip away by a skip of its own."""
+    report = yield
+    marked = any(item.get_closest_marker(mark) for mark in NEEDS)
+    if requirements.REQUIRED and marked and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+    return report
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> str:
+    """The version of a Docker engine that answers, with Compose beside it."""
+    if reason := requirements.docker():
+        _give_up(reason)
+    return requirements.engine.answering() or ""
+
+
+@pytest.fixture(scope="session")
+def python_image(docker_engine: str) -> str:
+    """The name of an image with python3, its standard library and busybox."""
+    try:
+        return image.provide()
+    except Missing as missing:
+        _give_up(str(missing))
+
+
+@pytest.fixture
+def compose_project(python_image: str, tmp_path: Path) -> Iterator[Project]:
+    """A Compose project in a temporary folder under a name of its own: write its file, run it, forget it."""
+    with project(tmp_path, python_image) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """`shared_data("http1/own.jsonl")`: a file of the collection beside the checkout; skips where that is absent."""
+
+    def path(name: str) -> Path:
+        file = ROOT.parent / "shared" / "data" / name
+        if not file.exists():
+            pytest.skip(f"needs the collection beside the checkout: ../shared/data/{name}")
+        return file
+
+    return path
+
+
+def _give_up(reason: str) -> Any:
+    if requirements.REQUIRED:
+        pytest.fail(f"COMPOSEMESH_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
+    pytest.skip(reason)

@@ -1,0 +1,36 @@
+"""What a marked test asks of the machine, and the one line that says why the machine does not have it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+
+from . import compose, engine
+from .folder import is_root
+from .tools import find
+
+REQUIRED = os.environ.get("COMPOSEMESH_REQUIRE_DOCKER") == "1"  # CI: what is missing fails instead of being skipped
+
+
+@functools.cache
+def docker() -> str | None:
+    """Why the tests marked `docker` cannot run here, or None when they can."""
+    if find("docker") is None:
+        return "Docker is not installed; `make test` installs it where root may, on Debian"
+    if engine.answering() is None:
+        return "no Docker engine answers; `make test` starts one where root may, on Debian"
+    if compose.installed_version() is None:
+        return "Docker Compose is not installed; `make test` fetches it on Debian"
+    return None
+
+
+@functools.cache
+def root() -> str | None:
+    """Why the tests marked `root` cannot run here, or None when they can."""
+    if sys.platform != "linux":
+        return "network namespaces are a thing of Linux"
+    if not is_root():
+        return "only root may make network namespaces"
+    absent = [program for program in ("ip", "iptables-restore") if find(program) is None]
+    return f"not installed: {', '.join(absent)}" if absent else None
