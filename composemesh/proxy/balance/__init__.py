@@ -1,0 +1,1 @@
+"""Which of a cluster's targets gets the next request. One file a balancer; pure."""

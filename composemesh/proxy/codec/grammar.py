@@ -1,40 +1,82 @@
-"""The bytes that may stand where: RFC 9112 and 9110, stricter where leniency has been an exploit."""
+"""The bytes that may stand where: RFC 9112 and 9110, stricter where leniency has been an exploit.
+
+Every repetition is possessive: an expression either matches in one walk over the bytes or gives up, so no input,
+however hostile, makes it try twice.
+"""
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import re
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]"
 TARGET = rb"[!\"$-~]"
-"""Visible ASCII but `#`: a fragment is never sent (RFC 9112, 3.2), and beyond ASCII a proxy and its policy may differ."""
+"""Visible ASCII but `#`. A fragment is never sent (RFC 9112, 3.2); beyond ASCII, a policy may read another path."""
 
-FIELD_LINE = rb"%b++:%b*+\r\n" % (TOKEN, VALUE)
-FIELD_LINES = rb"((?:%b)*+)" % FIELD_LINE
+REQUEST_LINE = rb"(%b++) (%b++) HTTP/1\.([01])\r\n" % (TOKEN, TARGET)
+STATUS_LINE = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (%b*+))?+\r\n" % VALUE
+"""The blank before an absent reason is forgiven (RFC 9112, 4): too many origins leave it out."""
+FIELD_LINES = rb"(?:%b++:%b*+\r\n)*+" % (TOKEN, VALUE)
 
-REQUEST = re.compile(rb"(?:\r\n)?+(%b++) (%b++) HTTP/1\.([01])\r\n%b\r\n" % (TOKEN, TARGET, FIELD_LINES))
+REQUEST = re.compile(rb"(?:\r\n)?+%b%b\r\n" % (REQUEST_LINE, FIELD_LINES))
 """A whole request head. One empty line before it is ignored (RFC 9112, 2.2)."""
-RESPONSE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (%b*+))?+\r\n%b\r\n" % (VALUE, FIELD_LINES))
-"""A whole response head. The blank before an absent reason is forgiven: too many origins leave it out."""
+RESPONSE = re.compile(rb"%b%b\r\n" % (STATUS_LINE, FIELD_LINES))
+"""A whole response head."""
+FIELDS = re.compile(FIELD_LINES)
 
-FIELD = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)\r\n")
-"""Takes apart what the expressions above have let pass; trailing whitespace is still on the value."""
-FIELDS = re.compile(rb"(?:%b)*+" % FIELD_LINE)
+SPLIT = re.compile(rb"([^:]++):[ \t]*+(.*[^ \t\r\n]|)[ \t]*+\r\n")
+"""Takes apart what the expressions above have let pass, and only that: name, and value without its blanks."""
 
-DIGITS = re.compile(rb"[0-9]{1,19}")
+LENGTH = re.compile(rb"[0-9]{1,19}")
 """A Content-Length that `int` may see: it would take signs, blanks, underscores and 5,000 digits as well."""
 
-_NAME = rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+"
-_BRACKETED = rb"\[(?:[0-9A-Fa-f:.]{2,45}|[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+)\]"
-_HOST = rb"(?:%b|%b)" % (_NAME, _BRACKETED)
-AUTHORITY = re.compile(rb"%b(?::[0-9]{0,5})?" % _HOST)
-"""RFC 3986, 3.2 without userinfo, which no Host field may carry."""
-CONNECT_AUTHORITY = re.compile(rb"%b:[0-9]{1,5}" % _HOST)
-ABSOLUTE = re.compile(rb"[hH][tT][tT][pP][sS]?://([^/?#]*)([^#]*)")
-
-SIZE_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,16})"
-    rb"((?:[ \t]*+;[ \t]*+T++(?:[ \t]*+=[ \t]*+(?:T++|\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+\"))?+)*+)"
-    rb"\r\n".replace(b"T", TOKEN)
+_PORT = rb"(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_NAME_CHAR = rb"[A-Za-z0-9\-._~!$&'()*+,;=]"
+_AUTHORITY = re.compile(
+    rb"(?:(?:%b|%%[0-9A-Fa-f]{2})++|\[(?:([0-9A-Fa-f:.]++)|[vV][0-9A-Fa-f]++\.(?:%b|:)++)\])(:%b?)?"
+    % (_NAME_CHAR, _NAME_CHAR, _PORT)
 )
-"""The line before a chunk (RFC 9112, 7.1): hex digits only, then extensions; blanks only beside `;` and `=`."""
+_LONGEST_AUTHORITY = 255 + len(":65535")
+"""A DNS name and a port. It also bounds what the cache below can hold."""
+
+
+@functools.lru_cache(1024)
+def is_authority(value: bytes) -> bool:
+    """Whether this is a host and perhaps a port (RFC 3986, 3.2). Userinfo is not: no Host field may carry it."""
+    found = _AUTHORITY.fullmatch(value) if len(value) <= _LONGEST_AUTHORITY else None
+    if found is None:
+        return False
+    if found[1]:
+        try:
+            ipaddress.IPv6Address(found[1].decode())
+        except ValueError:
+            return False
+    return True
+
+
+def is_destination(value: bytes) -> bool:
+    """Whether this is what CONNECT asks for: a host and a port that can be dialled (RFC 9110, 9.3.6)."""
+    found = _AUTHORITY.fullmatch(value)
+    return found is not None and is_authority(value) and bool((found[2] or b"").strip(b":0"))
+
+
+ABSOLUTE = re.compile(rb"[hH][tT][tT][pP][sS]?+://([^/?]*+)(.*)")
+"""A target in absolute form: authority; path and query."""
+
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?+" % (TOKEN, TOKEN, _QUOTED)
+_CHUNK = rb"([0-9A-Fa-f]{1,16})((?:%b)*+)\r\n" % _EXTENSION
+
+FIRST_CHUNK = re.compile(_CHUNK)
+"""The line before a chunk (RFC 9112, 7.1): nothing but hex digits, then extensions; blanks only beside `;` and `=`."""
+NEXT_CHUNK = re.compile(rb"\r\n" + _CHUNK)
+"""The same with the line end that closes the chunk before it."""
+_BEGUN = rb"[0-9A-Fa-f]{0,16}+(?:(?<=[0-9A-Fa-f])(?:[ \t;][\t\x20-\x7e\x80-\xff]*+)?+\r?+)?+"
+FIRST_CHUNK_BEGUN = re.compile(_BEGUN)
+NEXT_CHUNK_BEGUN = re.compile(rb"\r?+|\r\n%b" % _BEGUN)
+"""What may still become such a line."""
+
+HOPELESS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
+"""Bytes that no head can hold, in whatever piece of it: controls, and CR or LF alone (RFC 9112, 2.2)."""

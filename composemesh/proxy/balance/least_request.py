@@ -1,0 +1,42 @@
+"""Fewest requests in flight wins, and ties go round (Istio's LEAST_REQUEST, over all targets instead of a sample).
+
+A Compose service has a handful of replicas, so looking at each costs less than drawing two at random, and a caller
+with one request at a time sees its replicas in strict turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol, TypeVar
+
+
+class Loaded(Protocol):
+    """What a balancer needs to know of a target."""
+
+    @property
+    def active(self) -> int:
+        """Requests in flight."""
+        ...
+
+    @property
+    def failed_until(self) -> float:
+        """Clock time until which it is asked only when nobody else is left."""
+        ...
+
+
+LoadedT = TypeVar("LoadedT", bound=Loaded)
+
+
+def pick(targets: Sequence[LoadedT], turn: int, now: float, tried: Collection[LoadedT]) -> LoadedT | None:
+    """The best target that was not tried yet; None where all were. `turn` counts up with each call."""
+    best: LoadedT | None = None
+    least = 0
+    count = len(targets)
+    for offset in range(count):
+        target = targets[(turn + offset) % count]
+        if target in tried:
+            continue
+        load = target.active if target.failed_until <= now else target.active + 1_000_000
+        if best is None or load < least:
+            best, least = target, load
+    return best

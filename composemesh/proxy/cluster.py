@@ -1,0 +1,135 @@
+"""Live counterparts of what runs: endpoints that outlive every plan, and the clusters a plan makes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from composemesh.model.peer import Peer
+from composemesh.model.record import unreached
+from composemesh.model.snapshot import Protocol
+from composemesh.proxy.balance.least_request import pick
+from composemesh.proxy.pool import Pool
+
+if TYPE_CHECKING:
+    from composemesh.model.workload import Workload
+    from composemesh.runtime.captured import Address, Captured, Namespace
+
+PENALTY = 0.1
+"""Seconds an endpoint that refused a connection is passed over while others can serve.
+
+Short on purpose: Docker's events remove what has died, so this only bridges the moment until they arrive, and a
+restarted application is back in service at once.
+"""
+
+
+class Endpoint:
+    """One life of a workload, as the proxy deals with it. Stable across plans: pools and counters live here."""
+
+    __slots__ = ("active", "captured", "failed_until", "networks", "peer", "pools", "ready", "service", "workload")
+
+    def __init__(self, workload: Workload, peer: Peer) -> None:
+        self.workload = workload
+        self.peer = peer
+        self.service = peer.service
+        self.networks = frozenset(place.network for place in workload.attachments)
+        self.captured: Captured | None = None
+        self.active = 0
+        """Requests in flight, over all its addresses."""
+        self.failed_until = 0.0
+        self.ready = False
+        """Whether something in it listens (see `readiness`)."""
+        self.pools: dict[Address, Pool] = {}
+
+    def __repr__(self) -> str:
+        state = "ready" if self.ready else "not listening yet"
+        return f"<Endpoint {self.workload.name} {self.workload.state} {state} active={self.active}>"
+
+    def failed(self) -> None:
+        """A dial failed: pass it over for a moment."""
+        self.failed_until = time.monotonic() + PENALTY
+
+    def close(self) -> None:
+        """Close idle connections; those in use close when their exchange ends."""
+        for pool in self.pools.values():
+            pool.close()
+        self.pools = {}
+
+
+class Target:
+    """An endpoint as one caller reaches it: at which address, dialled from which namespace, pooled where."""
+
+    __slots__ = ("endpoint", "host", "namespace", "pools")
+
+    def __init__(
+        self, endpoint: Endpoint, host: str, namespace: Namespace, pools: dict[Address, Pool]
+    ) -> None:
+        self.endpoint = endpoint
+        self.host = host
+        self.namespace = namespace
+        self.pools = pools
+
+    def __repr__(self) -> str:
+        return f"<Target {self.host} {self.endpoint!r}>"
+
+    @property
+    def active(self) -> int:
+        return self.endpoint.active
+
+    @property
+    def failed_until(self) -> float:
+        return self.endpoint.failed_until
+
+    def pool(self, port: int) -> Pool:
+        """The connections to this address and port."""
+        address = (self.host, port)
+        pool = self.pools.get(address)
+        if pool is None:
+            pool = self.pools[address] = Pool()
+        return pool
+
+
+class Spoken:
+    """What the ports of one service were found to speak. Shared by all its clusters; forgotten with its last endpoint."""
+
+    __slots__ = ("declared", "learned")
+
+    def __init__(self) -> None:
+        self.declared: dict[int, Protocol] = {}
+        self.learned: dict[int, Protocol] = {}
+
+    def protocol(self, port: int) -> Protocol:
+        """Declared, else learned, else `auto`."""
+        said = self.declared.get(port, Protocol.AUTO)
+        return self.learned.get(port, Protocol.AUTO) if said is Protocol.AUTO else said
+
+
+class Cluster:
+    """The targets of one service that one caller can reach, best ones only, and what is known of its ports."""
+
+    __slots__ = ("narrow", "service", "spoken", "targets", "turn", "unreached")
+
+    def __init__(self, service: str, targets: tuple[Target, ...], spoken: Spoken) -> None:
+        self.service = service
+        self.targets = targets
+        self.spoken = spoken
+        self.turn = 0
+        self.unreached = unreached(service)
+        self.narrow: dict[bytes, Cluster] = {}
+        """Lowercase Host without port → the part of the service that this name means, where it means a part."""
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.service} {list(self.targets)}>"
+
+    def pick(self, tried: Collection[Target] = ()) -> Target | None:
+        """The target for the next request; None where there is none that was not tried."""
+        self.turn += 1
+        return pick(self.targets, self.turn, time.monotonic(), tried)
+
+    def named(self, authority: bytes) -> Cluster:
+        """The part of this cluster that the authority names: the whole, unless it names a version or an instance."""
+        if not self.narrow:
+            return self
+        host, colon, port = authority.rpartition(b":")
+        return self.narrow.get((host if colon and port.isdigit() else authority).lower(), self)

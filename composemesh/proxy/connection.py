@@ -1,0 +1,336 @@
+"""One accepted socket: where was it going, what does it speak → serve it as HTTP, or relay it.
+
+Nobody is asked to declare protocols, and no timer guesses them. Where nothing is known of a port, the callee is
+dialled at once, and whoever speaks first decides: a server that does is opaque TCP (MySQL, SMTP), else the client's
+first bytes tell. What a port was found to speak is remembered, so that HTTP connections after the first dial only
+when a request needs it.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.model.peer import UNKNOWN
+from composemesh.model.record import Record
+from composemesh.model.snapshot import Protocol
+from composemesh.proxy.codec.h1 import HeadBuffer, parse_request
+from composemesh.proxy.codec.parts import Limits, Malformed
+from composemesh.proxy.detect import Detected, detect
+from composemesh.proxy.refuse import Refused
+from composemesh.proxy.relay import Moved, relay
+from composemesh.proxy.serve import refusal, serve
+from composemesh.proxy.upstream import Unconnected, dial
+from composemesh.proxy.wire import has_left, receive_later, reset, send, wait_readable
+
+if TYPE_CHECKING:
+    from composemesh.model.peer import Peer
+    from composemesh.proxy.cluster import Cluster, Target
+    from composemesh.proxy.listener import Sidecar
+    from composemesh.runtime.captured import Address
+    from composemesh.telemetry.hub import TcpSeries
+
+LIMITS = Limits()
+HEAD_TIMEOUT = 10.0
+"""Seconds from the first byte of a request's head to its last; slower clients are attacks, or broken."""
+IDLE_TIMEOUT = 3600.0
+"""Seconds a connection may wait for its next request (Envoy's default)."""
+FIRST_BYTES_TIMEOUT = 1.0
+"""Seconds to find out how to refuse a connection whose callee can't be reached: in HTTP, or with a reset."""
+LINGER = 1.0
+"""Seconds to read and throw away what a client still sends after it was refused, so that it can see the answer."""
+
+
+class Connection:
+    """A downstream connection. The sidecar cancels `scope`, having said `why`, when its time is up."""
+
+    __slots__ = (
+        "_told_received",
+        "_told_sent",
+        "deadline",
+        "destination",
+        "draining",
+        "exchanging",
+        "hub",
+        "inbound",
+        "moved",
+        "peer_address",
+        "peer_text",
+        "port",
+        "scope",
+        "series",
+        "sidecar",
+        "sock",
+        "source",
+        "tunnelling",
+        "waiting",
+        "why",
+    )
+
+    def __init__(self, sidecar: Sidecar, sock: socket.socket, destination: Address, *, inbound: bool) -> None:
+        self.sidecar = sidecar
+        self.sock = sock
+        self.destination, self.port = destination
+        self.inbound = inbound
+        self.source: Peer = UNKNOWN if inbound else sidecar.endpoint.peer
+        self.peer_text = _address_of(sock)
+        self.peer_address = self.peer_text.encode()
+        self.hub = sidecar.hub
+        self.scope = trio.CancelScope()
+        self.deadline = math.inf
+        self.waiting = 0.0
+        """Since when the client has been waiting for an answer; 0 when it is not."""
+        self.exchanging = False
+        self.draining = False
+        self.tunnelling = False
+        self.moved = Moved()
+        """What a relay has passed on."""
+        self._told_received = self._told_sent = 0
+        self.series: TcpSeries | None = None
+        self.why = Flag.DOWNSTREAM_CONNECTION_TERMINATION
+
+    def __repr__(self) -> str:
+        way = "inbound" if self.inbound else "outbound"
+        state = "waiting" if self.waiting else "exchanging" if self.exchanging else "idle"
+        return f"<Connection {way} {self.peer_text} → {self.destination}:{self.port} {state}>"
+
+    def cluster(self) -> Cluster:
+        """Where this connection is going, by the plan of this moment."""
+        plan = self.sidecar.planner.plan
+        if self.inbound:
+            return plan.inbound(self.sidecar.endpoint, self.destination)
+        return plan.outbound(self.sidecar.endpoint, self.destination)
+
+    def began(self, now: float) -> None:
+        self.waiting = now
+
+    def ended(self) -> None:
+        self.waiting = 0.0
+        self.tunnelling = False
+
+    def end(self, flag: Flag) -> None:
+        """Cancel whatever this connection is doing."""
+        self.why = flag
+        self.scope.cancel()
+
+    def look_after(self, now: float) -> None:
+        """Called every few milliseconds: end what is overdue, and the exchange of a client that has left."""
+        if self.series is not None:
+            self.settle()
+        if now > self.deadline:
+            self.end(Flag.DOWNSTREAM_PROTOCOL_ERROR if self.exchanging else Flag.NONE)
+        elif self.waiting and now - self.waiting > 0.25 and not self.tunnelling and has_left(self.sock):
+            self.end(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
+
+    def settle(self) -> None:
+        """Tell telemetry what a relay has passed on, which for a long one must not wait for its end."""
+        if self.series is not None:
+            self.series.received += self.moved.received - self._told_received
+            self.series.sent += self.moved.sent - self._told_sent
+            self._told_received, self._told_sent = self.moved.received, self.moved.sent
+
+    def drain(self) -> None:
+        """No further exchange: end now if idle, else with the present one."""
+        self.draining = True
+        if not self.exchanging:
+            self.end(Flag.NONE)
+
+    async def run(self) -> None:
+        """Serve the connection to its end. Never raises for what a peer does; closes the socket."""
+        with self.scope:
+            try:
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await self._run()
+            except OSError:
+                pass  # the client has gone, between or within exchanges; a record says so where there was one
+            finally:
+                self.sock.close()
+
+    async def _run(self) -> None:
+        cluster = self.cluster()
+        protocol = cluster.spoken.protocol(self.port)
+        if protocol is Protocol.HTTP:
+            await self._serve_http(b"")
+        elif protocol is Protocol.TCP:
+            self.exchanging = True
+            await self._relay(cluster, b"")
+        else:
+            await self._find_out(cluster)
+
+    async def _find_out(self, cluster: Cluster) -> None:
+        target, upstream = await self._dial(cluster)
+        first = b""
+        kind = Detected.MORE
+        try:
+            while kind is Detected.MORE:
+                server_spoke, data = await self._first_bytes(upstream)
+                if server_spoke:
+                    kind = Detected.OPAQUE
+                    cluster.spoken.learned[self.port] = Protocol.TCP
+                elif not data:
+                    break
+                else:
+                    first += data
+                    kind = detect(first)
+        except BaseException:
+            if upstream is not None:
+                upstream.close()
+            raise
+        if kind is Detected.HTTP1:
+            cluster.spoken.learned[self.port] = Protocol.HTTP
+            if upstream is not None and target is not None:
+                target.pool(self.port).checkin(upstream)
+            await self._serve_http(first)
+        elif upstream is not None and target is not None and (first or kind is Detected.OPAQUE):
+            await self._pump(target, upstream, first)
+        else:
+            if upstream is not None:
+                upstream.close()
+            reset(self.sock)
+
+    async def _first_bytes(self, upstream: socket.socket | None) -> tuple[bool, bytes]:
+        """Wait until either side speaks. Returns whether it was the server (its bytes are left unread), else the
+        client's bytes; none where it closed, or where there is no server and it said nothing either."""
+        if upstream is None:
+            data = b""
+            with trio.move_on_after(FIRST_BYTES_TIMEOUT):
+                data = await receive_later(self.sock)
+            return False, data
+        server_spoke = client_spoke = False
+
+        async def watch_server() -> None:
+            nonlocal server_spoke
+            await wait_readable(upstream)
+            server_spoke = True
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_server)
+            await wait_readable(self.sock)
+            client_spoke = True
+            nursery.cancel_scope.cancel()
+        if client_spoke:
+            return False, await receive_later(self.sock)
+        return server_spoke, b""
+
+    async def _serve_http(self, data: bytes) -> None:
+        while True:
+            self.exchanging = bool(data)
+            if not data:
+                self.deadline = time.monotonic() + IDLE_TIMEOUT
+                data = await receive_later(self.sock)
+                if not data:
+                    return
+                self.exchanging = True
+            end = data.find(b"\r\n\r\n") + 4
+            try:
+                if 3 < end <= LIMITS.head:
+                    raw, data = data[:end], data[end:]
+                else:
+                    raw, data = await self._slow_head(data)
+                    if not raw:
+                        return
+                head = parse_request(raw, LIMITS)
+            except Malformed as problem:
+                await self._refuse_malformed(problem)
+                return
+            self.deadline = math.inf
+            rest = await serve(self, head, data)
+            if rest is None or self.draining:
+                await self._linger()
+                return
+            data = rest
+
+    async def _slow_head(self, data: bytes) -> tuple[bytes, bytes]:
+        """A head that arrives in pieces; empty where the client left before it was whole. Raises Malformed."""
+        self.deadline = time.monotonic() + HEAD_TIMEOUT
+        buffer = HeadBuffer(LIMITS)
+        while data:
+            if buffer.feed(data):
+                return buffer.head, buffer.rest
+            data = await receive_later(self.sock)
+        return b"", b""
+
+    async def _refuse_malformed(self, problem: Malformed) -> None:
+        """What isn't HTTP is answered, recorded and forgotten: not a byte of it travels on."""
+        record = Record(self.source, self.cluster().unreached, "http")
+        record.start = time.time()
+        record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
+        record.response_code = problem.status
+        self.hub.tell(record)
+        await send(self.sock, refusal(Refused(record.flag, problem.reason, problem.status), keep=False))
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Close so that the client can still read the answer: bytes left unread would turn the close into a reset."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+        with trio.move_on_after(LINGER):
+            while await receive_later(self.sock):
+                pass
+
+    async def _dial(self, cluster: Cluster) -> tuple[Target | None, socket.socket | None]:
+        """Reach any of the targets, in the balancer's order."""
+        tried: list[Target] = []
+        while (target := cluster.pick(tried)) is not None:
+            try:
+                return target, await dial(target.namespace, (target.host, self.port))
+            except Unconnected:
+                target.endpoint.failed()
+                tried.append(target)
+        return None, None
+
+    async def _relay(self, cluster: Cluster, first: bytes) -> None:
+        target, upstream = await self._dial(cluster)
+        if target is None or upstream is None:
+            self._tell(cluster.unreached, time.monotonic(), Flag.UPSTREAM_CONNECTION_FAILURE)
+            reset(self.sock)
+            return
+        await self._pump(target, upstream, first)
+
+    async def _pump(self, target: Target, upstream: socket.socket, first: bytes) -> None:
+        started = time.monotonic()
+        self.exchanging = True
+        peer = target.endpoint.peer
+        self.series = series = self.hub.tcp(self.source, peer)
+        series.opened += 1
+        target.endpoint.active += 1
+        flag = Flag.NONE
+        try:
+            if first:
+                await send(upstream, first)
+                self.moved.received += len(first)
+            if not await relay(self.sock, upstream, self.moved):
+                flag = Flag.UPSTREAM_CONNECTION_TERMINATION
+        except BaseException:
+            upstream.close()
+            flag = self.why
+            raise
+        finally:
+            target.endpoint.active -= 1
+            self.settle()
+            series.closed += 1
+            self._tell(peer, started, flag)
+
+    def _tell(self, destination: Peer, started: float, flag: Flag) -> None:
+        record = Record(self.source, destination, "tcp")
+        record.duration = time.monotonic() - started
+        record.start = time.time() - record.duration
+        record.flag = flag
+        record.bytes_received, record.bytes_sent = self.moved.received, self.moved.sent
+        self.hub.tell(record)
+
+
+def _address_of(sock: socket.socket) -> str:
+    try:
+        address: str = sock.getpeername()[0]
+    except OSError:
+        return "unknown"
+    return address.removeprefix("::ffff:")

@@ -1,0 +1,127 @@
+"""Sidecars come and go with what is captured; the plan follows whatever changes. The one writer of the plan."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from composemesh.proxy.listener import Sidecar, sweep
+from composemesh.proxy.plan import Planner
+from composemesh.proxy.readiness import await_listening, listens
+
+if TYPE_CHECKING:
+    from composemesh.model.snapshot import Snapshot
+    from composemesh.model.workload import Discovered
+    from composemesh.proxy.cluster import Endpoint
+    from composemesh.runtime.captured import Captures
+    from composemesh.runtime.latest import Latest
+    from composemesh.telemetry.hub import Hub
+
+PRUNE = 1.0
+"""Seconds between looks at idle upstream connections."""
+DRAIN = 5.0
+"""Seconds that exchanges in flight get to end, when their sidecar does (Istio's terminationDrainDuration)."""
+
+Life = tuple[str, str]
+
+
+class Fleet:
+    """Every sidecar of the project."""
+
+    def __init__(
+        self, discovered: Latest[Discovered], snapshot: Latest[Snapshot], captures: Latest[Captures], hub: Hub
+    ) -> None:
+        self._discovered = discovered
+        self._snapshot = snapshot
+        self._captures = captures
+        self._hub = hub
+        self.planner = Planner()
+        self.sidecars: dict[Life, Sidecar] = {}
+        self._warming: set[Life] = set()
+
+    def __repr__(self) -> str:
+        return f"<Fleet {len(self.sidecars)} sidecars, {self.planner.plan!r}>"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep sidecars and plan up to date, until cancelled; then connections are cut. Drain first."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._update()
+            for feed in (self._discovered, self._snapshot, self._captures):
+                nursery.start_soon(self._follow, feed)
+            nursery.start_soon(sweep, self.sidecars)
+            nursery.start_soon(self._prune)
+            task_status.started()
+
+    async def drain(self) -> None:
+        """Let exchanges in flight end, for at most DRAIN seconds; then cut the rest."""
+        for sidecar in self.sidecars.values():
+            sidecar.drain()
+        with trio.move_on_after(DRAIN):
+            while any(sidecar.connections for sidecar in self.sidecars.values()):
+                await trio.sleep(0.01)
+        for sidecar in self.sidecars.values():
+            sidecar.cut()
+
+    async def _follow(self, feed: Latest[Discovered] | Latest[Snapshot] | Latest[Captures]) -> None:
+        version = feed.version
+        while True:
+            version = await feed.after(version)
+            self._update()
+
+    def _update(self) -> None:
+        """Bring everything up to date, at once: an address must never be served by yesterday's plan."""
+        self._replan()
+        captured = self._captures.value.captured
+        for life, sidecar in tuple(self.sidecars.items()):
+            if life not in captured:
+                del self.sidecars[life]
+                self._nursery.start_soon(self._retire, sidecar)
+        for life, capture in captured.items():
+            endpoint = self.planner.endpoints.get(life)
+            if endpoint is not None and life not in self.sidecars:
+                sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub)
+                self._nursery.start_soon(sidecar.run)
+        for life, endpoint in self.planner.endpoints.items():
+            if not endpoint.ready and life not in self._warming:
+                self._warming.add(life)
+                self._nursery.start_soon(self._warm, life, endpoint)
+
+    def _replan(self) -> None:
+        plan = self.planner
+        plan.replan(self._discovered.value, self._snapshot.value, self._captures.value)
+        fresh = False
+        for endpoint in plan.endpoints.values():
+            if not endpoint.ready and listens(endpoint, plan.spoken.get(endpoint.service)):
+                endpoint.ready = fresh = True
+        if fresh:
+            plan.replan(self._discovered.value, self._snapshot.value, self._captures.value)
+
+    async def _warm(self, life: Life, endpoint: Endpoint) -> None:
+        def gone() -> bool:
+            return life not in self.planner.endpoints
+
+        await await_listening(endpoint, lambda: self.planner.spoken.get(endpoint.service), gone)
+        self._warming.discard(life)
+        if not gone():
+            self._update()
+
+    async def _retire(self, sidecar: Sidecar) -> None:
+        """The workload has ended: what it asked for has nobody to hear it, what was asked of it may still end well."""
+        sidecar.drain()
+        with trio.move_on_after(DRAIN):
+            while sidecar.connections:
+                await trio.sleep(0.01)
+        sidecar.cut()
+
+    async def _prune(self) -> None:
+        while True:
+            await trio.sleep(PRUNE)
+            now = time.monotonic()
+            for endpoint in self.planner.endpoints.values():
+                for address, pool in tuple(endpoint.pools.items()):
+                    if not pool.prune(now):
+                        pool.close()
+                        del endpoint.pools[address]

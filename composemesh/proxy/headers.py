@@ -1,0 +1,83 @@
+"""What a sidecar takes away from a message, and what it adds. Pure.
+
+Taken away: the fields that concern one connection only (RFC 9110, 7.6.1), and those that `Connection` nominates,
+except the ones that a sender may not nominate without changing what the message means. Added, as Istio's sidecars
+do: `x-request-id`, `x-forwarded-for`, `x-forwarded-proto`; on the way back `x-envoy-upstream-service-time`, `server`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+Fields = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+NEVER_NOMINATED = frozenset({b"host", b"content-length", b"authorization", b"cookie", b"x-request-id"})
+"""A `Connection` that names one of these is an attempt to strip it before a later hop sees it: ignored."""
+NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
+
+_OURS_ON_REQUESTS = frozenset({b"x-forwarded-for"})
+_OURS_ON_RESPONSES = frozenset({b"server", b"x-envoy-upstream-service-time"})
+_DROPPED_FROM_REQUESTS = HOP_BY_HOP | _OURS_ON_REQUESTS
+_DROPPED_FROM_RESPONSES = HOP_BY_HOP | _OURS_ON_RESPONSES
+
+_REQUEST_ID = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_SERVER = (b"server", b"composemesh")
+_HTTP = (b"x-forwarded-proto", b"http")
+
+
+def nominated(values: dict[bytes, bytes]) -> frozenset[bytes]:
+    """The fields that `Connection` lists, in lowercase, less those that may not be nominated."""
+    listed = values.get(b"connection", b"").lower().split(b",")
+    return frozenset(
+        name
+        for item in listed
+        if (name := item.strip(b" \t"))
+        and name not in NEVER_NOMINATED
+        and not name.startswith(NEVER_NOMINATED_PREFIXES)
+    )
+
+
+def _kept(fields: Fields, values: dict[bytes, bytes], dropped: frozenset[bytes]) -> Fields:
+    if dropped.isdisjoint(values):
+        return fields.copy()
+    if b"connection" in values:
+        dropped = dropped | nominated(values)
+    return [field for field in fields if field[0].lower() not in dropped]
+
+
+def request_fields(fields: Fields, values: dict[bytes, bytes], peer_address: bytes) -> tuple[Fields, bytes]:
+    """The fields to send upstream, and the request's id. Framing and upgrade fields are the caller's to add."""
+    out = _kept(fields, values, _DROPPED_FROM_REQUESTS)
+    came_from = values.get(b"x-forwarded-for")
+    out.append((b"x-forwarded-for", came_from + b"," + peer_address if came_from else peer_address))
+    if b"x-forwarded-proto" not in values:
+        out.append(_HTTP)
+    request_id = values.get(b"x-request-id")
+    if request_id is None:
+        request_id = new_request_id()
+        out.append((b"x-request-id", request_id))
+    elif _REQUEST_ID.fullmatch(request_id) is None:
+        # It would end up in logs and traces of everyone downstream: an id that is not a token is replaced.
+        request_id = new_request_id()
+        out = [field for field in out if field[0].lower() != b"x-request-id"]
+        out.append((b"x-request-id", request_id))
+    return out, request_id
+
+
+def response_fields(fields: Fields, values: dict[bytes, bytes], upstream_ms: int) -> Fields:
+    """The fields to send downstream. Framing and upgrade fields are the caller's to add."""
+    out = _kept(fields, values, _DROPPED_FROM_RESPONSES)
+    out.append((b"x-envoy-upstream-service-time", b"%d" % upstream_ms))
+    out.append(_SERVER)
+    return out
+
+
+def new_request_id() -> bytes:
+    """A random UUID (version 4). Identifies, protects nothing: the fast generator is the right one."""
+    bits = random.getrandbits(128)
+    digits = f"{(bits & ~(0xF << 76) | 4 << 76) & ~(3 << 62) | 2 << 62:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()

@@ -1,0 +1,120 @@
+"""A workload's sidecar: its listeners, what was accepted on them, and how both come to an end."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.proxy.connection import Connection
+from composemesh.proxy.wire import reset, wait_readable
+
+if TYPE_CHECKING:
+    from composemesh.proxy.cluster import Endpoint
+    from composemesh.proxy.plan import Planner
+    from composemesh.runtime.captured import Captured
+    from composemesh.telemetry.hub import Hub
+
+log = structlog.get_logger()
+
+OVERLOADED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+BACK_OFF = 0.1
+"""Seconds without accepting when the process has run out of descriptors: time for some to come back."""
+SWEEP = 0.05
+"""Seconds between looks at deadlines and departed clients. One task does it for all connections, because a cancel
+scope with a deadline for every request would cost more than the request's parsing."""
+
+
+class Sidecar:
+    """The in-process proxy of one life of a workload."""
+
+    def __init__(self, captured: Captured, endpoint: Endpoint, planner: Planner, hub: Hub) -> None:
+        self.captured = captured
+        self.endpoint = endpoint
+        self.planner = planner
+        self.hub = hub
+        self.connections: set[Connection] = set()
+        self._accepting = trio.CancelScope()
+
+    def __repr__(self) -> str:
+        return f"<Sidecar {self.captured.workload.name} connections={len(self.connections)}>"
+
+    async def run(self) -> None:
+        """Serve until drained. If cancelled, connections are cut."""
+        try:
+            async with trio.open_nursery() as nursery:
+                with self._accepting:
+                    async with trio.open_nursery() as listeners:
+                        for sock in self.captured.inbound:
+                            listeners.start_soon(self._accept, sock, True, nursery)
+                        for sock in self.captured.outbound:
+                            listeners.start_soon(self._accept, sock, False, nursery)
+        finally:
+            self.close_listeners()
+
+    def close_listeners(self) -> None:
+        """Stop accepting; idempotent."""
+        self._accepting.cancel()
+        for sock in (*self.captured.inbound, *self.captured.outbound):
+            if sock.fileno() >= 0:
+                trio.lowlevel.notify_closing(sock)
+                sock.close()
+
+    def drain(self) -> None:
+        """Accept nothing more; connections end with the exchange they are in."""
+        self.close_listeners()
+        for connection in tuple(self.connections):
+            connection.drain()
+
+    def cut(self) -> None:
+        """The time to drain is over."""
+        for connection in tuple(self.connections):
+            connection.end(Flag.OVERLOAD_MANAGER)
+
+    def look_after(self, now: float) -> None:
+        """Let every connection check its clock; see SWEEP."""
+        for connection in tuple(self.connections):
+            connection.look_after(now)
+
+    async def _accept(self, listener: socket.socket, inbound: bool, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                await wait_readable(listener)
+                continue
+            except OSError as problem:
+                if problem.errno not in OVERLOADED:
+                    continue  # the client gave up between its SYN and our accept
+                log.warning("cannot accept", workload=self.captured.workload.name, problem=problem.strerror)
+                await trio.sleep(BACK_OFF)
+                continue
+            sock.setblocking(False)
+            destination = self.captured.original_destination(sock)
+            if destination is None:
+                reset(sock)  # it was addressed to this very listener: forwarding it would be a loop
+                continue
+            nursery.start_soon(self._serve, Connection(self, sock, destination, inbound=inbound))
+
+    async def _serve(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        try:
+            await connection.run()
+        except Exception:
+            log.exception("connection failed", connection=repr(connection))
+        finally:
+            self.connections.discard(connection)
+
+
+async def sweep(sidecars: dict[tuple[str, str], Sidecar]) -> None:
+    """Look after every connection of every sidecar, for ever."""
+    while True:
+        await trio.sleep(SWEEP)
+        now = time.monotonic()
+        for sidecar in tuple(sidecars.values()):
+            sidecar.look_after(now)

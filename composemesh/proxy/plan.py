@@ -1,0 +1,201 @@
+"""Snapshot, workloads and captures, bound to live objects: where a connection is going, answered by look-ups.
+
+The planner outlives its plans. It keeps what must survive a change: endpoints with their pools and counters, what
+ports were found to speak, and the addresses of workloads that have gone, because callers go on using an address for
+a while after Docker's DNS has forgotten it. A plan is whole and final; a request reads one plan from start to end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composemesh.model.peer import Peer, PeerKind
+from composemesh.model.workload import Health, State
+from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
+
+if TYPE_CHECKING:
+    from composemesh.model.snapshot import Snapshot
+    from composemesh.model.workload import Discovered, Workload
+    from composemesh.runtime.captured import Address, Captures, Namespace
+
+Life = tuple[str, str]
+
+MOST_DEPARTED = 4096
+"""Addresses of departed workloads that are remembered; the oldest is forgotten first."""
+MOST_EXTERNAL = 1024
+"""Addresses outside the mesh that keep an endpoint, for each caller."""
+
+
+class Planner:
+    """Makes plans, and keeps what outlives them."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[Life, Endpoint] = {}
+        self.spoken: dict[str, Spoken] = {}
+        self.departed: dict[str, tuple[str, str]] = {}
+        """Address → service and network it was last seen on."""
+        self.plan = Plan(self, {})
+
+    def replan(self, discovered: Discovered, snapshot: Snapshot, captures: Captures) -> Plan:
+        """Bring the live objects up to date, and make the plan that the next request reads."""
+        alive: dict[Life, Endpoint] = {}
+        for workload in discovered.workloads:
+            settings = snapshot.settings_of(workload)
+            captured = captures.captured.get(workload.life)
+            endpoint = self._endpoint(workload, settings.service, settings.version, captured is not None)
+            endpoint.captured = captured
+            alive[workload.life] = endpoint
+            self.spoken.setdefault(settings.service, Spoken()).declared.update(settings.ports)
+        for life, endpoint in self.endpoints.items():
+            if life not in alive:
+                endpoint.close()
+                self._depart(endpoint)
+        self.endpoints = alive
+        serving = {endpoint.service for endpoint in alive.values()}
+        self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
+        self.plan = Plan(self, alive)
+        return self.plan
+
+    def _endpoint(self, workload: Workload, service: str, version: str, captured: bool) -> Endpoint:
+        known = self.endpoints.get(workload.life)
+        if known is None:
+            peer = Peer(service, version, workload.name, PeerKind.SERVICE, captured=captured)
+            return Endpoint(workload, peer)
+        known.workload = workload
+        known.networks = frozenset(place.network for place in workload.attachments)
+        peer = known.peer
+        if (peer.service, peer.version, peer.workload, peer.captured) != (
+            service,
+            version,
+            workload.name,
+            captured,
+        ):
+            known.peer = Peer(service, version, workload.name, PeerKind.SERVICE, captured=captured)
+            known.service = service
+        return known
+
+    def _depart(self, endpoint: Endpoint) -> None:
+        for place in endpoint.workload.attachments:
+            for address in place.addresses:
+                self.departed.pop(address, None)
+                self.departed[address] = (endpoint.service, place.network)
+        while len(self.departed) > MOST_DEPARTED:
+            del self.departed[next(iter(self.departed))]
+
+
+class Plan:
+    """Where things are, at one moment. Look-ups are remembered, so each is made once a plan."""
+
+    def __init__(self, planner: Planner, endpoints: dict[Life, Endpoint]) -> None:
+        self._endpoints = endpoints
+        self._spoken = planner.spoken
+        self._addresses = dict(planner.departed)
+        for endpoint in endpoints.values():
+            for place in endpoint.workload.attachments:
+                for address in place.addresses:
+                    self._addresses[address] = (endpoint.service, place.network)
+        self._services: dict[str, list[Endpoint]] = {}
+        for endpoint in endpoints.values():
+            self._services.setdefault(endpoint.service, []).append(endpoint)
+        self._outbound: dict[tuple[Life, str], Cluster] = {}
+        self._inbound: dict[tuple[Life, str], Cluster] = {}
+
+    def __repr__(self) -> str:
+        return f"<Plan {len(self._services)} services, {len(self._endpoints)} endpoints>"
+
+    def outbound(self, source: Endpoint, host: str) -> Cluster:
+        """The cluster that `source` means by an address: a service, or, outside the mesh, the address itself.
+
+        An address on a network that the source is not attached to is outside: Docker keeps networks apart, and the
+        mesh must not become the way around that. It is dialled from the source's namespace, where Docker decides.
+        """
+        key = (source.workload.life, host)
+        cluster = self._outbound.get(key)
+        if cluster is None:
+            service, network = self._addresses.get(host, ("", ""))
+            if network in source.networks:
+                cluster = self._cluster(source, service, host)
+            else:
+                cluster = self._external(source, host)
+            if len(self._outbound) >= MOST_EXTERNAL * (1 + len(self._endpoints)):
+                self._outbound.clear()
+            self._outbound[key] = cluster
+        return cluster
+
+    def inbound(self, own: Endpoint, host: str) -> Cluster:
+        """The one application that a connection from outside the mesh has reached."""
+        key = (own.workload.life, host)
+        cluster = self._inbound.get(key)
+        if cluster is None:
+            assert own.captured is not None, "only a captured workload has an inbound listener"
+            target = Target(own, host, own.captured.namespace, own.pools)
+            spoken = self._spoken.setdefault(own.service, Spoken())
+            cluster = self._inbound[key] = Cluster(own.service, (target,), spoken)
+        return cluster
+
+    def _cluster(self, source: Endpoint, service: str, host: str) -> Cluster:
+        reachable = [
+            endpoint
+            for endpoint in self._services.get(service, ())
+            if not endpoint.workload.oneoff and not endpoint.networks.isdisjoint(source.networks)
+        ]
+        spoken = self._spoken.setdefault(service, Spoken())
+        best = Cluster(service, tuple(_target(source, each, host) for each in _best(reachable)), spoken)
+        for name, members in _names(reachable).items():
+            if len(members) < len(reachable):
+                part = tuple(_target(source, each, host) for each in _best(members))
+                best.narrow[name] = Cluster(service, part, spoken)
+        return best
+
+    def _external(self, source: Endpoint, host: str) -> Cluster:
+        assert source.captured is not None, "only a captured workload has an outbound listener"
+        endpoint = Endpoint(source.workload, Peer(host, "unknown", "unknown", PeerKind.EXTERNAL, captured=False))
+        return Cluster(host, (Target(endpoint, host, source.captured.namespace, source.pools),), Spoken())
+
+
+def _target(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
+    """How `source` reaches `endpoint`, having asked for `host`: on a network they share, in the same IP version."""
+    wanted = ":" in host
+    shared = [
+        address
+        for place in endpoint.workload.attachments
+        if place.network in source.networks
+        for address in place.addresses
+    ]
+    matching = [address for address in shared if (":" in address) == wanted] or shared
+    address = host if host in shared else matching[0]
+    if endpoint.captured is not None:
+        return Target(endpoint, address, endpoint.captured.namespace, endpoint.pools)
+    assert source.captured is not None, "only a captured workload has an outbound listener"
+    return Target(endpoint, address, source.captured.namespace, source.pools)
+
+
+def _best(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Those in the best shape there is. Without a mesh a caller would reach any that runs, so none is ever refused
+    for being merely worse than the others; only a paused one, which would hang."""
+    ranks: dict[int, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        if endpoint.workload.state is not State.PAUSED:
+            ranks.setdefault(_rank(endpoint), []).append(endpoint)
+    return ranks[min(ranks)] if ranks else []
+
+
+def _rank(endpoint: Endpoint) -> int:
+    if endpoint.workload.state is State.STOPPING:
+        return 4
+    if not endpoint.ready:
+        return 3
+    return {Health.NONE: 0, Health.HEALTHY: 0, Health.STARTING: 1, Health.UNHEALTHY: 2}[endpoint.workload.health]
+
+
+def _names(endpoints: list[Endpoint]) -> dict[bytes, list[Endpoint]]:
+    """Names that a Host may carry → the endpoints each means: a Compose service, a container, an alias, an address."""
+    names: dict[bytes, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        workload = endpoint.workload
+        said = {workload.compose_service, workload.name, *workload.addresses}
+        said.update(alias for place in workload.attachments for alias in place.aliases)
+        for name in said:
+            bracketed = f"[{name}]" if ":" in name else name
+            names.setdefault(bracketed.lower().encode(), []).append(endpoint)
+    return names

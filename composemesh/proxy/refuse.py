@@ -1,0 +1,27 @@
+"""Failures know their answer: one exception, and the one table from flag to status and text."""
+
+from __future__ import annotations
+
+from composemesh.model.flag import Flag
+
+ANSWERS: dict[Flag, tuple[int, str]] = {
+    Flag.NO_HEALTHY_UPSTREAM: (503, "no healthy upstream"),
+    Flag.UPSTREAM_CONNECTION_FAILURE: (503, "upstream connect error"),
+    Flag.UPSTREAM_CONNECTION_TERMINATION: (503, "upstream closed the connection before it answered"),
+    Flag.UPSTREAM_PROTOCOL_ERROR: (502, "upstream sent what is not HTTP"),
+    Flag.UPSTREAM_REQUEST_TIMEOUT: (504, "upstream request timeout"),
+    Flag.NO_ROUTE_FOUND: (404, "no route"),
+    Flag.DOWNSTREAM_PROTOCOL_ERROR: (400, "malformed request"),
+    Flag.OVERLOAD_MANAGER: (503, "overloaded"),
+}
+"""What a client is told when the mesh itself answers (Envoy's statuses and words, where it has them)."""
+
+
+class Refused(Exception):
+    """The exchange ends here, with an answer of the mesh's own."""
+
+    def __init__(self, flag: Flag, detail: str = "", status: int = 0) -> None:
+        super().__init__(flag, detail)
+        self.flag = flag
+        self.status = status or ANSWERS[flag][0]
+        self.text = f"{ANSWERS[flag][1]}: {detail}" if detail else ANSWERS[flag][1]
