@@ -1,0 +1,234 @@
+"""Capture without Docker and without root: host processes, told apart by addresses of 127.0.0.0/8.
+
+Linux answers on every address of 127.0.0.0/8, so there is room for each process to stand somewhere of its own:
+
+    127.81.W.1      workload W itself: its application listens here
+    127.80.C.W      the mesh, as workload C meets it when it wants to call workload W
+
+The second address says both who calls and who is meant, which is what the kernel's redirection says in `netns` mode;
+nothing is redirected here, a process is told in its environment where the others are. A workload that the outside
+may call has a front as well: 127.0.0.1 and a port, where the mesh listens in its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from composemesh.model.workload import Discovered, Workload
+from composemesh.runtime.captured import Address, Captured, Captures
+from composemesh.runtime.latest import Latest
+
+FRONT_HOST = "127.0.0.1"
+BACKLOG = 1024
+PORTS_TRIED = 200
+"""A port that is taken (a published container port takes it on every address) is passed over for the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A host process that is to be meshed, before it has an address."""
+
+    id: str
+    names: tuple[str, ...]
+    """What others call it. Where several members share a name, the first stands for all: the mesh balances."""
+    port: int
+    """Where its application would like to listen."""
+    calls: tuple[str, ...] = ()
+    """Names of the services it calls."""
+    published: int = 0
+    """The port of its front on 127.0.0.1; 0 for none."""
+
+
+@dataclass(eq=False, slots=True)
+class Doors:
+    """Where one member stands, and the mesh's listening sockets around it.
+
+    They are open before the first process starts and until the mesh ends. Each life of the workload is given
+    duplicates, so that what a caller connects to in between waits in the backlog instead of being refused.
+    """
+
+    home: Address
+    """Where the application is to listen."""
+    calls: dict[str, Address] = field(default_factory=dict)
+    """Name of a service → where this member finds it."""
+    front: Address | None = None
+    """Where the outside finds this member."""
+    outbound: list[socket.socket] = field(default_factory=list)
+    inbound: list[socket.socket] = field(default_factory=list)
+    meant: dict[Address, Address] = field(default_factory=dict)
+    """Address of a door → home of the workload that is meant by it."""
+
+    def close(self) -> None:
+        for door in (*self.outbound, *self.inbound):
+            door.close()
+
+
+def unsupported(platform: str = sys.platform) -> str:
+    """Why loopback mode cannot work here, as one sentence; empty where it can."""
+    if not platform.startswith("linux"):
+        return (
+            "Loopback mode needs Linux, where every address of 127.0.0.0/8 answers; this system has 127.0.0.1 only. "
+            "Run it in a Linux virtual machine, or mesh containers instead."
+        )
+    return ""
+
+
+def open_doors(members: Sequence[Member]) -> dict[str, Doors]:
+    """Give every member its addresses, and open the mesh's sockets around it. By `Member.id`.
+
+    Raises OSError where no port is free, with nothing left open.
+    """
+    doors = {member.id: Doors((_home(number), member.port)) for number, member in enumerate(members, 1)}
+    try:
+        for number, member in enumerate(members, 1):
+            _open_house(number, member, members, doors)
+    except BaseException:
+        for each in doors.values():
+            each.close()
+        raise
+    return doors
+
+
+def _open_house(number: int, member: Member, members: Sequence[Member], doors: dict[str, Doors]) -> None:
+    """Settle the port of one member; open everyone's doors to it where it stands for a name, and its front."""
+    own = doors[member.id]
+    stands_for = [name for name in member.names if _first(members, name) is member]
+    callers = [(n, each) for n, each in enumerate(members, 1) if not set(each.calls).isdisjoint(stands_for)]
+    hosts = [_door(n, number) for n, _ in callers]
+    port, opened = _listen_on_all(hosts, member.port, also_free=own.home[0])
+    own.home = (own.home[0], port)
+    for (_, caller), host, door in zip(callers, hosts, opened, strict=True):
+        theirs = doors[caller.id]
+        theirs.outbound.append(door)
+        theirs.meant[host, port] = own.home
+        theirs.calls.update({name: (host, port) for name in stands_for if name in caller.calls})
+    if member.published:
+        port, opened = _listen_on_all([FRONT_HOST], member.published)
+        own.front = (FRONT_HOST, port)
+        own.inbound.extend(opened)
+        own.meant[own.front] = own.home
+
+
+def _home(workload: int) -> str:
+    return f"127.81.{workload}.1"
+
+
+def _door(caller: int, callee: int) -> str:
+    return f"127.80.{caller}.{callee}"
+
+
+def _first(members: Iterable[Member], name: str) -> Member | None:
+    return next((member for member in members if name in member.names), None)
+
+
+def _listen_on_all(hosts: Sequence[str], first: int, also_free: str = "") -> tuple[int, list[socket.socket]]:
+    """Listen on all hosts at the first port that is free on each, and on `also_free`, where nobody listens yet."""
+    for port in range(first, first + PORTS_TRIED):
+        try:
+            with ExitStack() as undo:
+                if also_free:
+                    _listen(also_free, port).close()
+                opened = [undo.enter_context(_listen(host, port)) for host in hosts]
+                undo.pop_all()
+                return port, opened
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"no port from {first} to {first + PORTS_TRIED - 1} is free")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+class HostNamespace:
+    """The namespace that this process is in itself: nothing is redirected here, so nothing needs a mark."""
+
+    def __repr__(self) -> str:
+        return "<HostNamespace>"
+
+    def socket(self, family: int) -> socket.socket:
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
+
+
+class LoopbackCapture:
+    """Takes the place of `modes.Capture` for host processes; the doors are open from the start."""
+
+    def __init__(self, discovered: Latest[Discovered], doors: Mapping[str, Doors]) -> None:
+        self.captures: Latest[Captures] = Latest(Captures())
+        self._discovered = discovered
+        self._doors = doors
+        self._captured: dict[tuple[str, str], Captured] = {}
+
+    def __repr__(self) -> str:
+        return f"<LoopbackCapture {len(self._captured)} of {len(self._doors)}>"
+
+    async def run(self) -> None:
+        """Follow what runs, for ever. If cancelled, the doors stay open until `release`."""
+        async for discovered in self._discovered:
+            self._follow(discovered)
+
+    def _follow(self, discovered: Discovered) -> None:
+        known = self._captured
+        self._captured = {}
+        refused = {}
+        for workload in discovered.workloads:
+            doors = self._doors.get(workload.id)
+            if doors is None:
+                refused[workload.id] = "It is not a process that this mesh started, so nobody told it of the mesh."
+                continue
+            self._captured[workload.life] = known.get(workload.life) or _capture(workload, doors)
+        self.captures.publish(Captures(dict(self._captured), refused))
+
+    async def release(self) -> None:
+        """Take in no more. Listeners that were given to the proxy are for it to drain and close."""
+        for doors in self._doors.values():
+            doors.close()
+        self._captured = {}
+        self.captures.publish(Captures())
+
+
+def _capture(workload: Workload, doors: Doors) -> Captured:
+    return Captured(
+        workload,
+        HostNamespace(),
+        inbound=tuple(door.dup() for door in doors.inbound),
+        outbound=tuple(door.dup() for door in doors.outbound),
+        original_destination=lambda accepted: doors.meant.get(accepted.getsockname()),
+        listening=listening_on(doors.home[0]),
+    )
+
+
+def listening_on(host: str, table: str = "/proc/self/net/tcp") -> Callable[[], frozenset[int]]:
+    """A look at the TCP ports that something listens on at exactly this IPv4 address: proc(5), `/proc/net/tcp`."""
+    address = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
+
+    def look() -> frozenset[int]:
+        try:
+            with open(table, encoding="ascii") as lines:
+                sockets = [line.split(maxsplit=4) for line in lines][1:]
+        except OSError:
+            return frozenset()
+        held = (local.partition(":") for _, local, _, state, *_ in sockets if state == _LISTEN)
+        return frozenset(int(port, 16) for where, _, port in held if where == address)
+
+    return look
+
+
+_LISTEN = "0A"
