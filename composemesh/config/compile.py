@@ -1,0 +1,193 @@
+"""Settings → Snapshot. Pure and total: whatever was said, there is a snapshot, and a Problem for what is not in it.
+
+Precedence, weakest first: service block · labels of running containers · labels in the Compose files. The last two are
+the same labels before and after an edit, and the file is the newer of the two.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from composemesh.config.loaders.compose import ComposeDocument
+from composemesh.config.loaders.labels import ContainerLabels
+from composemesh.config.loaders.said import Said, Settings
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Problem, Severity
+from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot
+
+NOTHING = ComposeDocument()
+
+
+def compile_mesh(
+    project: str, document: ComposeDocument = NOTHING, containers: Iterable[ContainerLabels] = ()
+) -> tuple[Snapshot, tuple[Problem, ...]]:
+    """The mesh as its documents configure it, and everything wrong with them.
+
+    The document's errors are Problems with a file, and mean that it is to be rejected whole: see `rejected`. An error
+    without a file is about a container's labels: they are left out of the snapshot, and no other service is touched.
+    """
+    problems = list(document.problems)
+    labels = _agreed(containers, problems)
+    services = _merged(document, labels)
+    disputes, degraded = _disputes(services)
+    problems += disputes
+    if degraded:
+        services = _merged(document, {name: said for name, said in labels.items() if name not in degraded})
+    return Snapshot(project, _mesh(document.mesh), _services(services)), tuple(problems)
+
+
+def rejected(document: ComposeDocument) -> tuple[Problem, ...]:
+    """All Problems of a document that must not be applied; empty where it may be."""
+    _, problems = compile_mesh("", document)
+    return problems if any(problem.severity is Severity.ERROR for problem in problems) else ()
+
+
+# === who is heard ===
+
+
+def _agreed(containers: Iterable[ContainerLabels], problems: list[Problem]) -> dict[str, dict[KeyPath, Said]]:
+    """The labels of each Compose service's containers. The longest-running is heard first: no newcomer overrules it."""
+    agreed: dict[str, dict[KeyPath, Said]] = {}
+    unsound = set()
+    for labels in sorted(containers, key=lambda labels: (labels.started, labels.container)):
+        problems += labels.problems
+        if not labels.sound:
+            unsound.add(labels.compose_service)
+        said = agreed.setdefault(labels.compose_service, dict(labels.said))
+        for path, newer in labels.said.items():
+            older = said.setdefault(path, newer)
+            if older.value != newer.value:
+                problems.append(_difference(labels, path, older))
+    return {name: said for name, said in agreed.items() if name not in unsound}
+
+
+def _difference(labels: ContainerLabels, path: KeyPath, older: Said) -> Problem:
+    message = (
+        f"labels of container {labels.container}: `{_dotted(path)}` differs from the {older.subject}, which counts."
+    )
+    hint = "Recreate the containers of the service."
+    return Problem(Severity.WARNING, "labels-differ", message, hint, resource=f"container {labels.container}")
+
+
+def _merged(document: ComposeDocument, labels: Mapping[str, Settings]) -> dict[str, Settings]:
+    names = dict.fromkeys((*document.blocks, *labels, *document.labels))
+    nothing: Settings = {}
+    return {
+        name: {
+            **document.blocks.get(name, nothing),
+            **labels.get(name, nothing),
+            **document.labels.get(name, nothing),
+        }
+        for name in sorted(names)
+    }
+
+
+# === Compose services that are one mesh service ===
+
+
+def _members(services: Mapping[str, Settings]) -> dict[str, list[str]]:
+    """Compose services by the mesh service that they say they are; unsaid, a service is itself."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, said in services.items():
+        members[_value(said, "service", name)].append(name)
+    return members
+
+
+def _disputes(services: Mapping[str, Settings]) -> tuple[list[Problem], set[str]]:
+    """Settings of one mesh service that differ in two places; the Compose services whose containers' labels do.
+
+    Only `ports` belongs to the mesh service; a version, an exclusion and `false` are each Compose service's own.
+    """
+    problems, degraded = [], set()
+    for service, names in _members(services).items():
+        heard: dict[KeyPath, tuple[str, Said]] = {}
+        for name in names:
+            for path, said in services[name].items():
+                if path[0] != "ports":
+                    continue
+                other, first = heard.setdefault(path, (name, said))
+                if first.value == said.value:
+                    continue
+                problems.append(_conflict(service, path, first, said))
+                degraded |= {owner for owner, one in ((other, first), (name, said)) if one.container}
+    return problems, degraded
+
+
+def _conflict(service: str, path: KeyPath, first: Said, second: Said) -> Problem:
+    if first.container and not second.container:
+        first, second = second, first
+    message = (
+        f"Service {service}: `{_dotted(path)}` is {_shown(first)}, but {_shown(second)}."
+        + (" The container's labels are left out." if second.container else "")
+    )  # fmt: skip
+    place = replace(second.place, file="", line=0, column=0) if second.container else second.place
+    hint = "Say the same in both places, or in one only."
+    resource = f"service {service}"
+    return Problem(
+        Severity.ERROR, "conflicting-settings", message, hint, place.file, place.line, place.column, resource
+    )
+
+
+def _shown(said: Said) -> str:
+    where = f" ({said.place})" if said.place.file else ""
+    return f"{said.value} by {said.subject}{where}"
+
+
+# === what was said → the model ===
+
+
+def _mesh(said: Settings) -> MeshSettings:
+    default = MeshSettings()
+    host, port = _value(said, "admin", (default.admin_host, default.admin_port))
+    return MeshSettings(
+        capture=_value(said, "capture", default.capture),
+        exclude=_exclude(said),
+        admin_host=host,
+        admin_port=port,
+        access_log=_value(said, "access_log", default.access_log),
+    )
+
+
+def _services(services: Mapping[str, Settings]) -> dict[str, ServiceSettings]:
+    members = _members(services)
+    return {
+        name: _service(said, _shared(services, members[_value(said, "service", name)]))
+        for name, said in services.items()
+    }
+
+
+def _shared(services: Mapping[str, Settings], members: Sequence[str]) -> dict[KeyPath, Said]:
+    """What the members of a mesh service say about it for each other. Labels speak for their own service only."""
+    return {
+        path: said
+        for name in members
+        for path, said in services[name].items()
+        if path[0] == "ports" and not said.container
+    }
+
+
+def _service(said: Settings, shared: Settings) -> ServiceSettings:
+    ports = {int(path[1]): entry.value for path, entry in {**shared, **said}.items() if path[0] == "ports"}
+    return ServiceSettings(
+        service=_value(said, "service", ""),
+        version=_value(said, "version", ""),
+        meshed=_value(said, "meshed", True),
+        ports=dict(sorted(ports.items())),
+        exclude=_exclude(said),
+    )
+
+
+def _exclude(said: Settings) -> Exclude:
+    return Exclude(_value(said, "exclude.ports", ()), _value(said, "exclude.cidrs", ()))
+
+
+def _value(said: Settings, path: str, default: Any) -> Any:
+    entry = said.get(tuple(path.split(".")))
+    return default if entry is None else entry.value
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))

@@ -1,0 +1,157 @@
+"""The Compose project as Compose resolves it: `x-mesh` of the top level and of each service, labels in either form.
+
+What counts is what `docker compose config` prints, so that several files, `extends`, `include`, profiles and `.env` mean
+what they mean to Compose. Where it was written is looked up in the files themselves (`sources`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from composemesh.config.loaders.labels import label_of, mesh_labels, read_labels
+from composemesh.config.loaders.said import Place, Settings, problems_of, settings_of
+from composemesh.config.loaders.sources import Sources
+from composemesh.config.schema import MESH, SERVICE, read
+from composemesh.config.yaml import KeyPath, parse
+from composemesh.model.problem import Problem, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A Compose project after Compose's own resolution."""
+
+    text: str
+    """What `docker compose config` printed: YAML (its JSON drops a service's `x-mesh`)."""
+    files: tuple[Path, ...] = ()
+    """The Compose files that it was made of, in Compose's order; included and extended ones are found from here."""
+
+
+class Unresolved(Exception):
+    """Compose refuses the project. The text is what it printed on standard error."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeDocument:
+    """What the Compose files say to the mesh, and what is wrong with it."""
+
+    mesh: Settings = field(default_factory=dict)
+    blocks: Mapping[str, Settings] = field(default_factory=dict)
+    """`x-mesh` of a service, by Compose service."""
+    labels: Mapping[str, Settings] = field(default_factory=dict)
+    """Labels written in the Compose files, by Compose service."""
+    label_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Their names, by Compose service: a container's copies of them are not read again."""
+    problems: tuple[Problem, ...] = ()
+
+
+def load_compose(resolved: Resolved, sources: Sources) -> ComposeDocument:
+    """Read the resolved project. Never raises: what is wrong is among the document's problems."""
+    parsed = parse(resolved.text)
+    if parsed.problems:
+        problem = parsed.problems[0]
+        place = sources.find(())
+        message = f"The resolved Compose project cannot be read: {problem.message}"
+        return ComposeDocument(problems=(Problem(Severity.ERROR, problem.code, message, problem.hint, place.file),))
+    project = _plain(parsed.documents[0].value) if parsed.documents else None
+    return _Loader(sources).load(project if isinstance(project, dict) else {})
+
+
+def _plain(value: Any) -> Any:
+    """Undo what `config` does so that its output can be read by Compose again: `$` is printed as `$$`."""
+    if isinstance(value, str):
+        return value.replace("$$", "$")
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+class _Loader:
+    """One pass over a resolved project."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._problems: list[Problem] = []
+
+    def load(self, project: Mapping[str, Any]) -> ComposeDocument:
+        mesh = self._block(MESH, project.get("x-mesh"), "x-mesh", "mesh", ("x-mesh",))
+        blocks, labels, names = {}, {}, {}
+        services = project.get("services")
+        for name, service in services.items() if isinstance(services, dict) else ():
+            if not isinstance(service, dict):
+                continue
+            if "x-mesh" in service:
+                path = ("services", name, "x-mesh")
+                blocks[name] = self._block(
+                    SERVICE, service["x-mesh"], f"x-mesh of service {name}", f"service {name}", path
+                )
+            written = self._written_labels(name, service.get("labels"))
+            if written:
+                labels[name], names[name] = self._labels(name, written), frozenset(written)
+        return ComposeDocument(mesh, blocks, labels, names, tuple(self._problems))
+
+    def _block(self, shape: Any, value: Any, subject: str, resource: str, at: KeyPath) -> Settings:
+        def locate(path: KeyPath) -> Place:
+            # `meshed` is the block itself: `x-mesh: false`.
+            return self._sources.find(at if path == ("meshed",) else (*at, *path))
+
+        reading = read(shape, value)
+        self._problems += problems_of(reading.findings, subject, resource, locate)
+        return settings_of(reading, subject, locate)
+
+    def _labels(self, name: str, written: Mapping[str, Any]) -> Settings:
+        def locate(path: KeyPath) -> Place:
+            return self._sources.find_label(name, label_of(path, written))[0]
+
+        reading, subject = read_labels(written), f"labels of service {name}"
+        self._problems += problems_of(reading.findings, subject, f"service {name}", locate)
+        return settings_of(reading, subject, locate)
+
+    def _written_labels(self, name: str, labels: Any) -> dict[str, Any]:
+        texts = (
+            {key: value for key, value in labels.items() if isinstance(value, str)}
+            if isinstance(labels, dict)
+            else {}
+        )
+        written: dict[str, Any] = {**mesh_labels(texts)}
+        for label in written:
+            # Compose prints an unquoted 1.10 as 1.1. The file still knows that it was a number.
+            raw = self._sources.find_label(name, label)[1]
+            if isinstance(raw, float):
+                written[label] = raw
+        return written
+
+
+# === what Compose itself refuses ===
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_NOISE = re.compile(r'^time=".*" level=(?:warning|info|debug) ')
+_PATH = re.compile(r"\b(?:services|x-mesh)(?:\.[\w-]+)*")
+_DETAIL = re.compile(r"non-string key in \S+: (\S+)|[Aa]dditional propert(?:y|ies) '?([\w.-]+)")
+MAX_MESSAGE = 500
+
+
+def explain(error: str, sources: Sources) -> Problem:
+    """The Problem of a project that Compose refuses: its own message on one line, and the best place to look at."""
+    lines = [_ESCAPES.sub("", line).strip() for line in error.splitlines()]
+    message = "; ".join(line for line in lines if line and not _NOISE.match(line))[:MAX_MESSAGE]
+    place = _blamed(message, sources)
+    hint = "Put the key in quotes: Compose takes only text as a key." if "non-string key" in message else ""
+    message = f"Compose refuses the project: {message or 'it gave no reason'}"
+    return Problem(Severity.ERROR, "compose-refused", message, hint, place.file, place.line, place.column)
+
+
+def _blamed(message: str, sources: Sources) -> Place:
+    for parsed in sources.parsed.values():
+        for problem in parsed.problems:
+            if problem.code in ("invalid-yaml", "duplicate-key"):
+                return Place(problem.file, problem.line, problem.column)
+    named = _PATH.search(message)
+    if named is None:
+        return sources.find(())
+    detail = _DETAIL.search(message)
+    extra = [group for group in detail.groups() if group] if detail else []
+    return sources.find((*named[0].split("."), *extra))

@@ -1,0 +1,80 @@
+"""What `x-mesh` may say: two tables of keys. A test sees to it that docs/reference/x-mesh.md has the same ones.
+
+To add a key is one line here, and one in `compile` that carries it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from composemesh.config.schema.shapes import (
+    Address,
+    Choice,
+    Finding,
+    Key,
+    Later,
+    ListOf,
+    Name,
+    Network,
+    Object,
+    Port,
+    PortTable,
+    Reading,
+    Shape,
+    Switched,
+)
+from composemesh.model.snapshot import AccessLog, CaptureMode, Protocol
+
+__all__ = ["MESH", "SERVICE", "Finding", "Key", "Later", "Object", "Reading", "Shape", "Switched", "read"]
+
+EXCLUDE = Object(
+    {
+        "ports": Key(ListOf(Port()), "TCP ports of the destination that capture leaves alone.", "[]"),
+        "cidrs": Key(ListOf(Network()), "Networks of the other side that capture leaves alone.", "[]"),
+    }
+)
+
+MESH = Object(
+    {
+        "capture": Key(Choice(CaptureMode, later=("hosts",)), "How traffic reaches the mesh.", "auto"),
+        "exclude": Key(EXCLUDE, "Traffic of every service that capture leaves alone, in both directions."),
+        "admin": Key(Address(), "Where the admin API and the metrics listen.", "127.0.0.1:15000"),
+        "access_log": Key(Choice(AccessLog), "A line for each request.", "off"),
+        "mtls": Key(Later(), "Encryption and identity between workloads."),
+        "egress": Key(Later(), "Whether services may call hosts that nobody declared."),
+        "xds": Key(Later(), "Where the configuration is served to other proxies."),
+        "tracing": Key(Later(), "Where spans are sent."),
+        "gateways": Key(Later(), "Ways into the mesh from outside."),
+        "external": Key(Later(), "Hosts outside the mesh."),
+        "resources": Key(Later(), "Files of Istio documents."),
+        "plugins": Key(Later(), "Files that extend the mesh."),
+    }
+)
+
+SERVICE = Switched(
+    Object(
+        {
+            "service": Key(Name(), "The name that callers use; Compose services that share it are one mesh service."),
+            "version": Key(Name(), "The version of this Compose service's workloads."),
+            "ports": Key(PortTable(Choice(Protocol)), "What each port speaks, where the first bytes would not tell."),
+            "exclude": Key(EXCLUDE, "Traffic of this Compose service that capture leaves alone, in both directions."),
+            "expose": Key(Later(), "A gateway's route to this service."),
+            "routes": Key(Later(), "Where requests go: matches, splits, time limits, retries, faults."),
+            "retries": Key(Later(), "When a request is tried again."),
+            "load_balancer": Key(Later(), "How an endpoint is picked."),
+            "connections": Key(Later(), "How many connections and waiting requests there may be."),
+            "outlier_detection": Key(Later(), "When an endpoint that fails is left out."),
+            "health_check": Key(Later(), "A request that asks an endpoint for its health."),
+            "rate_limit": Key(Later(), "How many requests a caller may make."),
+            "allow": Key(Later(), "Who may call."),
+            "jwt": Key(Later(), "Which tokens callers must show."),
+        }
+    )
+)
+
+
+def read(shape: Shape, value: Any) -> Reading:
+    """Everything that a value of `x-mesh` says, and everything wrong with it. Never raises."""
+    reading = Reading()
+    shape.read((), value, reading)
+    return reading
