@@ -1,7 +1,7 @@
 """Settings → Snapshot. Pure and total: whatever was said, there is a snapshot, and a Problem for what is not in it.
 
-Precedence, weakest first: service block · labels of running containers · labels in the Compose files. The last two are
-the same labels before and after an edit, and the file is the newer of the two.
+Precedence, weakest first: service block · labels of running containers · labels in the Compose files. The last two
+are the same labels before and after an edit, and the file is the newer of the two.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def rejected(document: ComposeDocument) -> tuple[Problem, ...]:
 
 
 def _agreed(containers: Iterable[ContainerLabels], problems: list[Problem]) -> dict[str, dict[KeyPath, Said]]:
-    """The labels of each Compose service's containers. The longest-running is heard first: no newcomer overrules it."""
+    """The labels of each Compose service's containers; where they differ, no newcomer overrules an older one."""
     agreed: dict[str, dict[KeyPath, Said]] = {}
     unsound = set()
     for labels in sorted(containers, key=lambda labels: (labels.started, labels.container)):
@@ -72,17 +72,13 @@ def _difference(labels: ContainerLabels, path: KeyPath, older: Said) -> Problem:
     return Problem(Severity.WARNING, "labels-differ", message, hint, resource=f"container {labels.container}")
 
 
-def _merged(document: ComposeDocument, labels: Mapping[str, Settings]) -> dict[str, Settings]:
-    names = dict.fromkeys((*document.blocks, *labels, *document.labels))
-    nothing: Settings = {}
-    return {
-        name: {
-            **document.blocks.get(name, nothing),
-            **labels.get(name, nothing),
-            **document.labels.get(name, nothing),
-        }
-        for name in sorted(names)
-    }
+def _merged(document: ComposeDocument, labels: Mapping[str, Settings]) -> Mapping[str, Settings]:
+    merged: dict[str, dict[KeyPath, Said]] = {}
+    for layer in (document.blocks, labels, document.labels):
+        for name, said in layer.items():
+            if said:
+                merged.setdefault(name, {}).update(said)
+    return dict(sorted(merged.items()))
 
 
 # === Compose services that are one mesh service ===

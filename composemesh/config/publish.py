@@ -70,7 +70,7 @@ class Publisher:
         return f"<Publisher {self._project} {state}, {len(self.problems.value)} problems>"
 
     async def load(self) -> tuple[Problem, ...]:
-        """Read the documents once and publish; return the Problems. An error with a file: the document is not in force.
+        """Read the documents once and publish; return the Problems: an error with a file rejected the document.
 
         Never raises for what users or Compose do. Cancelled, nothing is published.
         """

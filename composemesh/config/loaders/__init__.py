@@ -1,1 +1,1 @@
-"""From documents to settings that know where they were `said`: `compose` (and `sources`, the files as written), `labels`."""
+"""Documents → settings that know where they were `said`: `compose` (with `sources`, the files themselves), `labels`."""

@@ -1,7 +1,7 @@
 """The Compose project as Compose resolves it: `x-mesh` of the top level and of each service, labels in either form.
 
-What counts is what `docker compose config` prints, so that several files, `extends`, `include`, profiles and `.env` mean
-what they mean to Compose. Where it was written is looked up in the files themselves (`sources`).
+What counts is what `docker compose config` prints, so that several files, `extends`, `include`, profiles and `.env`
+mean what they mean to Compose. Where it was written is looked up in the files themselves (`sources`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labels `x-mesh.<path>=<value>`: the service block's words, flattened with dots. Each speaks for its own service only."""
+"""Labels `x-mesh.<path>=<value>`: the service block's words, flattened with dots, each for its own service only."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class ContainerLabels:
 def load_labels(workload: Workload, known: Collection[str] = ()) -> ContainerLabels | None:
     """Read a workload's labels but for the `known` ones; None where nothing speaks to the mesh.
 
-    What `docker compose run` makes is nobody's endpoint, and its labels may come from a command line: they are not read.
+    What `docker compose run` makes is nobody's endpoint, and its labels may come from a command line: not read.
     """
     labels = {name: value for name, value in mesh_labels(workload.labels).items() if name not in known}
     if not labels or workload.oneoff:

@@ -39,7 +39,7 @@ class Sources:
         return f"<Sources {', '.join(map(str, self.parsed))}>"
 
     def find(self, path: KeyPath) -> Place:
-        """Where the path stands (the last file wins); else its nearest ancestor; else the main file, without a line."""
+        """Where the path stands (the last file wins), or its nearest ancestor, or the main file without a line."""
         best, depth = Place(self.main), 0
         for file, document, inner in self._candidates(path):
             for length in range(len(inner), depth, -1):
@@ -83,7 +83,7 @@ class Sources:
 
 
 def read_sources(files: Iterable[Path]) -> Sources:
-    """Read the Compose files and what they include or extend. Blocks. What cannot be read is left out: Compose says so."""
+    """Read the Compose files and what they include or extend. Blocks. What cannot be read is left to Compose."""
     named = list(dict.fromkeys(files))
     parsed: dict[Path, Parsed] = {}
     watched: list[Path] = []

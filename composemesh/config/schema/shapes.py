@@ -10,7 +10,7 @@ import difflib
 import enum
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,9 +75,10 @@ def show(value: Any) -> str:
     return str(value).lower()
 
 
-def nearest(word: str, words: Mapping[str, object]) -> str:
-    """A hint that names the nearest right word, or all of them."""
-    close = difflib.get_close_matches(word[:80].lower().replace("-", "_"), words, n=1, cutoff=0.5)
+def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) -> str:
+    """A hint that names the nearest right word, or all that are offered."""
+    close = difflib.get_close_matches(word[:80].lower().replace("-", "_"), words, n=1)
+    words = offered or words
     return f"Did you mean `{close[0]}`?" if close else f"Use one of {', '.join(words)}."
 
 
@@ -311,7 +312,9 @@ class Object:
             if key is not None:
                 key.shape.read((*path, word), what, reading)
                 continue
-            hint = nearest(word, self.keys)
+            hint = nearest(
+                word, self.keys, [known for known, key in self.keys.items() if not isinstance(key.shape, Later)]
+            )
             within = f" in {_named(path)}" if path else ""
             reading.refuse((*path, word), "unknown-key", f"unknown key {show(word)}{within}.", hint)
 
