@@ -21,31 +21,38 @@ class Detected(enum.Enum):
 
 
 _METHODS = tuple(
-    (method + " ").encode()
+    method + b" "
     for method in (
-        "GET POST PUT DELETE HEAD OPTIONS PATCH CONNECT TRACE "
+        b"GET POST PUT DELETE HEAD OPTIONS PATCH CONNECT TRACE "
         # WebDAV and its kin (IANA's HTTP method registry)
-        "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
-        "MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH UNBIND "
-        "UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
+        b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
+        b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH UNBIND "
+        b"UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
     ).split()
 )
 
 
 def detect(first: bytes) -> Detected:
-    """Judge the bytes a client sent first."""
+    """Judge the bytes that a client sent first.
+
+    MORE is the answer only where another byte must come from every client of a protocol we know: a client of some
+    other protocol may be waiting for an answer already. What looks like HTTP at all is HTTP1, also where the codec
+    will refuse it: passed on as opaque it would reach an application that takes it, past every policy.
+    """
     start = first.lstrip(b"\r\n")
+    line, ended, _ = start.partition(b"\n")
     if start.startswith(_METHODS):
-        line, ended, _ = start.partition(b"\n")
         if ended and b" HTTP/" not in line and (b" RTSP/" in line or b" SIP/" in line):
             return Detected.OPAQUE
         return Detected.HTTP1
     if first.startswith(PREFACE[:16]):
         return Detected.HTTP2
-    if first[:1] == b"\x16" and first[1:2] in (b"", b"\x03"):
-        return Detected.TLS if len(first) >= 3 else Detected.MORE
+    if first[:1] == b"\x16":
+        if len(first) < 3:
+            return Detected.MORE if first[1:2] in (b"", b"\x03") else Detected.OPAQUE
+        return Detected.TLS if first[1] == 3 and first[2] <= 4 else Detected.OPAQUE
+    if b" HTTP/" in line:
+        return Detected.HTTP1
     if PREFACE.startswith(first) or any(method.startswith(start) for method in _METHODS):
         return Detected.MORE
-    if b" HTTP/" in start.partition(b"\n")[0]:
-        return Detected.HTTP1
     return Detected.OPAQUE

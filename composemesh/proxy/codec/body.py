@@ -1,11 +1,17 @@
-"""Payloads of HTTP/1.1 messages: by length, in chunks, or until the connection ends (RFC 9112, 6.3 and 7.1)."""
+"""Payloads of HTTP/1.1 messages: by length, in chunks, or until the connection ends (RFC 9112, 6.3 and 7.1).
+
+All readers are alike: `feed` takes what was received and gives the payload in it, `done` says that the body has
+ended, `rest` is what came after that end.
+"""
 
 from __future__ import annotations
 
 from composemesh.proxy.codec import grammar
-from composemesh.proxy.codec.parts import CHUNKED, LIMITS, UNTIL_CLOSE, Limits, Malformed
+from composemesh.proxy.codec.collect import TrailerBuffer
+from composemesh.proxy.codec.parts import CHUNKED, LIMITS, Limits, Malformed
 
 LAST_CHUNK = b"0\r\n\r\n"
+"""The end of a chunked body without trailers."""
 
 
 class LengthBody:
@@ -18,7 +24,9 @@ class LengthBody:
         """Payload bytes still to come."""
         self.done = length == 0
         self.rest = b""
-        """Bytes that follow the end of the body."""
+
+    def __repr__(self) -> str:
+        return f"<LengthBody: {self.left} left>"
 
     def feed(self, data: bytes) -> bytes:
         """The payload in what was received: `data` itself where all of it is."""
@@ -26,16 +34,15 @@ class LengthBody:
         if left > 0:
             self.left = left
             return data
-        self.done = True
-        if left:
-            end = self.left
-            data, self.rest = data[:end], data[end:]
+        if left < 0:
+            data, self.rest = data[: self.left], data[self.left :]
         self.left = 0
+        self.done = True
         return data
 
 
 class CloseBody:
-    """A body that ends with its connection; the caller sees that end, so `done` stays False."""
+    """A body that ends with its connection. Only the caller sees that, so `done` stays False."""
 
     __slots__ = ("done", "rest")
 
@@ -43,105 +50,103 @@ class CloseBody:
         self.done = False
         self.rest = b""
 
+    def __repr__(self) -> str:
+        return "<CloseBody>"
+
     def feed(self, data: bytes) -> bytes:
+        """All of it."""
         return data
 
 
 class ChunkedBody:
-    """A body in chunks. Extensions and trailers are checked and dropped: no hop after us needs to parse them."""
+    """A body in chunks. Extensions and trailers are checked, then dropped: they were for the last hop only.
 
-    __slots__ = ("_extensions", "_held", "_last", "_limits", "done", "left", "rest")
+    What comes next is always one of three things: payload (`left`), the line before a chunk, or the trailers.
+    """
+
+    __slots__ = ("_begun", "_extensions", "_held", "_limits", "_line", "_trailers", "done", "left", "rest")
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
+        self._line = grammar.FIRST_CHUNK
+        self._begun = grammar.FIRST_CHUNK_BEGUN
         self._held = b""
-        """A line, or the trailers, of which the end has not come."""
+        """The beginning of such a line."""
         self._extensions = 0
-        self._last = False
-        """Whether the last chunk has been seen: only trailers follow."""
+        """Bytes of extensions so far: they are work for us and news for nobody."""
+        self._trailers: TrailerBuffer | None = None
         self.left = 0
-        """Bytes of the current chunk still to come, its CRLF included."""
+        """Payload bytes of the current chunk still to come."""
         self.done = False
         self.rest = b""
 
+    def __repr__(self) -> str:
+        state = "done" if self.done else "trailers" if self._trailers else f"{self.left} left of a chunk"
+        return f"<ChunkedBody: {state}>"
+
     def feed(self, data: bytes) -> bytes:
         """The payload in what was received: `data` itself where all of it is. Raises Malformed."""
-        left = self.left
-        if left > len(data) + 1:
-            self.left = left - len(data)
+        if len(data) <= self.left:
+            self.left -= len(data)
             return data
-        if self._held:
-            data, self._held = self._held + data, b""
-        size = len(data)
+        payload: list[bytes] = []
         at = 0
-        payload = []
-        while not self._last:
-            if left:
-                if left > 2:
-                    end = at + left - 2
-                    payload.append(data[at:end])
-                    if end >= size:
-                        left = end - size + 2
-                        at = size
-                        break
-                    at, left = end, 2
-                if data[at : at + 2] != b"\r\n"[2 - left :][: size - at]:
-                    raise Malformed(400, "no CRLF after a chunk")
-                took = min(left, size - at)
-                at += took
-                left -= took
-                if left:
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        while self._trailers is None:
+            if self.left:
+                payload.append(data[at : at + self.left])
+                at += self.left
+                if at >= len(data):
+                    self.left = at - len(data)
                     break
-            found = _size_line(data, at)
+            found = self._line.match(data, at)
             if found is None:
-                self._hold(data, at)
+                self.left = 0
+                self._hold(data[at:])
                 break
-            digits, extension = found.groups()
-            if extension:
-                self._count(extension)
-            length = int(digits, 16)
-            if length > self._limits.body:
-                raise Malformed(413, "chunk too large")
             at = found.end()
-            if length:
-                left = length + 2
-            else:
-                self._last = True
-        self.left = left
-        if self._last and not self.done:
-            self._trailers(data, at)
+            self._open(found[1], found[2])
+        else:
+            self._end(data[at:])
         return payload[0] if len(payload) == 1 else b"".join(payload)
 
-    def _count(self, extension: bytes) -> None:
-        self._extensions += len(extension)
-        if len(extension) > self._limits.extension or self._extensions > self._limits.extensions:
-            raise Malformed(413, "chunk extensions too large")
+    def _open(self, digits: bytes, extensions: bytes) -> None:
+        """Begin a chunk, or the trailers after the last one."""
+        if extensions:
+            self._extensions += len(extensions)
+            if len(extensions) > self._limits.extension or self._extensions > self._limits.extensions:
+                raise Malformed(413, "chunk extensions too large")
+        self.left = int(digits, 16)
+        if self.left > self._limits.body:
+            raise Malformed(413, "chunk too large")
+        if not self.left:
+            self._trailers = TrailerBuffer(self._limits)
+        self._line = grammar.NEXT_CHUNK
+        self._begun = grammar.NEXT_CHUNK_BEGUN
 
-    def _hold(self, data: bytes, at: int) -> None:
-        """Keep the beginning of a size line; refuse one that is whole, or too long, and did not match."""
-        held = data[at:]
-        if b"\n" in held or len(held) > self._limits.extension + 20:
+    def _hold(self, line: bytes) -> None:
+        """Keep what may yet become the line before a chunk. Raises Malformed for what cannot."""
+        if self._begun.fullmatch(line) is None:
             raise Malformed(400, "invalid chunk size")
-        self._held = held
+        if len(line) > self._limits.extension + _SIZE:
+            raise Malformed(413, "chunk extensions too large")
+        self._held = line
 
-    def _trailers(self, data: bytes, at: int) -> None:
-        if data.startswith(b"\r\n", at):
-            end = at
-        else:
-            found = data.find(b"\r\n\r\n", at)
-            if found < 0 and len(data) - at <= self._limits.trailers:
-                self._held = data[at:]
-                return
-            end = found + 2
-            if found < 0 or end - at > self._limits.trailers:
-                raise Malformed(431, "trailers too large")
-            if grammar.FIELDS.fullmatch(data, at, end) is None:
-                raise Malformed(400, "invalid trailers")
-        self.done = True
-        self.rest = data[end + 2 :]
+    def _end(self, data: bytes) -> None:
+        """Take the trailers. What frames or routes a message may not come after it (RFC 9110, 6.5.1)."""
+        trailers = self._trailers
+        assert trailers is not None
+        if not trailers.feed(data):
+            return
+        if not _FORBIDDEN.isdisjoint(name.lower() for name, _ in grammar.SPLIT.findall(trailers.head, 2)):
+            raise Malformed(400, "framing or Host among the trailers")
+        self.done, self.rest = True, trailers.rest
 
 
-_size_line = grammar.SIZE_LINE.match
+_SIZE = len(b"\r\n") + 16 + len(b"\r\n")
+_FORBIDDEN = frozenset({b"transfer-encoding", b"content-length", b"host", b"trailer"})
 
 BodyReader = LengthBody | ChunkedBody | CloseBody
 
@@ -150,10 +155,7 @@ def body_reader(body: int, limits: Limits = LIMITS) -> BodyReader:
     """The reader for what a head says in `body`."""
     if body >= 0:
         return LengthBody(body)
-    if body == CHUNKED:
-        return ChunkedBody(limits)
-    assert body == UNTIL_CLOSE
-    return CloseBody()
+    return ChunkedBody(limits) if body == CHUNKED else CloseBody()
 
 
 def encode_chunk(payload: bytes) -> bytes:

@@ -70,7 +70,7 @@ _EXTENSION = rb"[ \t]*+;[ \t]*+%b++(?:[ \t]*+=[ \t]*+(?:%b++|%b))?+" % (TOKEN, T
 _CHUNK = rb"([0-9A-Fa-f]{1,16})((?:%b)*+)\r\n" % _EXTENSION
 
 FIRST_CHUNK = re.compile(_CHUNK)
-"""The line before a chunk (RFC 9112, 7.1): nothing but hex digits, then extensions; blanks only beside `;` and `=`."""
+"""The line before a chunk (RFC 9112, 7.1): bare hex digits, then extensions; blanks only beside `;` and `=`."""
 NEXT_CHUNK = re.compile(rb"\r\n" + _CHUNK)
 """The same with the line end that closes the chunk before it."""
 _BEGUN = rb"[0-9A-Fa-f]{0,16}+(?:(?<=[0-9A-Fa-f])(?:[ \t;][\t\x20-\x7e\x80-\xff]*+)?+\r?+)?+"
@@ -78,5 +78,5 @@ FIRST_CHUNK_BEGUN = re.compile(_BEGUN)
 NEXT_CHUNK_BEGUN = re.compile(rb"\r?+|\r\n%b" % _BEGUN)
 """What may still become such a line."""
 
-HOPELESS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
-"""Bytes that no head can hold, in whatever piece of it: controls, and CR or LF alone (RFC 9112, 2.2)."""
+HOPELESS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]|\n[ \t]")
+"""What no head holds, nor any piece of one: controls, CR or LF alone, a folded line (RFC 9112, 2.2 and 5.2)."""

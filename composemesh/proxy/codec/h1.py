@@ -1,16 +1,18 @@
-"""Heads of HTTP/1.1 messages: parse whole ones, collect those that come in pieces, write our own.
+"""Heads of HTTP/1.1 messages: bytes → `RequestHead` or `ResponseHead`, and our own back to bytes.
 
-Accepting is the hot path: one expression checks every byte of a head at once. Only when it does not match does
-`_explain` look for the reason.
+Accepting is the hot path: one expression looks at every byte of a head, a second takes the fields apart. Why a head
+was refused is found out by `why`, and heads in pieces are put together by `collect`.
 """
 
 from __future__ import annotations
 
+import functools
 import http
-import re
 from collections.abc import Iterable
 
-from composemesh.proxy.codec import grammar
+from composemesh.proxy.codec import why
+from composemesh.proxy.codec.collect import HeadBuffer
+from composemesh.proxy.codec.grammar import ABSOLUTE, LENGTH, REQUEST, RESPONSE, SPLIT, is_authority, is_destination
 from composemesh.proxy.codec.parts import (
     CHUNKED,
     LIMITS,
@@ -22,25 +24,25 @@ from composemesh.proxy.codec.parts import (
     ResponseHead,
 )
 
+__all__ = ["REASONS", "HeadBuffer", "encode_request", "encode_response", "parse_request", "parse_response"]
+
 REASONS: dict[int, bytes] = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 """The standard reason phrases."""
 
-_request = grammar.REQUEST.fullmatch
-_response = grammar.RESPONSE.fullmatch
-_split = grammar.FIELD.findall
+_request = REQUEST.fullmatch
+_response = RESPONSE.fullmatch
+_split = SPLIT.findall
 
 
 def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
-    """Understand a request head that ends with its empty line. Raises Malformed."""
+    """Understand a request head, its empty line included. Raises Malformed."""
     found = _request(head)
-    if found is None or len(head) > limits.head or found.start(4) > limits.line:
-        raise _explain_request(head, limits)
-    method, target, minor = found.group(1, 2, 3)
-    fields = _split(head, found.start(4), found.end(4))
-    if len(fields) > limits.fields:
-        raise Malformed(431, "too many header fields")
-    if b" \r\n" in head or b"\t\r\n" in head:
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+    if found is None or len(head) > limits.head:
+        raise why.request_refused(head, limits)
+    method, target, minor = found.groups()
+    fields = _split(head, found.end(3) + 2)
+    if len(fields) > limits.fields or found.end(3) - found.start(1) > limits.line:
+        raise why.request_refused(head, limits)
     values = _by_name(fields)
     version = 11 if minor == b"1" else 10
 
@@ -49,55 +51,63 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
         if version == 11:
             raise Malformed(400, "no Host field")
         host = b""
-    elif grammar.AUTHORITY.fullmatch(host) is None:
+    elif not is_authority(host):
         raise Malformed(400, "invalid Host field")
-    if target[0] == 0x2F and method != b"CONNECT":
+    if target[0] == _SLASH and method != b"CONNECT" and method != b"PRI":
         authority, path = host, target
     else:
         authority, path = _other_target(method, target, host)
 
-    keep_alive, upgrade = version == 11, b""
-    if b"connection" in values:
-        keep_alive, upgrading = _connection(values[b"connection"], version)
-        if upgrading and version == 11:
-            upgrade = values.get(b"upgrade", b"").lower()
-    body = _body(values, version, limits)
-    expect = body != 0 and version == 11 and values.get(b"expect", b"").lower() == b"100-continue"
-    return RequestHead(
-        method, target, version, fields, values, authority, path, body or 0, keep_alive, expect, upgrade
-    )
+    connection = values.get(b"connection")
+    if connection is None:
+        keep_alive, upgrade = version == 11, b""
+    else:
+        keep_alive, upgrading = _connection(connection, version)
+        # In HTTP/1.0 an Upgrade field MUST be ignored (RFC 9110, 7.8), and so must Expect (10.1.1).
+        upgrade = values.get(b"upgrade", b"").lower() if upgrading and version == 11 else b""
+    body = _body(values, version, limits) or 0
+    expects = body != 0 and version == 11 and values.get(b"expect", b"").lower() == b"100-continue"
+    return RequestHead(method, target, version, fields, values, authority, path, body, keep_alive, expects, upgrade)
 
 
 def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> ResponseHead:
     """Understand a response head, given the method of the request that it answers. Raises Malformed."""
     found = _response(head)
     if found is None or len(head) > limits.head:
-        raise _explain_response(head, limits)
-    minor, digits, reason = found.group(1, 2, 3)
-    fields = _split(head, found.start(4), found.end(4))
-    if len(fields) > limits.fields:
-        raise Malformed(431, "too many header fields")
-    if b" \r\n" in head or b"\t\r\n" in head:
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+        raise why.response_refused(head, limits)
+    minor, digits, reason = found.groups(b"")
+    fields = _split(head, head.index(b"\n") + 1)
+    if len(fields) > limits.fields or len(reason) > limits.line:
+        raise why.response_refused(head, limits)
     values = _by_name(fields)
     version = 11 if minor == b"1" else 10
     status = int(digits)
 
-    keep_alive, upgrade = version == 11, b""
-    if b"connection" in values:
-        keep_alive, upgrading = _connection(values[b"connection"], version)
-        if upgrading and status == 101:
-            upgrade = values.get(b"upgrade", b"").lower()
+    connection = values.get(b"connection")
+    if connection is None:
+        keep_alive, upgrading = version == 11, False
+    else:
+        keep_alive, upgrading = _connection(connection, version)
     body = _body(values, version, limits)
+    upgrade = b""
     if status < 200 or status == 204:
+        # No such response has a body, and saying that it has is how one becomes two (RFC 9112, 6.3, rule 1).
         if body:
             raise Malformed(400, "a body where none can be")
         body = 0
+        if status == 101:
+            upgrade = values.get(b"upgrade", b"").lower()
+            if not upgrade or not upgrading or version == 10:
+                raise Malformed(400, "101 without Upgrade")
+            keep_alive = False
     elif status == 304 or method == b"HEAD":
         body = 0
     elif body is None or (method == b"CONNECT" and status < 300):
         body, keep_alive = UNTIL_CLOSE, False
-    return ResponseHead(status, reason or b"", version, fields, values, body, keep_alive, upgrade)
+    return ResponseHead(status, reason, version, fields, values, body, keep_alive, upgrade)
+
+
+_SLASH = ord("/")
 
 
 def _by_name(fields: Fields) -> dict[bytes, bytes]:
@@ -107,40 +117,38 @@ def _by_name(fields: Fields) -> dict[bytes, bytes]:
     """
     values = {name.lower(): value for name, value in fields}
     if len(values) != len(fields):
-        values = {}
+        several: dict[bytes, list[bytes]] = {}
         for name, value in fields:
-            name = name.lower()
-            values[name] = values[name] + b", " + value if name in values else value
+            several.setdefault(name.lower(), []).append(value)
+        values = {name: b", ".join(each) for name, each in several.items()}
     return values
 
 
 def _other_target(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
     """Authority and path of a target that is not just a path (RFC 9112, 3.2). Raises Malformed."""
+    if method == b"PRI":
+        raise Malformed(400, "method reserved for HTTP/2")  # RFC 9113, 11.6
     if method == b"CONNECT":
-        if grammar.CONNECT_AUTHORITY.fullmatch(target) is None:
-            raise Malformed(400, "CONNECT needs host:port")
+        if not is_destination(target):
+            raise Malformed(400, "CONNECT to what is no host and port")
         return target, b""
     if target == b"*":
         if method != b"OPTIONS":
-            raise Malformed(400, "only OPTIONS may ask for *")
+            raise Malformed(400, "target * without OPTIONS")
         return host, target
-    found = grammar.ABSOLUTE.fullmatch(target)
-    if found is None:
+    found = ABSOLUTE.fullmatch(target)
+    # Userinfo is refused with the rest: it serves to make one host look like another (RFC 9110, 4.2.4).
+    if found is None or not is_authority(found[1]):
         raise Malformed(400, "invalid request target")
-    authority, path = found.group(1, 2)
-    # Userinfo is for the one who types the URI (RFC 9110, 4.2.4): it names nobody, and is not sent on.
-    authority = authority.rpartition(b"@")[2]
-    if grammar.AUTHORITY.fullmatch(authority) is None:
-        raise Malformed(400, "invalid authority in the request target")
-    if not path:
-        path = b"*" if method == b"OPTIONS" else b"/"
-    elif path[0] != 0x2F:
-        path = b"/" + path
-    return authority, path
+    authority, path = found.groups()
+    if not path and method == b"OPTIONS":
+        return authority, b"*"
+    return authority, path if path.startswith(b"/") else b"/" + path
 
 
+@functools.lru_cache(64)
 def _connection(value: bytes, version: int) -> tuple[bool, bool]:
-    """Whether the connection persists, and whether an upgrade is meant (RFC 9112, 9.3)."""
+    """Whether the connection persists (RFC 9112, 9.3), and whether an upgrade is meant (RFC 9110, 7.8)."""
     options = [option.strip(b" \t") for option in value.lower().split(b",")]
     keep_alive = b"close" not in options and (version == 11 or b"keep-alive" in options)
     return keep_alive, b"upgrade" in options
@@ -156,11 +164,11 @@ def _body(values: dict[bytes, bytes], version: int, limits: Limits) -> int | Non
         if version == 10:
             raise Malformed(400, "Transfer-Encoding in HTTP/1.0")
         if coding.lower() != b"chunked":
-            raise _explain_coding(coding)
+            raise why.coding_refused(coding)
         return CHUNKED
     if length is None:
         return None
-    if grammar.DIGITS.fullmatch(length) is None:
+    if LENGTH.fullmatch(length) is None:
         raise Malformed(400, "invalid Content-Length")
     size = int(length)
     if size > limits.body:
@@ -168,84 +176,14 @@ def _body(values: dict[bytes, bytes], version: int, limits: Limits) -> int | Non
     return size
 
 
-def _explain_coding(coding: bytes) -> Malformed:
-    codings = [one.strip(b" \t").lower() for one in coding.split(b",")]
-    if codings[-1] == b"chunked" and b"chunked" not in codings[:-1] and set(codings[:-1]) <= _CODINGS:
-        return Malformed(501, "unknown transfer coding")
-    return Malformed(400, "invalid Transfer-Encoding")
-
-
-_CODINGS = {b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"}
-
-
-def _explain_request(head: bytes, limits: Limits) -> Malformed:
-    line = head.removeprefix(b"\r\n").partition(b"\r\n")[0]
-    if len(line) > limits.line:
-        return Malformed(414, "request line too long")
-    if len(head) > limits.head:
-        return Malformed(431, "header fields too large")
-    version = re.fullmatch(rb"[^ ]+ [^ ]+ HTTP/([0-9])\.([0-9])", line)
-    if version is None:
-        return Malformed(400, "invalid request line")
-    if version.group(1, 2) not in ((b"1", b"0"), (b"1", b"1")):
-        return Malformed(505, "not HTTP/1.0 or 1.1")
-    return Malformed(400, "invalid request head")
-
-
-def _explain_response(head: bytes, limits: Limits) -> Malformed:
-    if len(head) > limits.head:
-        return Malformed(431, "header fields too large")
-    return Malformed(400, "invalid response head")
-
-
-class HeadBuffer:
-    """Collects a head that arrives in pieces. No byte is looked at twice, however small the pieces."""
-
-    __slots__ = ("_buffer", "_limits", "_response", "_scanned", "head", "rest")
-
-    def __init__(self, limits: Limits = LIMITS, *, response: bool = False) -> None:
-        self._buffer = bytearray()
-        self._limits = limits
-        self._response = response
-        self._scanned = 0
-        self.head = b""
-        """The whole head with its empty line, once `feed` has returned True."""
-        self.rest = b""
-        """What came after it."""
-
-    def __len__(self) -> int:
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> bool:
-        """Add what was received; True once the head is whole. Raises Malformed when it can no longer become one."""
-        buffer = self._buffer
-        buffer += data
-        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
-        if end >= 0:
-            self.head, self.rest = bytes(buffer[: end + 4]), bytes(buffer[end + 4 :])
-            return True
-        if _HOPELESS.search(buffer, max(0, self._scanned - 1)):
-            raise Malformed(400, "a byte that no head may hold")
-        self._scanned = len(buffer)
-        if len(buffer) > self._limits.head:
-            if not self._response and buffer.find(b"\n", 2) < 0:
-                raise Malformed(414, "request line too long")
-            raise Malformed(431, "header fields too large")
-        return False
-
-
-_HOPELESS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
-
-_colon = b": ".join
+_line = b": ".join
 
 
 def encode_request(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]], version: int = 11) -> bytes:
     """A request head. The fields are written as they are: only what was parsed, or checked, may come here."""
-    line = b"%b %b HTTP/1.%d" % (method, target, version - 10)
-    return b"\r\n".join([line, *map(_colon, fields), b"\r\n"])
+    return b"\r\n".join([b"%b %b HTTP/1.%d" % (method, target, version - 10), *map(_line, fields), b"\r\n"])
 
 
 def encode_response(status: int, reason: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A response head, always of version 1.1 (RFC 9110, 2.5)."""
-    line = b"HTTP/1.1 %d %b" % (status, reason)
-    return b"\r\n".join([line, *map(_colon, fields), b"\r\n"])
+    """A response head, always of our own version (RFC 9110, 2.5). The fields are written as they are."""
+    return b"\r\n".join([b"HTTP/1.1 %d %b" % (status, reason), *map(_line, fields), b"\r\n"])
