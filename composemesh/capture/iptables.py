@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -59,9 +59,9 @@ def living(owner: Owner) -> bool:
 class Iptables:
     """Rules in and out of namespaces, a few runs at a time, both address families at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Mapping[Version, Tool | None] | None = None) -> None:
         self.owner = Owner(os.getpid(), process_start(os.getpid()) or 0)
-        self._tools: dict[Version, Tool | None] = {4: Tool.find(4), 6: Tool.find(6)}
+        self._tools = tools if tools is not None else {4: Tool.find(4), 6: Tool.find(6)}
         self._limit = trio.CapacityLimiter(2 * (os.cpu_count() or 1))
         self._said_no_ipv6 = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -43,13 +44,19 @@ class Latency(NamedTuple):
 class Capture:
     """Keeps every workload captured that can and should be, whatever starts, ends or is configured."""
 
-    def __init__(self, discovered: Latest[Discovered], snapshot: Latest[Snapshot], mode: CaptureMode) -> None:
+    def __init__(
+        self,
+        discovered: Latest[Discovered],
+        snapshot: Latest[Snapshot],
+        mode: CaptureMode,
+        iptables: Iptables | None = None,
+    ) -> None:
         self.captures: Latest[Captures] = Latest(Captures())
         self.latencies: deque[Latency] = deque(maxlen=1000)
         self._discovered = discovered
         self._snapshot = snapshot
         self._mode = mode
-        self._iptables = Iptables()
+        self._iptables = iptables or Iptables()
         self._permission = "" if may_enter() else NO_PERMISSION
         self._lives: dict[tuple[str, str], Life] = {}
         self._refused: dict[str, str] = {}
@@ -116,21 +123,24 @@ class Capture:
 
     async def _keep(self, life: Life) -> None:
         """Carry out each wish for one workload, until its life ends; its failures are nobody else's."""
-        delay = FIRST_RETRY
-        with trio.CancelScope() as life.scope:
-            while not life.ended:
-                version = life.wish.version
-                reason = await self._attempt(life)
-                if reason and reason != life.reason:
-                    log.warning("not captured", workload=life.workload.name, because=reason)
-                life.reason = reason
-                self._publish()
-                if not reason:
-                    delay = FIRST_RETRY
-                with trio.move_on_after(delay) if reason else trio.CancelScope():
-                    await life.wish.after(version)
-                delay = min(delay * 2, LONGEST_RETRY)
-        await life.close()
+        try:
+            with trio.CancelScope() as life.scope:
+                delay = FIRST_RETRY
+                while not life.ended:
+                    version = life.wish.version
+                    self._tell(life, await self._attempt(life))
+                    with trio.move_on_after(delay if life.reason else math.inf):
+                        await life.wish.after(version)
+                    delay = min(delay * 2, LONGEST_RETRY) if life.reason else FIRST_RETRY
+        finally:
+            if life.ended:
+                await life.close()
+
+    def _tell(self, life: Life, reason: str) -> None:
+        if reason and reason != life.reason:
+            log.warning("not captured", workload=life.workload.name, because=reason)
+        life.reason = reason
+        self._publish()
 
     async def _attempt(self, life: Life) -> str:
         """One attempt at the present wish; the reason why it failed, or nothing."""

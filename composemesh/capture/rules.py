@@ -26,7 +26,10 @@ Version = Literal[4, 6]
 
 _OUT = "COMPOSEMESH_OUT"
 _IN = "COMPOSEMESH_IN"
-_HOOKS = {_OUT: "OUTPUT", _IN: "PREROUTING"}
+_HOOKS = {
+    _OUT: "OUTPUT -p tcp --syn",
+    _IN: "PREROUTING -p tcp --syn -m addrtype --dst-type LOCAL",  # a workload may be others' router
+}
 _LOOPBACK: dict[Version, str] = {4: "127.0.0.0/8", 6: "::1/128"}
 
 _JUMP = re.compile(r"^-A (?!COMPOSEMESH_)(.+ -[jg] COMPOSEMESH_(?:OUT|IN))\s*$", re.MULTILINE)
@@ -70,7 +73,7 @@ def install(redirect: Redirect, owner: Owner, saved: str = "") -> str:
     lines += _drop_jumps(saved)
     lines += [f"-A {_OUT} {rule}" for rule in _outbound(redirect)]
     lines += [f"-A {_IN} {rule}" for rule in _inbound(redirect)]
-    lines += [f"-A {hook} -p tcp --syn -m comment --comment {owner.tag} -j {chain}" for chain, hook in _HOOKS.items()]
+    lines += [f"-A {hook} -m comment --comment {owner.tag} -j {chain}" for chain, hook in _HOOKS.items()]
     return _transaction(lines)
 
 
