@@ -1,0 +1,86 @@
+"""nginx and haproxy: the origin everybody asks, and two proxies that have been fast for twenty years."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from environment.tools import find
+
+from .processes import LOOPBACK, NotHere
+
+# Room for the longest run: no server here should close a connection because it has served enough.
+FOREVER = 1_000_000_000
+
+NGINX = """
+daemon off;
+worker_processes 1;
+pid {folder}/{name}.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  keepalive_requests {forever};
+  client_body_temp_path {folder}/{name}-body;
+  proxy_temp_path {folder}/{name}-proxy;
+  fastcgi_temp_path {folder}/{name}-fastcgi;
+  uwsgi_temp_path {folder}/{name}-uwsgi;
+  scgi_temp_path {folder}/{name}-scgi;
+{content}
+}}
+"""
+ORIGIN = """
+  server {{
+    listen {loopback}:{port};
+    default_type text/plain;
+    location / {{ return 200 "Hello version: v1, instance: origin\\n"; }}
+  }}
+"""
+PROXY = """
+  upstream origin {{ server {loopback}:{origin}; keepalive 64; keepalive_requests {forever}; }}
+  server {{
+    listen {loopback}:{port};
+    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+"""
+HAPROXY = """
+global
+  nbthread 1
+defaults
+  mode http
+  option http-keep-alive
+  http-reuse always
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+listen in
+  bind {loopback}:{port}
+  server origin {loopback}:{origin}
+"""
+
+
+def origin(folder: Path, port: int) -> list[str]:
+    """What stands behind every proxy: one nginx worker that answers 36 bytes from memory."""
+    return _nginx(folder, "origin", ORIGIN.format(loopback=LOOPBACK, port=port))
+
+
+def nginx(folder: Path, port: int, origin: int) -> list[str]:
+    return _nginx(folder, "nginx", PROXY.format(loopback=LOOPBACK, port=port, origin=origin, forever=FOREVER))
+
+
+def haproxy(folder: Path, port: int, origin: int) -> list[str]:
+    config = folder / "haproxy.cfg"
+    config.write_text(HAPROXY.format(loopback=LOOPBACK, port=port, origin=origin))
+    return [_program("haproxy"), "-db", "-q", "-f", str(config)]
+
+
+def _nginx(folder: Path, name: str, content: str) -> list[str]:
+    config = folder / f"{name}.conf"
+    config.write_text(NGINX.format(folder=folder, name=name, forever=FOREVER, content=content))
+    return [_program("nginx"), "-e", "stderr", "-c", str(config)]
+
+
+def _program(name: str) -> str:
+    found = find(name)
+    if found is None:
+        raise NotHere(f"{name} is not installed (`make bench` as root on Debian does)")
+    return str(found)

@@ -1,0 +1,75 @@
+"""Who is compared. A peer is a few programs behind one port; they all forward to the same origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import certificates, classics, envoy, mesh
+from .processes import Running, await_answer, free_port, running
+
+Commands = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How to start one: from a folder, the port to listen on and the origin's, a command for each of its programs."""
+
+    name: str
+    commands: Callable[[Path, int, int], Commands]
+
+
+@dataclass
+class Started:
+    name: str
+    port: int
+    programs: list[Running] = field(default_factory=list)
+
+
+def _mesh(folder: Path, port: int, origin: int) -> Commands:
+    return {"composemesh": mesh.command(port, origin)}
+
+
+def _envoy_pair(folder: Path, port: int, origin: int) -> Commands:
+    certificates.issue(folder)
+    between = free_port()
+    return {
+        "envoy-caller": envoy.command(envoy.caller(folder, port, between)),
+        "envoy-callee": envoy.command(envoy.callee(folder, between, origin)),
+    }
+
+
+def _envoy_hop(folder: Path, port: int, origin: int) -> Commands:
+    return {"envoy-hop": envoy.command(envoy.hop(folder, port, origin))}
+
+
+def _nginx(folder: Path, port: int, origin: int) -> Commands:
+    return {"nginx": classics.nginx(folder, port, origin)}
+
+
+def _haproxy(folder: Path, port: int, origin: int) -> Commands:
+    return {"haproxy": classics.haproxy(folder, port, origin)}
+
+
+MESH = "composemesh"
+PAIR = "Envoy pair, mTLS"
+PEERS = (
+    Peer(MESH, _mesh),
+    Peer(PAIR, _envoy_pair),
+    Peer("Envoy, one bare hop", _envoy_hop),
+    Peer("nginx", _nginx),
+    Peer("haproxy", _haproxy),
+)
+
+
+@contextmanager
+def start(peer: Peer, folder: Path, origin: int) -> Iterator[Started]:
+    """Start a peer's programs and wait until it answers through all of them. Raises NotHere."""
+    started = Started(peer.name, free_port())
+    with ExitStack() as stack:
+        for name, command in peer.commands(folder, started.port, origin).items():
+            started.programs.append(stack.enter_context(running(name, command, folder)))
+        await_answer(started.port, started.programs)
+        yield started
