@@ -43,4 +43,6 @@ if __name__ == "__main__":
     host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "5000").rpartition(":")
     # Process 1 of a container gets no default action for a signal: without a handler SIGTERM would do nothing.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Server((host or "0.0.0.0", int(port)), Hello).serve_forever()
+    server = Server((host or "0.0.0.0", int(port)), Hello)
+    print(f"listening on {server.server_address[0]}:{server.server_address[1]}", flush=True)
+    server.serve_forever()

@@ -1,0 +1,179 @@
+"""Workloads that are processes of this host: started, kept running, described as a source describes them, and ended.
+
+For loopback mode. Each process is told in its environment where it finds the others, and so finds the mesh:
+`REVIEWS_HOSTNAME`, `REVIEWS_SERVICE_PORT` and so on, the names that Bookinfo knows.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import trio
+
+from composemesh.capture.loopback import Doors, Member
+from composemesh.model.workload import Attachment, Discovered, Workload
+
+log = structlog.get_logger()
+
+NETWORK = "loopback"
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 5.0
+"""Seconds before a process that ended is started again; they double."""
+STEADY_AFTER = 10.0
+"""Seconds of running after which the next end counts as the first again."""
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
+"""All that a process gets of our environment: what else stands there may mean something else to it."""
+
+LAUNCHER = """
+import os, runpy, signal, sys, threading
+def lifeline():
+    while os.read(0, 1): pass
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=lifeline, daemon=True).start()
+script = sys.argv[1]
+sys.argv[:2] = [script]
+sys.path.insert(0, os.path.dirname(script))
+runpy.run_path(script, run_name="__main__")
+"""
+"""Runs a script that knows nothing of us, and ends it when our end of its standard input closes: however the mesh
+dies, kill -9 included, no process stays behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A Python script that is one instance of a service. It takes `address:port` to listen on as its argument."""
+
+    name: str
+    """As a Compose service would be called, e.g. `reviews-v2`."""
+    script: Path
+    port: int
+    aliases: tuple[str, ...] = ()
+    """Other names that callers use."""
+    calls: tuple[str, ...] = ()
+    """Names of the services it calls."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    published: int = 0
+    """The port on 127.0.0.1 that outsiders use, or the next free one; 0 for none."""
+
+    @property
+    def member(self) -> Member:
+        """What loopback capture needs to know of it."""
+        names = (self.name, *self.aliases)
+        return Member(f"process:{self.name}", names, self.port, self.calls, self.published)
+
+
+class Processes:
+    """A source whose workloads it starts itself."""
+
+    def __init__(
+        self, processes: Sequence[Process], doors: Mapping[str, Doors], logs: Path, environ: Mapping[str, str]
+    ) -> None:
+        self.logs = logs
+        """Folder: what each process prints goes to `<name>.log`."""
+        self._processes = processes
+        self._doors = doors
+        self._inherited = {name: environ[name] for name in INHERITED if name in environ}
+        self._running: dict[str, Workload] = {}
+
+    def __repr__(self) -> str:
+        return f"<Processes {len(self._running)} of {len(self._processes)} running>"
+
+    async def watch(self, publish: Callable[[Discovered], None]) -> None:
+        """Run all processes for ever, publishing which of them live. If cancelled, all have ended when it returns."""
+        async with trio.open_nursery() as nursery:
+            for process in self._processes:
+                nursery.start_soon(self._keep, process, publish)
+
+    async def _keep(self, process: Process, publish: Callable[[Discovered], None]) -> None:
+        delay = FIRST_DELAY
+        while True:
+            began = trio.current_time()
+            code = await self._live(process, publish)
+            if trio.current_time() - began > STEADY_AFTER:
+                delay = FIRST_DELAY
+            log.warning(
+                "process ended", process=process.name, code=code, said=self.last_words(process.name), seconds=delay
+            )
+            await trio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _live(self, process: Process, publish: Callable[[Discovered], None]) -> int:
+        """One life of a process, published while it lasts; its exit code. If cancelled, it has ended."""
+        doors = self._doors[process.member.id]
+        with (self.logs / f"{process.name}.log").open("ab") as output:
+            running = await trio.lowlevel.open_process(
+                self._command(process, doors),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment(process, doors),
+                start_new_session=True,  # Ctrl-C is for the mesh, which then ends its processes in its own order
+            )
+        try:
+            self._running[process.name] = describe(process, doors, running.pid)
+            publish(self._state())
+            return await running.wait()
+        finally:
+            self._running.pop(process.name, None)
+            publish(self._state())
+            await _end(running)
+
+    def _command(self, process: Process, doors: Doors) -> list[str]:
+        host, port = doors.home
+        return [sys.executable, "-I", "-B", "-c", LAUNCHER, str(process.script), f"{host}:{port}"]
+
+    def _environment(self, process: Process, doors: Doors) -> dict[str, str]:
+        environment = {**self._inherited, "HOSTNAME": process.name}
+        for name, (host, port) in doors.calls.items():
+            environment |= {f"{name.upper()}_HOSTNAME": host, f"{name.upper()}_SERVICE_PORT": str(port)}
+        return environment | dict(process.environment)
+
+    def _state(self) -> Discovered:
+        return Discovered(tuple(self._running.values()))
+
+    def last_words(self, name: str) -> str:
+        """The last line that a process printed; empty where it said nothing."""
+        try:
+            with open(self.logs / f"{name}.log", "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+                lines = file.read().decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1] if lines else ""
+
+
+def describe(process: Process, doors: Doors, pid: int) -> Workload:
+    """A life of a process as the sources describe a container's."""
+    member = process.member
+    host, port = doors.home
+    return Workload(
+        id=member.id,
+        name=process.name,
+        compose_service=process.name,
+        started=datetime.now(UTC).isoformat(),
+        pid=pid,
+        attachments=(Attachment(NETWORK, NETWORK, (host,), member.names),),
+        ports=(port,),
+    )
+
+
+async def _end(process: trio.Process) -> None:
+    """See that a process has ended: SIGTERM, five seconds, SIGKILL. Not to be interrupted: it would stay behind."""
+    with trio.CancelScope(shield=True):
+        process.terminate()
+        with trio.move_on_after(GRACE):
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        if process.stdin is not None:
+            await process.stdin.aclose()
