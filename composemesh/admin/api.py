@@ -1,0 +1,177 @@
+"""Addresses and answers of the admin API, and who may ask: only what says it means this very server.
+
+A page in the operator's browser can send requests to a loopback port, and by DNS rebinding it can even read the
+answers, but then its own name stands in `Host`. So `Host` is compared with the few names we go by, no other origin
+is ever allowed to read, and nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from composemesh.admin import views
+from composemesh.telemetry import metrics
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from composemesh.admin.mesh_view import MeshView
+
+log = structlog.get_logger()
+
+INDEX = """\
+composemesh {version}, project {project}: {state}
+
+/api/v1/status             the mesh, its services and workloads, its problems
+/api/v1/services           the services alone
+/api/v1/graph?window=60s   who calls whom; window is 1s to 5m, or all
+/dotviz                    the same for Graphviz
+/metrics                   for Prometheus, in Istio's names (also /stats/prometheus)
+/healthz/live              200 while the process runs
+/healthz/ready             200 once the mesh serves, 503 before
+"""
+_HINTS = {404: "GET / lists the addresses.", 405: "Only GET and HEAD are served here."}
+
+
+def make_app(mesh: MeshView, names: tuple[str, ...] = ()) -> ASGIApp:
+    """The ASGI application. `names` are further host names to answer to, besides those of loopback."""
+
+    async def index(request: Request) -> Response:
+        return PlainTextResponse(INDEX.format_map(mesh.status()))
+
+    async def status(request: Request) -> Response:
+        return JSONResponse(mesh.status())
+
+    async def services(request: Request) -> Response:
+        return JSONResponse(mesh.services())
+
+    async def graph(request: Request) -> Response:
+        try:
+            return JSONResponse(mesh.graph(_window(request)))
+        except ValueError as problem:
+            return refusal(400, str(problem), "Try /api/v1/graph?window=60s.")
+
+    async def dotviz(request: Request) -> Response:
+        try:
+            shown = mesh.graph(_window(request))
+        except ValueError as problem:
+            return refusal(400, str(problem), "Try /dotviz?window=60s.")
+        return Response(views.dotviz(shown), media_type="text/vnd.graphviz")
+
+    async def prometheus(request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(headers={"content-type": metrics.CONTENT_TYPE})
+        return StreamingResponse(_gently(mesh), headers={"content-type": metrics.CONTENT_TYPE})
+
+    async def live(request: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def ready(request: Request) -> Response:
+        if not mesh.ready:
+            return refusal(503, "The mesh is still starting.", "GET /api/v1/status says what it waits for.")
+        return JSONResponse({"status": "ready"})
+
+    app = Starlette(
+        routes=[
+            Route("/", index),
+            Route("/api/v1/status", status),
+            Route("/api/v1/services", services),
+            Route("/api/v1/graph", graph),
+            Route("/dotviz", dotviz),
+            Route("/metrics", prometheus),
+            Route("/stats/prometheus", prometheus),
+            Route("/healthz/live", live),
+            Route("/healthz/ready", ready),
+        ],
+        exception_handlers={HTTPException: _http_problem},
+    )
+    return Guard(app, names)
+
+
+def refusal(status: int, error: str, hint: str = "") -> Response:
+    """An error as every client of this API sees it: one line of JSON."""
+    return JSONResponse({"error": error, "hint": hint}, status)
+
+
+class Guard:
+    """Stands before the application: only our own names, only GET and HEAD, and no exception gets past it."""
+
+    def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
+        self._app = app
+        self._names = frozenset({"127.0.0.1", "localhost", "[::1]", *names})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        begun = False
+
+        async def send_safely(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        try:
+            app = self._refuse(scope) or self._app
+            await app(scope, receive, send_safely)
+        except Exception as problem:
+            log.exception("admin request failed", path=scope["path"], problem=repr(problem))
+            if not begun:
+                answer = refusal(500, "The mesh made a mistake; its log has the details.")
+                await answer(scope, receive, send_safely)
+
+    def _refuse(self, scope: Scope) -> Response | None:
+        if not self._means_us(scope):
+            return refusal(421, "This server does not go by that name.", "Use the address that status names.")
+        if scope["method"] not in ("GET", "HEAD"):
+            answer = refusal(405, "Method not allowed.", _HINTS[405])
+            answer.headers["allow"] = "GET, HEAD"
+            return answer
+        return None
+
+    def _means_us(self, scope: Scope) -> bool:
+        server = scope.get("server")
+        if server is None:
+            return True  # the Unix socket: no browser reaches it, and its mode says who does
+        hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1:
+            return False
+        port = f":{server[1]}"
+        host = hosts[0]
+        return host.removesuffix(port) in self._names and (host.endswith(port) or port == ":80")
+
+
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"server", b"composemesh"),
+]
+
+
+def _window(request: Request) -> int | None:
+    return views.window_seconds(request.query_params.get("window", "60s"))
+
+
+async def _gently(mesh: MeshView) -> AsyncIterator[bytes]:
+    """The metrics, letting requests through between two pages."""
+    for page in metrics.pages(mesh.hub, mesh.project):
+        yield page
+        await trio.lowlevel.checkpoint()
+
+
+async def _http_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    return refusal(problem.status_code, f"{problem.detail}.", _HINTS.get(problem.status_code, ""))

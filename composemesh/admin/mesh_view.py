@@ -1,0 +1,65 @@
+"""The mesh as it is now: the live values, and the three answers that everybody asks for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from composemesh import __version__
+from composemesh.admin import views
+from composemesh.admin.views import Json
+from composemesh.model.problem import Problem
+from composemesh.model.snapshot import Snapshot
+from composemesh.model.workload import Discovered
+from composemesh.runtime.captured import Captures
+from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
+from composemesh.telemetry.window import LONGEST
+
+
+@dataclass(eq=False, slots=True)
+class MeshView:
+    """Reads only. The composition root fills it, and sets the three last fields as it learns them."""
+
+    project: str
+    discovered: Latest[Discovered]
+    snapshot: Latest[Snapshot]
+    captures: Latest[Captures]
+    problems: Latest[tuple[Problem, ...]]
+    hub: Hub = field(default_factory=Hub)
+    admin_url: str = ""
+    """Where `serve` came to listen, e.g. `http://127.0.0.1:15000`."""
+    capture: str = ""
+    """The mode in effect; until it is known, the mode that was asked for."""
+    ready: bool = False
+    """Whether every workload that can be captured has been, once: /healthz/ready."""
+
+    def status(self) -> Json:
+        """The shape `status`: state, services with workloads and rates, problems."""
+        return views.status(
+            project=self.project,
+            version=__version__,
+            pid=os.getpid(),
+            state="serving" if self.ready else "starting",
+            admin_url=self.admin_url,
+            capture=self.capture or self.snapshot.value.mesh.capture.value,
+            discovered=self.discovered.value,
+            snapshot=self.snapshot.value,
+            captures=self.captures.value,
+            problems=self.problems.value,
+            hub=self.hub,
+        )
+
+    def services(self) -> list[Json]:
+        """The `services` of the status, alone."""
+        return views.services(self.discovered.value, self.snapshot.value, self.captures.value, self.hub)
+
+    def graph(self, window: float | None = 60.0) -> Json:
+        """The shape `graph` over the last `window` seconds, five minutes at most; None: since the start."""
+        running = {
+            (settings.service, settings.version)
+            for workload in self.discovered.value.workloads
+            for settings in (self.snapshot.value.settings_of(workload),)
+        }
+        seconds = None if window is None else min(max(int(window), 1), LONGEST)
+        return views.graph(self.hub, seconds, running)

@@ -1,0 +1,181 @@
+"""The admin port and socket: hypercorn's HTTP/1.1 on trio, each connection fenced in.
+
+Hypercorn 0.18 leaves three things to whoever runs it. What goes wrong in one connection is raised into the nursery
+of all: here it is one log line, and that connection's end. A write to a client that does not read is shielded from
+cancellation: here it has a deadline. And nothing limits the number of connections: here the oldest makes room for
+the newest, so that a flood of silent ones can't keep the operator out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+log = structlog.get_logger()
+
+MOST_CONNECTIONS = 64
+"""On each listener, so that whoever floods the port does not reach the Unix socket."""
+MORE_PORTS = 100
+"""How many ports above a taken one are tried."""
+DRAIN = 1.0
+"""Seconds that answers in flight have after cancellation."""
+SEND_TIMEOUT = 10.0
+"""Seconds that a client may leave an answer unread."""
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path that Linux takes."""
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    unix_path: Path | str | None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled; then answers in flight get a second, and the socket file is removed.
+
+    Starts with the URL it came to listen on: where `port` is taken, the next free one. Raises OSError, with a
+    sentence on what to do, where there is none, `host` is no address of this machine, or the socket can't be made.
+    """
+    with _unix_listener(unix_path) as unix:
+        listeners = await _listen(host, port)
+        bound = listeners[0].socket.getsockname()[1]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_Server(app).run, listeners)
+            if unix is not None:
+                nursery.start_soon(_Server(app).run, [unix])
+            task_status.started(f"http://{_url_host(host)}:{bound}")
+
+
+class _Server:
+    """The connections of one set of listeners."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = ASGIWrapper(app)  # type: ignore[arg-type]
+        self._config = Config()
+        self._config.errorlog = None
+        self._config.include_server_header = False
+        self._config.h11_max_incomplete_size = 16 * 1024
+        self._context = WorkerContext(None)
+        self._lives: dict[trio.SocketStream, trio.CancelScope] = {}
+        """Open connections, oldest first."""
+
+    async def run(self, listeners: list[trio.SocketListener]) -> None:
+        """Accept until cancelled; closes the listeners at once, and the connections when they have drained."""
+        async with trio.open_nursery() as connections:
+            try:
+                await trio.serve_listeners(self._serve, listeners, handler_nursery=connections)
+            finally:
+                await self._context.terminated.set()  # idle connections close, others after their answer
+                for life in self._lives.values():
+                    life.deadline = trio.current_time() + DRAIN
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        """One connection, from accept to close. Never raises, whatever the peer does."""
+        if len(self._lives) >= MOST_CONNECTIONS:
+            next(iter(self._lives.values())).cancel()
+        # Shielded, because cancelling the server must not cut an answer short: `run` sets the deadline instead.
+        with trio.CancelScope(shield=True) as life:
+            self._lives[stream] = life
+            if self._context.terminated.is_set():
+                life.deadline = trio.current_time() + DRAIN
+            try:
+                await _Connection(self._app, self._config, self._context, ConnectionState({}), stream).run()  # type: ignore[arg-type]
+            except* Exception as problems:
+                log.warning("admin connection ended", problem=_first(problems))
+            finally:
+                del self._lives[stream]
+                await trio.aclose_forcefully(stream)
+
+
+class _Connection(TCPServer):
+    """Hypercorn's connection, but a client that does not read can't hold it for ever."""
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+            return
+        try:
+            async with self.send_lock:
+                with trio.fail_after(SEND_TIMEOUT):
+                    await self.stream.send_all(event.data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            await trio.aclose_forcefully(self.stream)
+            await self.protocol.handle(Closed())
+
+
+async def _listen(host: str, port: int) -> list[trio.SocketListener]:
+    """Listeners on `port`, or on the first free one above it."""
+    ports = range(port, min(port + MORE_PORTS, 65535) + 1) if port else range(1)
+    for candidate in ports:
+        try:
+            return await trio.open_tcp_listeners(candidate, host=host)
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                why = problem.strerror or str(problem)
+                raise OSError(
+                    problem.errno, f"can't listen on {host}:{candidate} ({why}): change x-mesh.admin"
+                ) from problem
+    raise OSError(errno.EADDRINUSE, f"ports {port} to {ports[-1]} of {host} are all taken: change x-mesh.admin")
+
+
+@contextmanager
+def _unix_listener(path: Path | str | None) -> Iterator[trio.SocketListener | None]:
+    """A listener that only its owner can connect to; what an earlier mesh left at `path` is replaced.
+
+    The caller holds the project's lock, so that no living mesh can own it.
+    """
+    if path is None:
+        yield None
+        return
+    path = Path(path)
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise OSError(errno.ENAMETOOLONG, f"{path} is too long for a socket: choose a shorter state folder")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)  # no moment at which others could connect
+        try:
+            sock.bind(os.fspath(path))
+        finally:
+            os.umask(before)
+        sock.listen(MOST_CONNECTIONS)
+        yield trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    finally:
+        sock.close()
+        path.unlink(missing_ok=True)
+
+
+def _url_host(host: str) -> str:
+    """The host as a URL has it; listening everywhere includes loopback, which is where we send people."""
+    if host in ("", "0.0.0.0"):
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def _first(problems: BaseExceptionGroup[Exception]) -> str:
+    """The innermost reason: groups of groups tell a reader nothing."""
+    problem: BaseException = problems
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return repr(problem)

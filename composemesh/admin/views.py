@@ -1,0 +1,228 @@
+"""The JSON shapes that scripts, the command line and the UI build on. Pure. Fields may be added, never renamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from composemesh.model.peer import Peer, PeerKind
+from composemesh.model.problem import Problem, Severity
+from composemesh.model.snapshot import Snapshot
+from composemesh.model.workload import Discovered, Impostor, State, Workload
+from composemesh.runtime.captured import Captures
+from composemesh.telemetry.hub import Edge, Hub
+from composemesh.telemetry.window import LONGEST, SECONDS, Tally
+
+Json = dict[str, Any]
+
+_WINDOW = re.compile(r"([0-9]{1,4})(s|m)", re.ASCII)
+
+
+def window_seconds(text: str) -> int | None:
+    """`60s` or `5m` in seconds; None for `all`. Raises ValueError with a sentence that says what is possible."""
+    if text == "all":
+        return None
+    said = _WINDOW.fullmatch(text)
+    seconds = int(said[1]) * (60 if said[2] == "m" else 1) if said else 0
+    if not 1 <= seconds <= LONGEST:
+        raise ValueError(f"window is 1s to {LONGEST // 60}m, or all.")
+    return seconds
+
+
+def status(
+    *,
+    project: str,
+    version: str,
+    pid: int,
+    state: str,
+    admin_url: str,
+    capture: str,
+    discovered: Discovered,
+    snapshot: Snapshot,
+    captures: Captures,
+    problems: Iterable[Problem],
+    hub: Hub,
+) -> Json:
+    """Everything about the mesh at a glance. `state` is `starting` or `serving`; the rest may make it `degraded`."""
+    found = [*problems, *_troubles(discovered)]
+    if state == "serving" and (discovered.trouble or any(one.severity is Severity.ERROR for one in found)):
+        state = "degraded"
+    return {
+        "project": project,
+        "pid": pid,
+        "version": version,
+        "state": state,
+        "admin_url": admin_url,
+        "xds_url": "",
+        "mtls": "off",
+        "capture": capture,
+        "services": services(discovered, snapshot, captures, hub),
+        "problems": [problem(one) for one in found],
+    }
+
+
+def services(discovered: Discovered, snapshot: Snapshot, captures: Captures, hub: Hub) -> list[Json]:
+    """One entry a service, by name: its versions, its workloads, and how the last minute went for its callers."""
+    members: dict[str, list[tuple[str, Workload]]] = {}
+    for workload in discovered.workloads:
+        settings = snapshot.settings_of(workload)
+        members.setdefault(settings.service, []).append((settings.version, workload))
+    traffic: dict[str, list[Edge]] = {}
+    for edge in hub.edges:
+        if edge.destination.kind is PeerKind.SERVICE:
+            traffic.setdefault(edge.destination.service, []).append(edge)
+    return [
+        {
+            "name": name,
+            "versions": sorted({version for version, _ in members[name]}),
+            "workloads": [
+                _workload(version, one, snapshot, captures)
+                for version, one in sorted(members[name], key=lambda member: (member[0], member[1].name))
+            ],
+            **_rates(traffic.get(name, ()), hub),
+        }
+        for name in sorted(members)
+    ]
+
+
+def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()) -> Json:
+    """Who calls whom. Nodes are (service, version): those `running`, and those seen at either end of an edge."""
+    now = hub.clock()
+    nodes: dict[str, Json] = {}
+    for service, version in sorted(running):
+        _see(nodes, Peer(service, version, "", PeerKind.SERVICE, captured=True))
+    edges = []
+    for edge in hub.edges:
+        connections = [one for one in hub.tcp_series if one.edge is edge] if edge.protocol == "tcp" else []
+        tally = edge.window.over(now, seconds)
+        still_open = sum(one.opened - one.closed for one in connections)
+        if not tally.requests and not still_open:
+            continue
+        shown = _edge(_see(nodes, edge.source), _see(nodes, edge.destination), edge.protocol, tally)
+        if edge.protocol == "tcp":
+            shown["open"] = still_open
+            if seconds is None:
+                shown["bytes_sent"] = sum(one.sent for one in connections)
+                shown["bytes_received"] = sum(one.received for one in connections)
+        edges.append(shown)
+    return {
+        "window_seconds": seconds if seconds is not None else max(1, round(now - hub.started)),
+        "nodes": list(nodes.values()),
+        "edges": sorted(edges, key=lambda edge: (edge["source"], edge["destination"], edge["protocol"])),
+    }
+
+
+def problem(one: Problem) -> Json:
+    """A problem as JSON: severity, code, message, hint, file, line, column, resource."""
+    return {**asdict(one), "severity": one.severity.value}
+
+
+def dotviz(shown: Json) -> str:
+    """A graph in Graphviz's language, as Istio's servicegraph gave it under this name."""
+    lines = ["digraph mesh {", "  rankdir=LR;"]
+    lines += [f"  {_quoted(node['id'])};" for node in shown["nodes"]]
+    for edge in shown["edges"]:
+        label = f"{edge['protocol']} {edge['requests']}" + (f", {edge['errors']} failed" if edge["errors"] else "")
+        lines.append(f"  {_quoted(edge['source'])} -> {_quoted(edge['destination'])} [label={_quoted(label)}];")
+    return "\n".join([*lines, "}", ""])
+
+
+def _troubles(discovered: Discovered) -> Iterable[Problem]:
+    if discovered.trouble:
+        yield Problem(
+            Severity.WARNING,
+            "source-unreachable",
+            discovered.trouble,
+            "What was last known stays in service; changes are caught up when the source is back.",
+        )
+    yield from map(_impostor, discovered.impostors)
+
+
+def _impostor(one: Impostor) -> Problem:
+    return Problem(
+        Severity.WARNING,
+        "impostor",
+        f"Container {one.name} claims to be service {one.claims}, on the word of its image {one.image} alone: "
+        "it was not taken in.",
+        "Start it with Compose if it belongs to the project; otherwise find out who put these labels on the image.",
+        resource=f"container {one.name}",
+    )
+
+
+def _workload(version: str, one: Workload, snapshot: Snapshot, captures: Captures) -> Json:
+    captured = one.life in captures.captured
+    return {
+        "name": one.name,
+        "version": version,
+        "address": next(iter(one.addresses), ""),
+        "health": one.health.value if one.state is State.RUNNING else one.state.value,
+        "captured": captured,
+        "reason": "" if captured else _why_not(one, snapshot, captures),
+    }
+
+
+def _why_not(one: Workload, snapshot: Snapshot, captures: Captures) -> str:
+    if reason := captures.refused.get(one.id):
+        return reason
+    if not snapshot.settings_of(one).meshed:
+        return "x-mesh: false leaves this service alone."
+    return "Not captured yet."
+
+
+def _rates(edges: Iterable[Edge], hub: Hub) -> Json:
+    """The last minute. Connections of TCP count as requests, but how long they lasted is nobody's latency."""
+    now = hub.clock()
+    everything, answered = Tally(0), Tally(0)
+    for edge in edges:
+        tally = edge.window.over(now, SECONDS)
+        everything.add(tally)
+        if edge.protocol != "tcp":
+            answered.add(tally)
+    requests = everything.requests
+    elapsed = min(SECONDS - 1 + now % 1, max(1.0, now - hub.started))
+    return {
+        "requests_per_second": round(requests / elapsed, 3),
+        "success_rate": 1 - everything.errors / requests if requests else None,
+        "p50_ms": _milliseconds(answered.quantile(0.5)),
+        "p99_ms": _milliseconds(answered.quantile(0.99)),
+    }
+
+
+def _edge(source: str, destination: str, protocol: str, tally: Tally) -> Json:
+    latency = tally.quantile if protocol != "tcp" else lambda _share: None
+    return {
+        "source": source,
+        "destination": destination,
+        "protocol": protocol,
+        "requests": tally.requests,
+        "errors": tally.errors,
+        "p50_ms": _milliseconds(latency(0.5)),
+        "p99_ms": _milliseconds(latency(0.99)),
+        "bytes_sent": tally.sent,
+        "bytes_received": tally.received,
+        "mtls": False,
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _see(nodes: dict[str, Json], peer: Peer) -> str:
+    """Add a node if it is new; returns its id, which stays the same for as long as service and version do."""
+    node = node_id(peer)
+    nodes.setdefault(node, {"id": node, "service": peer.service, "version": peer.version, "kind": peer.kind.value})
+    return node
+
+
+def node_id(peer: Peer) -> str:
+    """`reviews/v2` for a service; other kinds have a prefix that no service's name can have: `external:192.0.2.7`."""
+    if peer.kind is PeerKind.SERVICE:
+        return f"{peer.service}/{peer.version}"
+    return "unknown" if peer.kind is PeerKind.UNKNOWN else f"{peer.kind.value}:{peer.service}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
