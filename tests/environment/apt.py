@@ -71,6 +71,7 @@ def _private_apt(suite: str) -> list[str]:
         f"-oDir::Cache={world / 'cache'}",
         "-oAPT::Sandbox::User=root",  # the checkout may stand where the user _apt cannot read
         "-oAcquire::Languages=none",
+        "-oAPT::Update::Error-Mode=any",  # else a mirror out of reach looks like a package that does not exist
     ]
 
 
