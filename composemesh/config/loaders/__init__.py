@@ -1,1 +1,1 @@
-"""Documents → settings that know where they were `said`: `compose` (with `sources`, the files themselves), `labels`."""
+"""Documents → settings that know where they were `said`: `compose` (and `sources`, the raw files), `labels`."""

@@ -128,30 +128,34 @@ class _Loader:
 # === what Compose itself refuses ===
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-_NOISE = re.compile(r'^time=".*" level=(?:warning|info|debug) ')
+_NOISE = re.compile(r'time=".*" level=(?:warning|info|debug) ')
 _PATH = re.compile(r"\b(?:services|x-mesh)(?:\.[\w-]+)*")
-_DETAIL = re.compile(r"non-string key in \S+: (\S+)|[Aa]dditional propert(?:y|ies) '?([\w.-]+)")
+_SERVICE = re.compile(r'\bservice "([\w.-]+)"')
+_DETAIL = re.compile(r"non-string key in \S+: (\S+)|additional properties '([\w.-]+)'")
+_SYNTAX = re.compile(r"yaml|pars|already defined", re.IGNORECASE)
 MAX_MESSAGE = 500
 
 
 def explain(error: str, sources: Sources) -> Problem:
     """The Problem of a project that Compose refuses: its own message on one line, and the best place to look at."""
     lines = [_ESCAPES.sub("", line).strip() for line in error.splitlines()]
-    message = "; ".join(line for line in lines if line and not _NOISE.match(line))[:MAX_MESSAGE]
+    message = " ".join(line for line in lines if line and not _NOISE.match(line))[:MAX_MESSAGE]
     place = _blamed(message, sources)
-    hint = "Put the key in quotes: Compose takes only text as a key." if "non-string key" in message else ""
-    message = f"Compose refuses the project: {message or 'it gave no reason'}"
+    hint = "Put the key in quotes: to Compose, a key is text." if "non-string key" in message else ""
+    message = f"{message.rstrip('.') or 'Docker Compose gave no answer and no reason'}."
     return Problem(Severity.ERROR, "compose-refused", message, hint, place.file, place.line, place.column)
 
 
 def _blamed(message: str, sources: Sources) -> Place:
-    for parsed in sources.parsed.values():
-        for problem in parsed.problems:
-            if problem.code in ("invalid-yaml", "duplicate-key"):
-                return Place(problem.file, problem.line, problem.column)
-    named = _PATH.search(message)
-    if named is None:
-        return sources.find(())
-    detail = _DETAIL.search(message)
-    extra = [group for group in detail.groups() if group] if detail else []
-    return sources.find((*named[0].split("."), *extra))
+    """Where Compose's complaint points to: its own line numbers count from odd places, so the files are asked."""
+    if _SYNTAX.search(message):
+        for problem in sources.problems:
+            return Place(problem.file, problem.line, problem.column)
+    if named := _PATH.search(message):
+        detail = _DETAIL.search(message)
+        return sources.find(
+            (*named[0].split("."), *(group for group in (detail.groups() if detail else ()) if group))
+        )
+    if service := _SERVICE.search(message):
+        return sources.find(("services", service[1]))
+    return sources.find(())

@@ -13,6 +13,7 @@ from typing import Any
 
 from composemesh.config.loaders.said import Place
 from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, Parsed, parse
+from composemesh.model.problem import Problem
 
 MAX_FILES = 64
 _BESIDE = (
@@ -37,6 +38,12 @@ class Sources:
 
     def __repr__(self) -> str:
         return f"<Sources {', '.join(map(str, self.parsed))}>"
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What keeps Compose, too, from reading a file; our limits are tighter than its own, and not meant here."""
+        found = (problem for parsed in self.parsed.values() for problem in parsed.problems)
+        return tuple(problem for problem in found if problem.code in ("invalid-yaml", "duplicate-key"))
 
     def find(self, path: KeyPath) -> Place:
         """Where the path stands (the last file wins), or its nearest ancestor, or the main file without a line."""
@@ -87,6 +94,7 @@ def read_sources(files: Iterable[Path]) -> Sources:
     named = list(dict.fromkeys(files))
     parsed: dict[Path, Parsed] = {}
     watched: list[Path] = []
+    led_to: set[Path] = set()
     waiting = list(named)
     while waiting and len(parsed) < MAX_FILES:
         file = waiting.pop(0)
@@ -98,17 +106,19 @@ def read_sources(files: Iterable[Path]) -> Sources:
             continue
         parsed[file] = parse(content, str(file))
         for document in parsed[file].documents:
-            waiting += _references(file, document.value)
+            others = _references(file, document.value)
+            led_to.update(others)
+            waiting += others
             watched += _environment_files(file, document.value)
-    # `find` looks from the last to the first, and the files that the user named are to win.
-    order = [*(file for file in reversed(parsed) if file not in named), *(file for file in named if file in parsed)]
+    # `find` looks from the last to the first, and the files that the user named are to win over what they lead to.
+    order = sorted(parsed, key=lambda file: file not in led_to)
     return Sources({file: parsed[file] for file in order}, watched, named[0] if named else None)
 
 
 def _content(file: Path) -> bytes | None:
     try:
-        if not file.is_file():
-            return None  # a pipe would block
+        if file.suffix == ".env" or file.name.startswith(".env") or not file.is_file():
+            return None  # variables are not YAML, and a pipe would block
         with file.open("rb") as opened:
             return opened.read(MAX_BYTES + 1)
     except OSError:

@@ -68,7 +68,7 @@ def show(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    if value is None:
+    if value is None or value == "":
         return "empty"
     if isinstance(value, str):
         return f'"{value[:60].encode("unicode_escape").decode()}{"…" if len(value) > 60 else ""}"'
