@@ -1,0 +1,191 @@
+"""The access log: a line an exchange, in Envoy's default format or as JSON, on standard output.
+
+What callers send ends up in somebody's terminal: control characters are escaped, and secrets are left out, that is,
+the query of a path; `Authorization` and `Cookie` never come near a record. A reader that does not keep up costs
+lines, never time: records wait in a bounded queue, and a thread does the writing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+import trio
+
+from composemesh.model.peer import Peer
+from composemesh.model.record import Record
+from composemesh.model.snapshot import AccessLog, Snapshot
+from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
+
+log = structlog.get_logger()
+
+MOST_WAITING = 8192
+"""Records; about a second of what one process can proxy."""
+BATCH = 128
+"""Records formatted at a time, some 2 ms of work."""
+FLUSH = 0.5
+"""Seconds that the last lines have when the mesh ends."""
+
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+
+
+class AccessLogSink:
+    """A sink that writes lines. Off until it is switched on; switching is live."""
+
+    def __init__(self, hub: Hub, descriptor: int = 1) -> None:
+        self.dropped = 0
+        """Records lost because the reader did not keep up, or has gone."""
+        self._hub = hub
+        self._descriptor = descriptor
+        self._format: Callable[[Record], str] = text_line
+        self._waiting: deque[Record] = deque()
+        self._more = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<AccessLogSink fd={self._descriptor} waiting={len(self._waiting)} dropped={self.dropped}>"
+
+    def put(self, record: Record) -> None:
+        """Take a record; on the request path."""
+        if len(self._waiting) >= MOST_WAITING:
+            self.dropped += 1
+            return
+        self._waiting.append(record)
+        self._more.set()
+
+    def switch(self, mode: AccessLog) -> None:
+        """Off, text or JSON from the next record on. While off the request path does not know of this sink."""
+        if mode is AccessLog.OFF:
+            self._hub.remove_sink(self)
+            return
+        self._format = json_line if mode is AccessLog.JSON else text_line
+        self._hub.add_sink(self)
+
+    async def run(self, snapshot: Latest[Snapshot]) -> None:
+        """Write, as the snapshot's `access_log` says, until cancelled; what waits then has half a second."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write)
+            try:
+                async for newest in snapshot:
+                    self.switch(newest.mesh.access_log)
+            finally:
+                self._hub.remove_sink(self)
+
+    async def _write(self) -> None:
+        told = 0
+        batch = b""
+        try:
+            while True:
+                await self._more.wait()
+                batch = self._take()
+                await self._send(batch)
+                batch = b""
+                if self.dropped > told:
+                    log.warning("access log lost lines", lost=self.dropped - told)
+                    told = self.dropped
+        finally:
+            # A batch still in hand is stuck in its thread: whatever followed it would overtake it.
+            if not batch:
+                with trio.move_on_after(FLUSH, shield=True):
+                    while rest := self._take():
+                        await self._send(rest)
+
+    def _take(self) -> bytes:
+        records = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        if not self._waiting:
+            self._more = trio.Event()
+        return "".join(map(self._format, records)).encode()
+
+    async def _send(self, batch: bytes) -> None:
+        """Write all of it. A thread waits for the reader; cancelled, it is left behind with what it holds."""
+        try:
+            await trio.to_thread.run_sync(_write_all, self._descriptor, batch, abandon_on_cancel=True)
+        except OSError as problem:  # nobody reads any more, or the disk is full: the mesh goes on
+            self.dropped += batch.count(b"\n")
+            log.warning("access log can't be written", problem=problem.strerror)
+
+
+def text_line(record: Record) -> str:
+    """Envoy's default format, with source and destination at the end instead of cluster and listener."""
+    upstream = f"{record.upstream_duration * 1000:.0f}" if record.upstream_duration else "-"
+    quoted = (record.x_forwarded_for, record.user_agent, record.request_id, record.authority, record.upstream_address)
+    return (
+        f"[{_start(record)}] "
+        f'"{_safe(record.method)} {_safe(_path(record))} {record.protocol.upper()}" '
+        f"{record.response_code} {record.flag.value} {record.bytes_received} {record.bytes_sent} "
+        f"{record.duration * 1000:.0f} {upstream} "
+        + " ".join(f'"{_safe(value)}"' for value in quoted)
+        + f" {_safe(_name(record.source))} {_safe(_name(record.destination))}\n"
+    )
+
+
+def json_line(record: Record) -> str:
+    """One JSON object, in the names of Istio's JSON access log; ASCII only, so that nothing can act on a terminal."""
+    source, destination = record.source, record.destination
+    said: dict[str, Any] = {
+        "start_time": _start(record),
+        "protocol": record.protocol,
+        "method": record.method,
+        "path": _path(record),
+        "authority": record.authority,
+        "response_code": record.response_code,
+        "response_flags": record.flag.value,
+        "bytes_received": record.bytes_received,
+        "bytes_sent": record.bytes_sent,
+        "duration": round(record.duration * 1000, 3),
+        "upstream_service_time": round(record.upstream_duration * 1000, 3) or None,
+        "upstream_host": record.upstream_address or None,
+        "attempts": record.attempts,
+        "request_id": record.request_id or None,
+        "traceparent": record.traceparent or None,
+        "user_agent": record.user_agent or None,
+        "x_forwarded_for": record.x_forwarded_for or None,
+        "source": {"service": source.service, "version": source.version, "workload": source.workload},
+        "destination": {
+            "service": destination.service,
+            "version": destination.version,
+            "workload": destination.workload,
+        },
+    }
+    return json.dumps(said, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"
+
+
+def _start(record: Record) -> str:
+    return datetime.fromtimestamp(record.start, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _path(record: Record) -> str:
+    """Without the query, where secrets travel."""
+    return record.path.partition("?")[0]
+
+
+def _name(peer: Peer) -> str:
+    return f"{peer.service}/{peer.version}"
+
+
+def _safe(value: str) -> str:
+    """Printable ASCII without quotes; `-` for nothing, as Envoy prints it."""
+    return _UNSAFE.sub(_escape, value) or "-"
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # whoever shares this descriptor made it non-blocking
+            writable = select.poll()
+            writable.register(descriptor, select.POLLOUT)
+            writable.poll()
