@@ -19,6 +19,7 @@ import trio
 
 from composemesh.capture.loopback import Doors, Member
 from composemesh.model.workload import Attachment, Discovered, Workload
+from composemesh.runtime.latest import Latest
 
 log = structlog.get_logger()
 
@@ -83,21 +84,29 @@ class Processes:
         self._doors = doors
         self._inherited = {name: environ[name] for name in INHERITED if name in environ}
         self._running: dict[str, Workload] = {}
+        self.discovered: Latest[Discovered] = Latest(Discovered())
+        """What lives now, for loopback capture, which is made before there is a registry."""
 
     def __repr__(self) -> str:
         return f"<Processes {len(self._running)} of {len(self._processes)} running>"
 
     async def watch(self, publish: Callable[[Discovered], None]) -> None:
-        """Run all processes for ever, publishing which of them live. If cancelled, all have ended when it returns."""
+        """Run all processes for ever, publishing which of them live, first when all do.
+
+        If cancelled, all have ended when it returns.
+        """
         async with trio.open_nursery() as nursery:
             for process in self._processes:
-                nursery.start_soon(self._keep, process, publish)
+                await nursery.start(self._keep, process)
+            async for state in self.discovered:
+                publish(state)
 
-    async def _keep(self, process: Process, publish: Callable[[Discovered], None]) -> None:
+    async def _keep(self, process: Process, *, task_status: trio.TaskStatus[None]) -> None:
         delay = FIRST_DELAY
         while True:
             began = trio.current_time()
-            code = await self._live(process, publish)
+            code = await self._live(process, task_status)
+            task_status = trio.TASK_STATUS_IGNORED
             if trio.current_time() - began > STEADY_AFTER:
                 delay = FIRST_DELAY
             log.warning(
@@ -106,7 +115,7 @@ class Processes:
             await trio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
 
-    async def _live(self, process: Process, publish: Callable[[Discovered], None]) -> int:
+    async def _live(self, process: Process, task_status: trio.TaskStatus[None]) -> int:
         """One life of a process, published while it lasts; its exit code. If cancelled, it has ended."""
         doors = self._doors[process.member.id]
         with (self.logs / f"{process.name}.log").open("ab") as output:
@@ -119,13 +128,18 @@ class Processes:
                 start_new_session=True,  # Ctrl-C is for the mesh, which then ends its processes in its own order
             )
         try:
-            self._running[process.name] = describe(process, doors, running.pid)
-            publish(self._state())
+            self._lives(process, describe(process, doors, running.pid))
+            task_status.started()
             return await running.wait()
         finally:
-            self._running.pop(process.name, None)
-            publish(self._state())
+            self._lives(process, None)
             await _end(running)
+
+    def _lives(self, process: Process, workload: Workload | None) -> None:
+        self._running.pop(process.name, None)
+        if workload is not None:
+            self._running[process.name] = workload
+        self.discovered.publish(Discovered(tuple(self._running.values())))
 
     def _command(self, process: Process, doors: Doors) -> list[str]:
         host, port = doors.home
@@ -136,9 +150,6 @@ class Processes:
         for name, (host, port) in doors.calls.items():
             environment |= {f"{name.upper()}_HOSTNAME": host, f"{name.upper()}_SERVICE_PORT": str(port)}
         return environment | dict(process.environment)
-
-    def _state(self) -> Discovered:
-        return Discovered(tuple(self._running.values()))
 
     def last_words(self, name: str) -> str:
         """The last line that a process printed; empty where it said nothing."""

@@ -1,0 +1,62 @@
+"""Show a mesh that runs in this process: live in a terminal, line by line everywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from composemesh.cli.logs import log_to
+from composemesh.stack.state import StateFolder
+
+if TYPE_CHECKING:
+    from composemesh.app import Mesh
+
+FRAME = 1.0
+"""Seconds between two pictures: rates are taken over seconds, so more would show nothing new."""
+LINE = 3.0
+"""Seconds between two looks for something worth a line."""
+
+
+def follow(folder: StateFolder) -> Callable[[Mesh], Awaitable[None]]:
+    """What shows the mesh to whoever watches. Says where the log goes, so call it before the mesh starts."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        folder.prepare()
+        log_to(open(folder.log, "a", encoding="utf-8", opener=_private, buffering=1))  # noqa: SIM115
+        return _picture
+    log_to(sys.stderr)
+    return _lines
+
+
+async def _picture(mesh: Mesh) -> None:
+    from rich.live import Live
+
+    from composemesh.cli.live import live_view
+
+    with Live(auto_refresh=False, vertical_overflow="ellipsis") as live:
+        while True:
+            live.update(live_view(mesh.status(), mesh.graph(None)), refresh=True)
+            await trio.sleep(FRAME)
+
+
+async def _lines(mesh: Mesh) -> None:
+    from composemesh.cli.plain import events, summary
+
+    print(f"The mesh serves: {mesh.admin_url}", flush=True)
+    before, said = {}, ""
+    while True:
+        status = mesh.status()
+        for line in events(before, status):
+            print(line, flush=True)
+        line = summary(status, mesh.graph(None))
+        if line != said:
+            print(line, flush=True)
+        before, said = status, line
+        await trio.sleep(LINE)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,53 @@
+"""`composemesh mesh`, hidden: the mesh itself, in the background, started by `up -d`, `attach -d` and Compose."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from composemesh.cli.context import about_project
+
+if TYPE_CHECKING:
+    from composemesh.app import Mesh
+    from composemesh.stack.compose import ComposeProject
+
+
+@click.command(hidden=True)
+@click.option("--docker", required=True)
+@click.option("--capture", default="")
+@click.option("--admin", default="")
+@click.option("--ready-fd", type=int, required=True)
+@about_project
+def mesh(project: ComposeProject, docker: str, capture: str, admin: str, ready_fd: int) -> None:
+    """Serve a project until SIGTERM. Standard error is the log."""
+    import trio
+
+    from composemesh.cli.context import state_folders
+    from composemesh.cli.guard import answer_to
+    from composemesh.cli.logs import log_to
+    from composemesh.cli.serving import serve
+    from composemesh.cli.starting import Start
+    from composemesh.stack.daemon import Ready
+    from composemesh.stack.state import StateFolder
+
+    log_to(sys.stderr)
+    told = False
+
+    async def tell(mesh: Mesh) -> None:
+        nonlocal told
+        told = True
+        Ready(admin_url=mesh.admin_url).tell(ready_fd)
+
+    async def run() -> None:
+        start = Start(project, StateFolder(state_folders(), project.name), docker, capture, admin)
+        await serve(start, view=tell)
+
+    try:
+        trio.run(run)
+    except BaseException as problem:
+        code, message = answer_to(problem)
+        if not told:
+            Ready(error=message, exit_code=code).tell(ready_fd)
+        raise

@@ -1,0 +1,73 @@
+"""`composemesh compose`: Docker Compose's provider protocol. Compose calls it, not people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from composemesh.cli.context import state_folders
+from composemesh.cli.guard import answer_to
+from composemesh.stack.provider import OPTIONS, metadata, say
+from composemesh.stack.state import StateFolder
+
+
+@click.group(hidden=True)
+@click.option("--project-name", default="")
+def compose(project_name: str) -> None:
+    """Speak with Docker Compose, one JSON object a line."""
+
+
+@compose.command("metadata")
+def metadata_() -> None:
+    """What Compose may pass on."""
+    print(json.dumps(metadata()))
+
+
+@compose.command()
+@click.argument("service", nargs=-1)
+@click.option("--capture", default="", type=click.Choice(["", *OPTIONS["capture"][1].split(",")]))
+@click.option("--admin", default="")
+@click.pass_context
+def up(context: click.Context, service: Sequence[str], capture: str, admin: str) -> None:
+    """Start the mesh of the project in the background, or find it there, and say where its admin API is."""
+    from composemesh.cli.logs import run
+    from composemesh.cli.starting import make_start
+    from composemesh.stack.compose import ComposeProject
+
+    async def serve() -> str:
+        project = ComposeProject(_project(context))
+        return (await make_start(project, capture=capture, admin=admin)).ensure()
+
+    try:
+        say("setenv", f"URL={run(serve)}", sys.stdout)
+    except BaseException as problem:
+        _refuse(context, problem)
+
+
+def _stop(context: click.Context, service: Sequence[str]) -> None:
+    """Stop the mesh of the project. Compose removes or stops the containers itself."""
+    from composemesh.cli.down import end_mesh
+
+    try:
+        end_mesh(StateFolder(state_folders(), _project(context)))
+    except BaseException as problem:
+        _refuse(context, problem)
+
+
+for _name in ("down", "stop"):
+    compose.command(_name)(click.argument("service", nargs=-1)(click.pass_context(_stop)))
+
+
+def _project(context: click.Context) -> str:
+    assert context.parent is not None
+    return str(context.parent.params["project_name"] or "")
+
+
+def _refuse(context: click.Context, problem: BaseException) -> None:
+    """What keeps us from it, in Compose's own words: it ends its command there and prints the message."""
+    code, message = answer_to(problem)
+    say("error", message or "interrupted", sys.stdout)
+    context.exit(code)

@@ -1,0 +1,93 @@
+"""A mesh in this process, from the first to the last moment: its lock, its entry in the state folder, its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from composemesh.cli.guard import INTERRUPTED, leaves
+from composemesh.discovery.docker.client import EngineError, EngineUnreachable
+from composemesh.stack.daemon import this_command
+from composemesh.stack.errors import UserError
+from composemesh.stack.state import MeshEntry
+
+if TYPE_CHECKING:
+    from composemesh.app import Mesh
+    from composemesh.cli.starting import Start
+
+Viewer = Callable[["Mesh"], Awaitable[object]]
+
+
+async def nothing() -> None:
+    """What there is to do before and after a mesh that leaves the stack alone."""
+
+
+async def serve(
+    start: Start,
+    *,
+    view: Viewer,
+    before: Callable[[], Awaitable[object]] = nothing,
+    after: Callable[[], Awaitable[object]] = nothing,
+    in_a_hurry: Sequence[str] = (),
+) -> None:
+    """Be the mesh of this project until SIGINT or SIGTERM, then take everything down in order.
+
+    `before` runs first; `view` is given the mesh once it serves; `after` runs when capture is released and the mesh
+    has drained, or when the signal came before that. A second signal ends the process at once: then others clean
+    up behind it, and `in_a_hurry` is run in the place of `after`.
+    """
+    with start.folder.lock(), trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            serving = trio.CancelScope()
+            nursery.start_soon(_obey, signals, serving, start.project.name, in_a_hurry)
+            with serving:
+                await before()
+                await _mesh(start, view)
+            start.folder.clear()
+            await after()
+            nursery.cancel_scope.cancel()
+
+
+async def _mesh(start: Start, view: Viewer) -> NoReturn:
+    """Serve until cancelled. A mesh that fails leaves its entry behind, so that the next command cleans up."""
+    folder, compose = start.folder, start.project.describe()
+    folder.write(MeshEntry.of_this_process(folder.project, compose))
+    async with trio.open_nursery() as nursery:
+        mesh = await nursery.start(_run, start)
+        folder.write(MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url))
+        await view(mesh)
+        await trio.sleep_forever()
+
+
+async def _run(start: Start, *, task_status: trio.TaskStatus[Mesh]) -> None:
+    """The mesh, with what users can mend about its start said as users are spoken to."""
+    from composemesh import app
+
+    try:
+        await app.run(start.options(), task_status=task_status)
+    except* (app.Rejected, EngineUnreachable, EngineError) as problems:
+        raise UserError(str(next(leaves(problems)))) from problems
+
+
+async def _obey(
+    signals: AsyncIterator[int], serving: trio.CancelScope, project: str, in_a_hurry: Sequence[str]
+) -> None:
+    async for _ in signals:
+        if not serving.cancel_called:
+            serving.cancel()
+            continue
+        _leave_to_others([*this_command(), "down", "--keep-stack", f"--project-name={project}"])
+        if in_a_hurry:
+            _leave_to_others(in_a_hurry)
+        os._exit(INTERRUPTED)
+
+
+def _leave_to_others(command: Sequence[str]) -> None:
+    """Start a process that outlives this one."""
+    quiet = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)

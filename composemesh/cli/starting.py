@@ -1,0 +1,67 @@
+"""What `up`, `attach` and the provider share: is this host fit, which project is it, and start its mesh."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from composemesh.cli.context import state_folders
+from composemesh.stack.check import missing_privilege
+from composemesh.stack.compose import ComposeProject
+from composemesh.stack.daemon import spawn, this_command
+from composemesh.stack.engine import ask_engine, docker_endpoint
+from composemesh.stack.errors import UserError
+from composemesh.stack.state import StateFolder
+
+if TYPE_CHECKING:
+    from composemesh.app import MeshOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Everything a mesh is started with."""
+
+    project: ComposeProject
+    """Pinned: with a name, and with its files where they are known."""
+    folder: StateFolder
+    docker: str
+    """The engine's endpoint."""
+    capture: str = ""
+    admin: str = ""
+
+    def options(self) -> MeshOptions:
+        from composemesh.app import MeshOptions
+
+        return MeshOptions(
+            project=self.project.name,
+            state=self.folder.path,
+            docker=self.docker,
+            resolve=self.project.resolve if self.project.files else None,
+            initial_check=bool(self.project.files),
+            capture=self.capture or None,
+            admin=self.admin or None,
+        )
+
+    def command(self) -> list[str]:
+        """The hidden command that runs this mesh in the background."""
+        extra = [("--docker", self.docker), ("--capture", self.capture), ("--admin", self.admin)]
+        options = [f"{name}={value}" for name, value in extra if value]
+        return [*this_command(), *self.project.arguments(), "mesh", *options]
+
+    def ensure(self) -> str:
+        """See that a mesh serves in the background, and return its admin address. One that serves is left alone."""
+        with self.folder.starting():
+            entry = self.folder.serving()
+            if entry is not None and entry.admin_url:
+                return entry.admin_url
+            return spawn(self.folder, self.command()).admin_url
+
+
+async def make_start(project: ComposeProject, *, capture: str = "", admin: str = "") -> Start:
+    """Raises UserError for whatever would keep the mesh from serving, before anything is started."""
+    if capture != "none" and (missing := missing_privilege()):
+        raise UserError(missing)
+    docker = docker_endpoint(os.environ)
+    await ask_engine(docker, "version")
+    return Start(project, StateFolder(state_folders(), project.name), docker, capture, admin)

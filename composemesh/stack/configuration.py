@@ -1,0 +1,26 @@
+"""What the Compose files say to the mesh, read once before anything is started: a bad file stops `up` at its line."""
+
+from __future__ import annotations
+
+from composemesh.config.compile import compile_mesh
+from composemesh.config.loaders.compose import Resolved, load_compose
+from composemesh.config.loaders.sources import read_sources
+from composemesh.model.problem import Problem, Severity
+from composemesh.model.snapshot import Snapshot
+from composemesh.stack.errors import UserError
+
+
+def read_configuration(project: str, resolved: Resolved) -> tuple[Snapshot, tuple[Problem, ...]]:
+    """The mesh as the files configure it, and what is wrong with them. Blocks; never raises."""
+    document = load_compose(resolved, read_sources(resolved.files))
+    return compile_mesh(project, document)
+
+
+def good_configuration(project: str, resolved: Resolved) -> Snapshot:
+    """The mesh as the files configure it. Raises UserError with the first error, and how many more there are."""
+    snapshot, problems = read_configuration(project, resolved)
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    if errors:
+        more = f" ({len(errors) - 1} more: `composemesh check` lists them.)" if errors[1:] else ""
+        raise UserError(f"{errors[0]}{more}")
+    return snapshot
