@@ -62,9 +62,7 @@ class Target:
 
     __slots__ = ("endpoint", "host", "namespace", "pools")
 
-    def __init__(
-        self, endpoint: Endpoint, host: str, namespace: Namespace, pools: dict[Address, Pool]
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, host: str, namespace: Namespace, pools: dict[Address, Pool]) -> None:
         self.endpoint = endpoint
         self.host = host
         self.namespace = namespace
@@ -91,7 +89,7 @@ class Target:
 
 
 class Spoken:
-    """What the ports of one service were found to speak. Shared by all its clusters; forgotten with its last endpoint."""
+    """What one service's ports were found to speak. Shared by its clusters; forgotten with its last endpoint."""
 
     __slots__ = ("declared", "learned")
 

@@ -39,6 +39,8 @@ class Fleet:
         self._hub = hub
         self.planner = Planner()
         self.sidecars: dict[Life, Sidecar] = {}
+        self._alive: set[Sidecar] = set()
+        """Also those that drain."""
         self._warming: set[Life] = set()
 
     def __repr__(self) -> str:
@@ -46,24 +48,24 @@ class Fleet:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep sidecars and plan up to date, until cancelled; then connections are cut. Drain first."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            self._update()
-            for feed in (self._discovered, self._snapshot, self._captures):
-                nursery.start_soon(self._follow, feed)
-            nursery.start_soon(sweep, self.sidecars)
-            nursery.start_soon(self._prune)
-            task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self._update()
+                for feed in (self._discovered, self._snapshot, self._captures):
+                    nursery.start_soon(self._follow, feed)
+                nursery.start_soon(sweep, self._alive)
+                nursery.start_soon(self._prune)
+                task_status.started()
+        finally:
+            for endpoint in self.planner.endpoints.values():
+                endpoint.close()
 
     async def drain(self) -> None:
         """Let exchanges in flight end, for at most DRAIN seconds; then cut the rest."""
-        for sidecar in self.sidecars.values():
-            sidecar.drain()
-        with trio.move_on_after(DRAIN):
-            while any(sidecar.connections for sidecar in self.sidecars.values()):
-                await trio.sleep(0.01)
-        for sidecar in self.sidecars.values():
-            sidecar.cut()
+        async with trio.open_nursery() as nursery:
+            for sidecar in tuple(self._alive):
+                nursery.start_soon(sidecar.drain, DRAIN)
 
     async def _follow(self, feed: Latest[Discovered] | Latest[Snapshot] | Latest[Captures]) -> None:
         version = feed.version
@@ -78,12 +80,12 @@ class Fleet:
         for life, sidecar in tuple(self.sidecars.items()):
             if life not in captured:
                 del self.sidecars[life]
-                self._nursery.start_soon(self._retire, sidecar)
+                self._nursery.start_soon(sidecar.drain, DRAIN)
         for life, capture in captured.items():
             endpoint = self.planner.endpoints.get(life)
             if endpoint is not None and life not in self.sidecars:
                 sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub)
-                self._nursery.start_soon(sidecar.run)
+                self._nursery.start_soon(self._run, sidecar)
         for life, endpoint in self.planner.endpoints.items():
             if not endpoint.ready and life not in self._warming:
                 self._warming.add(life)
@@ -108,13 +110,12 @@ class Fleet:
         if not gone():
             self._update()
 
-    async def _retire(self, sidecar: Sidecar) -> None:
-        """The workload has ended: what it asked for has nobody to hear it, what was asked of it may still end well."""
-        sidecar.drain()
-        with trio.move_on_after(DRAIN):
-            while sidecar.connections:
-                await trio.sleep(0.01)
-        sidecar.cut()
+    async def _run(self, sidecar: Sidecar) -> None:
+        self._alive.add(sidecar)
+        try:
+            await sidecar.run()
+        finally:
+            self._alive.discard(sidecar)
 
     async def _prune(self) -> None:
         while True:

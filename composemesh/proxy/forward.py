@@ -137,7 +137,7 @@ async def _stream(x: Exchange, down: Downstream, sock: socket.socket, message: b
     await _send(sock, message)
     failure: Broken | Cut | Refused | None = None
     keep = False
-    trouble: list[Flag | Malformed] = []
+    trouble: list[Flag | Malformed] = []  # of the pump: at most one
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_pump, x, down, sock, trouble, nursery.cancel_scope)
         try:
@@ -145,10 +145,8 @@ async def _stream(x: Exchange, down: Downstream, sock: socket.socket, message: b
         except (Broken, Cut, Refused) as problem:
             failure = problem
         nursery.cancel_scope.cancel()
-    for problem in trouble:
-        if isinstance(problem, Malformed):
-            raise problem
-        raise Cut(problem)
+    for cause in trouble:
+        raise cause if isinstance(cause, Malformed) else Cut(cause)
     if failure is not None:
         raise failure
     assert x.reader is not None

@@ -40,6 +40,7 @@ class Sidecar:
         self.hub = hub
         self.connections: set[Connection] = set()
         self._accepting = trio.CancelScope()
+        self._empty = trio.Event()
 
     def __repr__(self) -> str:
         return f"<Sidecar {self.captured.workload.name} connections={len(self.connections)}>"
@@ -65,14 +66,17 @@ class Sidecar:
                 trio.lowlevel.notify_closing(sock)
                 sock.close()
 
-    def drain(self) -> None:
-        """Accept nothing more; connections end with the exchange they are in."""
+    async def drain(self, limit: float) -> None:
+        """Accept nothing more; let connections end with the exchange they are in, and cut them after `limit` seconds.
+
+        What is in flight may still end well even when the workload has ended, because its peers have not.
+        """
         self.close_listeners()
         for connection in tuple(self.connections):
             connection.drain()
-
-    def cut(self) -> None:
-        """The time to drain is over."""
+        with trio.move_on_after(limit):
+            if self.connections:
+                await self._empty.wait()
         for connection in tuple(self.connections):
             connection.end(Flag.OVERLOAD_MANAGER)
 
@@ -109,12 +113,14 @@ class Sidecar:
             log.exception("connection failed", connection=repr(connection))
         finally:
             self.connections.discard(connection)
+            if not self.connections and self._accepting.cancel_called:
+                self._empty.set()
 
 
-async def sweep(sidecars: dict[tuple[str, str], Sidecar]) -> None:
+async def sweep(sidecars: set[Sidecar]) -> None:
     """Look after every connection of every sidecar, for ever."""
     while True:
         await trio.sleep(SWEEP)
         now = time.monotonic()
-        for sidecar in tuple(sidecars.values()):
+        for sidecar in tuple(sidecars):
             sidecar.look_after(now)

@@ -16,7 +16,7 @@ from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
 if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
-    from composemesh.runtime.captured import Address, Captures, Namespace
+    from composemesh.runtime.captured import Captures
 
 Life = tuple[str, str]
 
@@ -43,7 +43,7 @@ class Planner:
             settings = snapshot.settings_of(workload)
             captured = captures.captured.get(workload.life)
             endpoint = self._endpoint(workload, settings.service, settings.version, captured is not None)
-            endpoint.captured = captured
+            endpoint.captured = captured or endpoint.captured  # what drains after its release still dials
             alive[workload.life] = endpoint
             self.spoken.setdefault(settings.service, Spoken()).declared.update(settings.ports)
         for life, endpoint in self.endpoints.items():
@@ -189,7 +189,7 @@ def _rank(endpoint: Endpoint) -> int:
 
 
 def _names(endpoints: list[Endpoint]) -> dict[bytes, list[Endpoint]]:
-    """Names that a Host may carry → the endpoints each means: a Compose service, a container, an alias, an address."""
+    """Names that a Host may carry → the endpoints meant: a Compose service, a container, an alias, an address."""
     names: dict[bytes, list[Endpoint]] = {}
     for endpoint in endpoints:
         workload = endpoint.workload

@@ -32,6 +32,6 @@ def listens(endpoint: Endpoint, spoken: Spoken | None) -> bool:
 async def await_listening(endpoint: Endpoint, spoken: Callable[[], Spoken | None], gone: Callable[[], bool]) -> None:
     """Return once the endpoint is ready, or gone. Safe to cancel."""
     with trio.move_on_after(PATIENCE):
-        while not gone() and not listens(endpoint, spoken()):
+        while not gone() and not listens(endpoint, spoken()):  # noqa: ASYNC110 - the kernel tells nobody
             await trio.sleep(POLL)
     endpoint.ready = True

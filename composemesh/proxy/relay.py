@@ -82,5 +82,3 @@ async def _send(sink: socket.socket, rest: memoryview) -> None:
             rest = rest[sink.send(rest) :]
         except BlockingIOError:
             await wait_writable(sink)
-
-

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
 from composemesh.model.record import Record
+from composemesh.proxy.answer import Cut
 from composemesh.proxy.codec.body import body_reader
 from composemesh.proxy.codec.h1 import encode_response
 from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.exchange import Exchange
-from composemesh.proxy.answer import Cut
 from composemesh.proxy.forward import forward
 from composemesh.proxy.refuse import Refused
 from composemesh.proxy.wire import reset, send

@@ -5,7 +5,6 @@ from __future__ import annotations
 from composemesh.proxy.codec import grammar, why
 from composemesh.proxy.codec.parts import LIMITS, Limits, Malformed
 
-
 _VERSION = b"HTTP/1."
 
 
@@ -69,9 +68,10 @@ class HeadBuffer:
             self._checked = at = line_end + 2
         if at < end:
             found = grammar.FIELDS.match(buffer, at, end)
-            self._fields += buffer.count(b"\n", at, end)
-            if found is None or found.end() != end or self._fields > self._limits.fields:
-                raise why.fields_refused(bytes(buffer[at:end]), self._limits)
+            fields = self._fields + buffer.count(b"\n", at, end)
+            if found is None or found.end() != end or fields > self._limits.fields:
+                raise why.fields_refused(bytes(buffer[at:end]), self._limits, self._fields)
+            self._fields = fields
             self._checked = end
 
     def _check_size(self, size: int) -> None:

@@ -52,11 +52,12 @@ def status_line_refused(line: bytes, limits: Limits) -> Malformed | None:
     return Malformed(400, "invalid status line")
 
 
-def fields_refused(lines: bytes, limits: Limits) -> Malformed:
-    """What is wrong with field lines: the first that does not match the grammar tells."""
+def fields_refused(lines: bytes, limits: Limits, before: int = 0) -> Malformed:
+    """What is wrong with field lines, after so many good ones: the first that does not match the grammar tells."""
     found = FIELDS.match(lines)
-    bad = lines[found.end() if found else 0 :]
-    if bad in (b"", _LINE_END) or lines.count(b"\n") > limits.fields + 1:
+    end = found.end() if found else 0
+    bad = lines[end:]
+    if before + lines.count(b"\n", 0, end) >= limits.fields:
         return Malformed(431, "too many header fields")
     line = bad.partition(b"\n")[0].removesuffix(b"\r")
     name, colon, _ = line.partition(b":")

@@ -1,0 +1,199 @@
+"""The composition root: builds every room, opens them in order, and closes them in reverse.
+
+    discovery → what runs ─┬─→ config → what is configured ─┐
+                           └──────────────┬─────────────────┴─→ capture → listeners → proxy → telemetry → admin
+
+Nothing here decides anything; it only says who is given what. On the way out the order matters: rules leave the
+containers first, so that new connections go past the mesh, then what is in flight drains, then the rest is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import trio
+
+from composemesh.admin.api import make_app
+from composemesh.admin.mesh_view import MeshView
+from composemesh.admin.server import serve
+from composemesh.capture.modes import Capture
+from composemesh.config.publish import Publisher, Resolve
+from composemesh.discovery.docker.client import DockerClient
+from composemesh.discovery.docker.source import DockerSource
+from composemesh.discovery.registry import Registry, Source
+from composemesh.model.problem import Problem, Severity
+from composemesh.model.snapshot import CaptureMode
+from composemesh.model.workload import Discovered
+from composemesh.proxy.fleet import Fleet
+from composemesh.runtime.captured import Captures
+from composemesh.runtime.latest import Latest
+from composemesh.runtime.supervise import supervise
+from composemesh.telemetry.hub import Hub
+from composemesh.telemetry.sinks.access_log import AccessLogSink
+
+SETTLED_WITHIN = 20.0
+"""Seconds that a start waits for every workload to be captured or refused; what takes longer follows later."""
+
+T = TypeVar("T")
+
+
+class Rejected(Exception):
+    """The first configuration is wrong, and there is no older one to serve with."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class Capturing(Protocol):
+    """How traffic reaches the mesh: `capture.modes.Capture`, or one made for host processes."""
+
+    captures: Latest[Captures]
+
+    async def run(self) -> None: ...
+
+    async def release(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeshOptions:
+    """What a mesh is started with; everything else is configuration, and may change while it runs."""
+
+    project: str
+    state: Path
+    """The project's state folder; the admin socket is made in it."""
+    docker: str = "unix:///var/run/docker.sock"
+    resolve: Resolve | None = None
+    """Asks Compose for the resolved project; None where no Compose file is known (labels configure alone)."""
+    initial_check: bool = False
+    """Whether to refuse to start on a configuration with errors."""
+    capture: str | None = None
+    """Overrides `x-mesh.capture`."""
+    admin: str | None = None
+    """`HOST:PORT`; overrides `x-mesh.admin`."""
+
+
+class Mesh:
+    """A mesh that serves: what the live view and the commands may ask of it."""
+
+    def __init__(self, view: MeshView, fleet: Fleet, capture: Capturing) -> None:
+        self.view = view
+        self.fleet = fleet
+        self.capture = capture
+
+    @property
+    def admin_url(self) -> str:
+        return self.view.admin_url
+
+    def status(self) -> dict[str, Any]:
+        """As `/api/v1/status`."""
+        return self.view.status()
+
+    def services(self) -> list[dict[str, Any]]:
+        """As `/api/v1/services`."""
+        return self.view.services()
+
+    def graph(self, window: float | None = 60.0) -> dict[str, Any]:
+        """As `/api/v1/graph`; `window` in seconds, None for all that the mesh has seen."""
+        return self.view.graph(window)
+
+
+async def run(
+    options: MeshOptions,
+    *,
+    sources: Sequence[Source] | None = None,
+    capture: Capturing | None = None,
+    task_status: trio.TaskStatus[Mesh] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Be the mesh of one project until cancelled; then release capture and drain, within a few seconds.
+
+    `sources` and `capture` stand in for Docker and its namespaces (`composemesh demo`). Raises Rejected, and
+    EngineUnreachable where there is no Docker at the start; later absences are survived.
+    """
+    ending = trio.Event()
+
+    async def hear_the_end() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ending.set()
+
+    async with trio.open_nursery() as outer:
+        outer.start_soon(hear_the_end)
+        # From here on a cancellation is heard, not suffered: what is in flight gets its time to end well.
+        with trio.CancelScope(shield=True):
+            await _run(options, sources, capture, ending, task_status)
+        outer.cancel_scope.cancel()
+
+
+async def _run(
+    options: MeshOptions,
+    sources: Sequence[Source] | None,
+    capture: Capturing | None,
+    ending: trio.Event,
+    task_status: trio.TaskStatus[Mesh],
+) -> None:
+    registry = Registry()
+    hub = Hub()
+    async with trio.open_nursery() as rooms:
+        if sources is None:
+            client = DockerClient(options.docker)
+            await client.negotiate()
+            sources = [DockerSource(client, options.project)]
+        rooms.start_soon(registry.run, sources)
+        await _until(registry.discovered, lambda discovered: not discovered.trouble)
+
+        config = Publisher(options.project, registry.discovered, options.resolve)
+        problems = [each for each in await config.load() if each.severity is Severity.ERROR]
+        if problems and options.initial_check:
+            raise Rejected(problems)
+        rooms.start_soon(supervise, "config", config.run)
+
+        if capture is None:
+            mode = CaptureMode(options.capture) if options.capture else config.snapshot.value.mesh.capture
+            capture = Capture(registry.discovered, config.snapshot, mode)
+        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub)
+        view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
+        try:
+            await rooms.start(fleet.run)
+            rooms.start_soon(supervise, "capture", capture.run)
+            await _until(capture.captures, lambda captures: _settled(registry.discovered.value, captures))
+            view.admin_url = await rooms.start(_serve_admin, view, options)
+            view.ready = True
+            rooms.start_soon(supervise, "access log", partial(AccessLogSink(hub).run, config.snapshot))
+            task_status.started(Mesh(view, fleet, capture))
+            await ending.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                await capture.release()
+                await fleet.drain()
+        rooms.cancel_scope.cancel()
+
+
+async def _serve_admin(view: MeshView, options: MeshOptions, *, task_status: trio.TaskStatus[str]) -> None:
+    mesh = view.snapshot.value.mesh
+    host, port = mesh.admin_host, mesh.admin_port
+    if options.admin:
+        host, _, number = options.admin.rpartition(":")
+        host, port = host.strip("[]"), int(number)
+    socket = options.state / "admin.sock"
+    await serve(make_app(view), host=host, port=port, unix_path=socket, task_status=task_status)
+
+
+async def _until(feed: Latest[T], enough: Callable[[T], bool]) -> None:
+    """Wait, within bounds, for a feed's value to be good enough to go on."""
+    with trio.move_on_after(SETTLED_WITHIN):
+        async for value in feed:
+            if enough(value):
+                return
+
+
+def _settled(discovered: Discovered, captures: Captures) -> bool:
+    """Whether it is known of each workload that its traffic comes to the mesh, or why not."""
+    return all(
+        workload.life in captures.captured or workload.id in captures.refused for workload in discovered.workloads
+    )

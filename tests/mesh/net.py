@@ -1,0 +1,219 @@
+"""The whole proxy on loopback: real sockets and origins, no containers. Every workload has its own address."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import trio
+import trio.testing
+
+from composemesh.model.record import Record
+from composemesh.model.snapshot import Snapshot
+from composemesh.model.workload import Attachment, Discovered, Workload
+from composemesh.proxy.fleet import Fleet
+from composemesh.runtime.captured import Captured, Captures
+from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
+
+PORT = 8080
+Handler = Callable[[trio.SocketStream], Awaitable[object]]
+
+
+class Here:
+    """The test's own namespace."""
+
+    def socket(self, family: int) -> socket.socket:
+        sock = socket.socket(family)
+        sock.setblocking(False)
+        return sock
+
+
+def listener() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(128)
+    sock.setblocking(False)
+    return sock
+
+
+class Records:
+    """A sink that keeps everything, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.all: list[Record] = []
+        self._more = trio.Event()
+
+    def put(self, record: Record) -> None:
+        self.all.append(record)
+        more, self._more = self._more, trio.Event()
+        more.set()
+
+    async def next(self, count: int = 1) -> Record:
+        """The record number `count`, once it is there."""
+        with trio.fail_after(5):
+            while len(self.all) < count:
+                await self._more.wait()
+        return self.all[count - 1]
+
+
+class Net:
+    """A mesh of one caller and whatever a test adds to it."""
+
+    _addresses = itertools.count(1)
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.nursery = nursery
+        self.discovered = Latest(Discovered())
+        self.captures = Latest(Captures())
+        self.snapshot = Latest(Snapshot("test"))
+        self.hub = Hub()
+        self.records = Records()
+        self.hub.add_sink(self.records)
+        self.fleet = Fleet(self.discovered, self.snapshot, self.captures, self.hub)
+        self.listening: dict[str, frozenset[int]] = {}
+        self.caller = self.add("caller", network="net")
+        self._ways: dict[tuple[str, int], tuple[str, int]] = {}
+        self._clients: list[trio.SocketStream] = []
+
+    def add(self, service: str, *, network: str = "net", address: str = "", life: str = "1") -> Workload:
+        """One more workload, captured; it listens on PORT as soon as `serve` says so."""
+        number = next(self._addresses)
+        address = address or f"127.9.{number // 250}.{number % 250 + 1}"
+        workload = Workload(
+            f"id-{number}", f"{service}-{number}", service, life, 1, (Attachment(network, network, (address,)),)
+        )
+        self.listening[address] = frozenset()
+        captured = Captured(
+            workload,
+            Here(),
+            inbound=(listener(),),
+            outbound=(listener(),),
+            original_destination=lambda sock: self._ways.get(sock.getsockname()[:2], (address, PORT)),
+            listening=lambda: self.listening[address],
+        )
+        self.captures.publish(Captures({**self.captures.value.captured, workload.life: captured}))
+        self.discovered.publish(Discovered((*self.discovered.value.workloads, workload)))
+        return workload
+
+    def change(self, workload: Workload, **changes: object) -> Workload:
+        """Discovery reports the same workload in another shape."""
+        changed = replace(workload, **changes)
+        others = tuple(each for each in self.discovered.value.workloads if each.life != workload.life)
+        self.discovered.publish(Discovered((*others, changed)))
+        return changed
+
+    def remove(self, workload: Workload) -> None:
+        captured = {life: each for life, each in self.captures.value.captured.items() if life != workload.life}
+        others = tuple(each for each in self.discovered.value.workloads if each.life != workload.life)
+        self.discovered.publish(Discovered(others))
+        self.captures.publish(Captures(captured))
+
+    async def serve(self, workload: Workload, handler: Handler, port: int = PORT) -> trio.CancelScope:
+        """Run the workload's application; cancel what is returned to kill it."""
+        address = workload.addresses[0]
+        listeners = await trio.open_tcp_listeners(port, host=address)
+        self.listening[address] |= {port}
+        scope = trio.CancelScope()
+
+        async def guarded(stream: trio.SocketStream) -> None:
+            try:
+                await handler(stream)
+            except trio.BrokenResourceError:
+                pass
+
+        async def run() -> None:
+            with scope:
+                await trio.serve_listeners(guarded, listeners)
+            self.listening[address] -= {port}
+
+        self.nursery.start_soon(run)
+        await self.settled(workload)
+        return scope
+
+    async def settled(self, workload: Workload) -> None:
+        """Wait until the mesh has seen that the workload listens."""
+        with trio.fail_after(5):
+            while not self.fleet.planner.endpoints[workload.life].ready:  # noqa: ASYNC110 - no event says so
+                await trio.sleep(0.005)
+
+    async def connect(
+        self, to: Workload | str, port: int = PORT, *, source: Workload | None = None
+    ) -> trio.SocketStream:
+        """As a process of the caller connects to an address: capture brings it to the caller's sidecar."""
+        captured = self.captures.value.captured[(source or self.caller).life]
+        return await self._to(captured.outbound[0], to if isinstance(to, str) else to.addresses[0], port)
+
+    async def connect_from_outside(self, to: Workload, port: int = PORT) -> trio.SocketStream:
+        """As somebody outside the mesh connects to the workload."""
+        return await self._to(self.captures.value.captured[to.life].inbound[0], to.addresses[0], port)
+
+    async def _to(self, sock: socket.socket, address: str, port: int) -> trio.SocketStream:
+        self._ways[sock.getsockname()[:2]] = (address, port)
+        stream = await trio.open_tcp_stream(*sock.getsockname()[:2])
+        self._clients.append(stream)
+        await trio.testing.wait_all_tasks_blocked(0.002)  # until it was accepted, on its way to this address
+        return stream
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.socket.close()
+
+
+@asynccontextmanager
+async def running_net() -> AsyncIterator[Net]:
+    async with trio.open_nursery() as nursery:
+        net = Net(nursery)
+        await nursery.start(net.fleet.run)
+        try:
+            yield net
+        finally:
+            net.close()
+            nursery.cancel_scope.cancel()
+
+
+async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
+    data = b""
+    with trio.fail_after(5):
+        while end not in data:
+            more = await stream.receive_some()
+            assert more, f"closed after {data!r}"
+            data += more
+    return data
+
+
+async def read_all(stream: trio.SocketStream) -> bytes:
+    data = b""
+    with trio.fail_after(5):
+        while more := await stream.receive_some():
+            data += more
+    return data
+
+
+async def ask(stream: trio.SocketStream, request: bytes, body: bytes = b"ok") -> bytes:
+    """Send a request on a connection that stays open, and read the answer to the end of the expected body."""
+    await stream.send_all(request)
+    return await read_until(stream, b"\r\n\r\n" + body)
+
+
+GET = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def answering(answer: bytes = OK, seen: list[bytes] | None = None) -> Handler:
+    """An application that answers each head (with whatever came along) in the same way."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        data = b""
+        while more := await stream.receive_some():
+            data += more
+            while b"\r\n\r\n" in data:
+                head, _, data = data.partition(b"\r\n\r\n")
+                if seen is not None:
+                    seen.append(head)
+                await stream.send_all(answer)
+
+    return handle
