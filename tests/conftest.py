@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from environment import python_image as image
 from environment import requirements
 from environment.folder import ROOT, Missing

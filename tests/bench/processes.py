@@ -33,7 +33,7 @@ class Running:
         return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) * TICK
 
     def resident_bytes(self) -> int:
-        return sum(_resident(pid) for pid in _family(self.process.pid))
+        return sum(resident_bytes(pid) for pid in _family(self.process.pid))
 
     def last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -107,7 +107,8 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _resident(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
+    """Memory of one process that lies in RAM (proc(5), statm), 0 when it is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from .load import Load
 from .peers import MESH, PAIR
+from .stack import Figures
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def rows(rounds: list[Round]) -> list[Row]:
     return [_row(peer, connections, group) for (connections, peer), group in groups.items()]
 
 
-def show(table: list[Row]) -> None:
+def show(table: list[Row], stack: Figures | None) -> None:
     console = Console(width=120)
     for connections in sorted({row.connections for row in table}):
         console.print(_table(connections, [row for row in table if row.connections == connections]))
@@ -78,14 +79,21 @@ def show(table: list[Row]) -> None:
         if (reached := _ratio(table, goal)) is not None:
             verdict = "reached" if reached <= goal.at_most else "MISSED"
             console.print(f"{goal.what}: {reached:.2f} of the Envoy pair's (goal: at most {goal.at_most}, {verdict})")
+    if stack is not None:
+        console.print(
+            f"{stack.services} services: ready {stack.ready_seconds:.2f} s after the command (goal: under 1),"
+            f" {stack.resident_bytes / 2**20:.0f} MiB (goal: under 120),"
+            f" capture {stack.capture_median_ms:.0f} ms after the start event (median, goal: under 50)"
+        )
 
 
-def save(path: Path, rounds: list[Round], table: list[Row], left_out: dict[str, str]) -> None:
+def save(path: Path, rounds: list[Round], table: list[Row], stack: Figures | None, left_out: dict[str, str]) -> None:
     content: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
         "left_out": left_out,
         "goals": {goal.what: {"at_most": goal.at_most, "ratio": _ratio(table, goal)} for goal in GOALS},
         "medians": [asdict(row) for row in table],
+        "stack": asdict(stack) if stack else None,
         "rounds": [asdict(one) for one in rounds],
     }
     path.write_text(json.dumps(content, indent=2) + "\n")

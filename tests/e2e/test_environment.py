@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+
 from environment.project import CommandFailed, Project, project
 
 pytestmark = pytest.mark.docker
