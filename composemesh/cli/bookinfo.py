@@ -1,4 +1,4 @@
-"""What the demo knows of Bookinfo: its processes, somebody who reads the page, and whether everyone had a part in it."""
+"""What the demo knows of Bookinfo: its processes, somebody who reads the page, and who has to have a part in it."""
 
 from __future__ import annotations
 
@@ -63,12 +63,16 @@ class Reader:
     failed: int = 0
 
     @property
+    def asked(self) -> int:
+        return self.answered + self.failed
+
+    @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}{PAGE}"
 
     async def read(self, most: int | None = None) -> None:
         """Ask one at a time until `most` requests have been made, or for ever."""
-        while most is None or self.answered + self.failed < most:
+        while most is None or self.asked < most:
             began = trio.current_time()
             if await self.ask() == 200:
                 self.answered += 1

@@ -2,120 +2,187 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
 
-from composemesh.cli.guard import complain, exit_with
+from composemesh.cli.guard import INTERRUPTED, complain, exit_with
+from composemesh.stack.errors import UserError
 
 if TYPE_CHECKING:
+    import trio
 
     from composemesh.app import Mesh
+    from composemesh.capture.loopback import LoopbackCapture
     from composemesh.cli.bookinfo import Reader
+    from composemesh.stack.processes import Processes
+    from composemesh.stack.state import StateFolder
 
 PROJECT = "demo"
 DOCKER_PROJECT = "demo-docker"
+"""Not `bookinfo`, which may well run here already."""
 
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=1), metavar="N", help="End after so many seconds.")
 @click.option("--requests", type=click.IntRange(min=1), metavar="N", help="End after so many requests for the page.")
-@click.option("--docker", is_flag=True, help="Run containers with Docker Compose instead of local processes.")
+@click.option("--docker", is_flag=True, help="Run containers, with Docker Compose, instead of local processes.")
 def demo(seconds: float | None, requests: int | None, docker: bool) -> None:
-    """Mesh a small bookstore, without Docker and without root, and send it some readers.
+    """Mesh a small bookstore, without Docker and without root, and send it a reader.
 
     Ctrl-C ends it. With --seconds or --requests it ends by itself, and exits 0 only if every service answered
-    through the mesh. --docker runs the same as a Compose project; BOOKINFO_IMAGE is an image with Python for it.
+    through the mesh. --docker does the same with containers, made from BOOKINFO_IMAGE or python:3.13-slim.
     """
     import trio
 
-    exit_with(trio.run(_demo, _Limits(seconds, requests), docker))
+    visit = Visit(seconds, requests)
+    trio.run(_containers if docker else _processes, visit)
+    exit_with(visit.verdict())
 
 
-class _Limits:
-    """When the demo ends by itself."""
+class Visit:
+    """Somebody comes to see the demo: reads the page while the mesh is shown, then looks who had a part in it."""
 
     def __init__(self, seconds: float | None, requests: int | None) -> None:
         self.seconds = seconds
         self.requests = requests
-
-    def __bool__(self) -> bool:
-        return self.seconds is not None or self.requests is not None
-
-
-class _Visit:
-    """What is shown and done while the mesh serves: the view, and a reader of the page."""
-
-    def __init__(self, reader: Reader, limits: _Limits, show: Callable[[Mesh], Awaitable[object]]) -> None:
-        self.reader = reader
-        self.limits = limits
-        self.show = show
+        self.reader: Reader | None = None
         self.silent: list[str] | None = None
-        """Who did not answer; None where the visit was cut short."""
+        """Who did not answer; None as long as the visit has not come to its end."""
 
-    async def __call__(self, mesh: Mesh) -> None:
-        """Read the page until the limits are reached, and look who had a part in it."""
+    async def pay(self, mesh: Mesh, reader: Reader, show: Callable[[Mesh], Awaitable[object]]) -> None:
+        """Read the page until the time is over or the requests are made; for ever where neither is said."""
         import trio
 
         from composemesh.cli.bookinfo import missing
 
-        print(f"Open {self.reader.url}", flush=True)
+        self.reader = reader
+        print(f"Open {reader.url}", flush=True)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.show, mesh)
-            with trio.move_on_after(self.limits.seconds if self.limits.seconds is not None else float("inf")):
-                await self.reader.read(self.limits.requests)
+            nursery.start_soon(show, mesh)
+            with trio.move_on_after(math.inf if self.seconds is None else self.seconds):
+                await reader.read(self.requests)
             self.silent = missing(mesh.graph(None))
             nursery.cancel_scope.cancel()
 
     def verdict(self) -> int:
         """Say how it went; the exit code."""
-        asked = f"{self.reader.answered} of {self.reader.answered + self.reader.failed} pages were good"
-        if self.silent is None:
-            print(f"Ended. {asked.capitalize()}.")
-            return 130 if self.limits else 0
+        reader = self.reader
+        pages = f"{reader.answered} of {reader.asked} pages were good" if reader is not None else "no page was read"
         if self.silent:
-            return complain(f"did not answer through the mesh: {', '.join(self.silent)} ({asked}).", 1)
-        print(f"Every service answered through the mesh; {asked}.")
-        return 0
+            return complain(f"did not answer through the mesh: {', '.join(self.silent)} ({pages}).", 1)
+        if self.silent is not None:
+            print(f"Every service answered through the mesh; {pages}.")
+            return 0
+        print(f"Ended; {pages}.")
+        return 0 if self.seconds is self.requests is None else INTERRUPTED
 
 
-async def _demo(limits: _Limits, docker: bool) -> int:
-    return await (_containers(limits) if docker else _processes(limits))
-
-
-async def _processes(limits: _Limits) -> int:
-    """Local processes, each on an address of its own; no Docker, no root."""
+async def _processes(visit: Visit) -> None:
+    """Local processes, each on an address of its own: no Docker, no root."""
     import tempfile
     from pathlib import Path
 
-    from composemesh.app import MeshOptions
     from composemesh.capture.loopback import LoopbackCapture, open_doors, unsupported
-    from composemesh.cli.bookinfo import Reader, bookinfo
-    from composemesh.cli.context import state_folders
-    from composemesh.cli.following import follow
-    from composemesh.stack.errors import UserError
+    from composemesh.cli.bookinfo import bookinfo
     from composemesh.stack.examples import example
     from composemesh.stack.processes import Processes
-    from composemesh.stack.state import StateFolder
 
     if reason := unsupported():
         raise UserError(reason)
-    state = StateFolder(state_folders(), PROJECT)
     with ExitStack() as stack:
-        stack.enter_context(state.lock())
         processes = bookinfo(stack.enter_context(example("bookinfo")))
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="composemesh-demo-")))
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="composemesh-")))
         doors = open_doors([process.member for process in processes])
         for each in doors.values():
             stack.callback(each.close)
         source = Processes(processes, doors, logs, os.environ)
-        capture = LoopbackCapture(source.discovered, doors)
-        front = doors[processes[0].member.id].front
-        assert front is not None, "productpage is published"
-        visit = _Visit(Reader(*front), limits, follow(state))
-        options = MeshOptions(project=PROJECT, state=state.path, capture="loopback")
-        await _serve(state, options, source, capture, visit)
-        return visit.verdict()
+        await _serve(visit, source, LoopbackCapture(source.discovered, doors))
+
+
+async def _serve(visit: Visit, source: Processes, capture: LoopbackCapture) -> None:
+    """Be the mesh of these processes until the visit is over, or SIGINT or SIGTERM comes."""
+    import trio
+
+    from composemesh.cli.context import state_folders
+    from composemesh.stack.state import StateFolder
+
+    state = StateFolder(state_folders(), PROJECT)
+    with state.lock(), trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            serving = trio.CancelScope()
+            nursery.start_soon(_obey, signals, serving)
+            with serving:
+                await _mesh(visit, state, source, capture)
+            nursery.cancel_scope.cancel()
+
+
+async def _mesh(visit: Visit, state: StateFolder, source: Processes, capture: LoopbackCapture) -> None:
+    from functools import partial
+
+    import trio
+
+    from composemesh import app
+    from composemesh.cli.bookinfo import Reader
+    from composemesh.cli.following import follow
+    from composemesh.stack.state import MeshEntry
+
+    show = follow(state)
+    options = app.MeshOptions(project=PROJECT, state=state.path, capture="loopback")
+    try:
+        async with trio.open_nursery() as nursery:
+            run = partial(app.run, options, sources=[source], capture=capture)
+            mesh: Mesh = await nursery.start(run)
+            state.write(MeshEntry.of_this_process(PROJECT, {}, admin_url=mesh.admin_url))
+            await source.listening()
+            await visit.pay(mesh, Reader(*capture.front), show)
+            nursery.cancel_scope.cancel()
+    finally:
+        state.clear()
+
+
+async def _obey(signals: AsyncIterator[int], serving: trio.CancelScope) -> None:
+    """The first signal ends everything in order; the second at once, and the processes then end by themselves."""
+    async for _ in signals:
+        if serving.cancel_called:
+            os._exit(INTERRUPTED)
+        serving.cancel()
+
+
+async def _containers(visit: Visit) -> None:
+    """The Compose project, started, meshed and taken away again."""
+    import trio
+
+    from composemesh.cli.bookinfo import PORT, Reader
+    from composemesh.cli.following import follow
+    from composemesh.cli.serving import serve
+    from composemesh.cli.starting import make_start
+    from composemesh.stack.compose import ComposeProject
+    from composemesh.stack.examples import example
+
+    with example("bookinfo") as folder:
+        project, _ = await ComposeProject(DOCKER_PROJECT, (folder / "compose.yaml",)).pinned()
+        start = await make_start(project)
+        port = int(os.environ.get("BOOKINFO_PORT") or PORT)
+        show = follow(start.folder)
+
+        async def up() -> None:
+            if await project.run("up", "--detach"):
+                raise UserError("Docker Compose did not start Bookinfo: it says why above.")
+
+        with trio.CancelScope() as over:
+
+            async def pay(mesh: Mesh) -> None:
+                await visit.pay(mesh, Reader("127.0.0.1", port), show)
+                over.cancel()
+
+            try:
+                await serve(start, view=pay, before=up)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await project.run("down", "--timeout", "5", own_session=True)
