@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
+from yaml.reader import Reader
 
 from composemesh.model.problem import Problem, Severity
 
@@ -60,7 +61,7 @@ class Parsed:
 def parse(text: str | bytes, file: str = "") -> Parsed:
     """Read every document of a text. Never raises: what cannot be read is a Problem of severity error."""
     try:
-        return Parsed(tuple(_documents(_decode(text))))
+        return Parsed(tuple(_documents(_printable(_decode(text)))))
     except _Refused as refused:
         return Parsed(problems=(refused.problem(file),))
     except yaml.MarkedYAMLError as error:
@@ -69,9 +70,8 @@ def parse(text: str | bytes, file: str = "") -> Parsed:
             problems=(Problem(Severity.ERROR, "invalid-yaml", message, "", file, *_mark(error.problem_mark)),)
         )
     except yaml.YAMLError as error:
-        # A character that YAML forbids; the reader knows its position in a buffer, which is no help to a person.
-        reason = getattr(error, "reason", "") or str(error).partition("\n")[0]
-        return Parsed(problems=(Problem(Severity.ERROR, "invalid-yaml", f"This is not YAML: {reason}.", "", file),))
+        message = f"This is not YAML: {getattr(error, 'reason', '') or 'it cannot be read'}."
+        return Parsed(problems=(Problem(Severity.ERROR, "invalid-yaml", message, "", file),))
 
 
 class _Refused(Exception):
@@ -99,6 +99,16 @@ def _decode(text: str | bytes) -> str:
     except UnicodeEncodeError:
         raise _Refused("invalid-yaml", "This is not UTF-8 text.", hint="Save it as UTF-8.") from None
     return text.removeprefix("\ufeff")
+
+
+def _printable(text: str) -> str:
+    """The text, unless it has a character that YAML forbids: PyYAML says where in a buffer, not on which line."""
+    found = Reader.NON_PRINTABLE.search(text)
+    if found is None:
+        return text
+    line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
+    message = f"This is not YAML: the character U+{ord(found[0]):04X} is not allowed."
+    raise _Refused("invalid-yaml", message, Mark(line, column), "Write it as an escape in double quotes.")
 
 
 def _sentence(error: yaml.MarkedYAMLError) -> str:
