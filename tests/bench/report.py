@@ -81,9 +81,9 @@ def show(table: list[Row], stack: Figures | None) -> None:
             console.print(f"{goal.what}: {reached:.2f} of the Envoy pair's (goal: at most {goal.at_most}, {verdict})")
     if stack is not None:
         console.print(
-            f"{stack.services} services, medians: ready {stack.ready_median_seconds:.2f} s after the command (goal: under 1),"
+            f"{stack.services} services: ready {stack.ready_median_seconds:.2f} s after `attach` (goal: under 1),"
             f" {stack.resident_bytes / 2**20:.0f} MiB (goal: under 120),"
-            f" capture {stack.capture_median_ms:.0f} ms after the start event (goal: under 50)"
+            f" capture {stack.capture_median_ms:.0f} ms after the start event (goal: under 50), medians"
         )
 
 
