@@ -11,6 +11,7 @@ from dataclasses import replace
 import trio
 import trio.testing
 
+from composemesh.model.peer import Peer
 from composemesh.model.record import Record
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Attachment, Discovered, Workload
@@ -134,6 +135,10 @@ class Net:
         await self.settled(workload)
         return scope
 
+    def peer(self, workload: Workload) -> Peer:
+        """How records name this workload."""
+        return self.fleet.planner.endpoints[workload.life].peer
+
     async def settled(self, workload: Workload) -> None:
         """Wait until the mesh has seen that the workload listens."""
         with trio.fail_after(5):
@@ -194,9 +199,12 @@ async def read_all(stream: trio.SocketStream) -> bytes:
 
 
 async def ask(stream: trio.SocketStream, request: bytes, body: bytes = b"ok") -> bytes:
-    """Send a request on a connection that stays open, and read the answer to the end of the expected body."""
+    """Send a request on a connection that stays open, and read the answer until `body` has come after its head."""
     await stream.send_all(request)
-    return await read_until(stream, b"\r\n\r\n" + body)
+    data = await read_until(stream, b"\r\n\r\n")
+    if body not in data.partition(b"\r\n\r\n")[2]:
+        data += await read_until(stream, body)
+    return data
 
 
 GET = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
