@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 PROJECT = "demo"
 DOCKER_PROJECT = "demo-docker"
 """Not `bookinfo`, which may well run here already."""
+
+START_LIMIT = 5.0
+"""Seconds that the reader waits for all processes to listen."""
 
 
 @click.command()
@@ -139,7 +143,8 @@ async def _mesh(visit: Visit, state: StateFolder, source: Processes, capture: Lo
             run = partial(app.run, options, sources=[source], capture=capture)
             mesh: Mesh = await nursery.start(run)
             state.write(MeshEntry.of_this_process(PROJECT, {}, admin_url=mesh.admin_url))
-            await source.listening()
+            with trio.move_on_after(START_LIMIT):  # who is not there by then is named in the end
+                await source.listening()
             await visit.pay(mesh, Reader(*capture.front), show)
             nursery.cancel_scope.cancel()
     finally:
@@ -166,9 +171,9 @@ async def _containers(visit: Visit) -> None:
     from composemesh.stack.examples import example
 
     with example("bookinfo") as folder:
+        port = int(os.environ.setdefault("BOOKINFO_PORT", str(_free_port(PORT))))  # Compose and its file read it
         project, _ = await ComposeProject(DOCKER_PROJECT, (folder / "compose.yaml",)).pinned()
         start = await make_start(project)
-        port = int(os.environ.get("BOOKINFO_PORT") or PORT)
         show = follow(start.folder)
 
         async def up() -> None:
@@ -186,3 +191,17 @@ async def _containers(visit: Visit) -> None:
             finally:
                 with trio.CancelScope(shield=True):
                     await project.run("down", "--timeout", "5", own_session=True)
+
+
+def _free_port(first: int) -> int:
+    """The first port from here on that nobody listens on, at any address."""
+    for port in range(first, first + 200):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+                probe.listen()
+            except OSError:
+                continue
+            return port
+    return first
