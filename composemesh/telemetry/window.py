@@ -111,13 +111,15 @@ class Window:
         seconds further than asked.
         """
         total = Tally(int(now))
-        for tally in self._since(None if seconds is None else int(now) - seconds):
+        for tally in self._within(int(now), seconds):
             total.add(tally)
         return total
 
-    def _since(self, after: int | None) -> Iterable[Tally]:
-        if after is None:
+    def _within(self, second: int, seconds: int | None) -> Iterable[Tally]:
+        if seconds is None:
             return (self._before, *self._coarse, *self._fine, self.newest)
-        coarse = (tally for tally in self._coarse if tally.at + STEP - 1 > after)
-        fine = (tally for tally in (*self._fine, self.newest) if tally.at > after)
-        return (*coarse, *fine)
+        after = second - seconds
+        fine = [tally for tally in (*self._fine, self.newest) if tally.at > after]
+        if seconds <= SECONDS:
+            return fine
+        return [*(tally for tally in self._coarse if tally.at + STEP - 1 > after), *fine]

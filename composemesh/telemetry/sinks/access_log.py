@@ -48,6 +48,7 @@ class AccessLogSink:
         self._format: Callable[[Record], str] = text_line
         self._waiting: deque[Record] = deque()
         self._more = trio.Event()
+        self._ending = False
 
     def __repr__(self) -> str:
         return f"<AccessLogSink fd={self._descriptor} waiting={len(self._waiting)} dropped={self.dropped}>"
@@ -70,41 +71,36 @@ class AccessLogSink:
 
     async def run(self, snapshot: Latest[Snapshot]) -> None:
         """Write, as the snapshot's `access_log` says, until cancelled; what waits then has half a second."""
+        writing = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write)
+            nursery.start_soon(self._write, writing)
             try:
                 async for newest in snapshot:
                     self.switch(newest.mesh.access_log)
             finally:
                 self._hub.remove_sink(self)
+                self._ending = True
+                self._more.set()
+                writing.deadline = trio.current_time() + FLUSH
 
-    async def _write(self) -> None:
+    async def _write(self, scope: trio.CancelScope) -> None:
         told = 0
-        batch = b""
-        try:
-            while True:
+        with scope:
+            while self._waiting or not self._ending:
                 await self._more.wait()
-                batch = self._take()
-                await self._send(batch)
-                batch = b""
+                await self._send(self._take())
                 if self.dropped > told:
                     log.warning("access log lost lines", lost=self.dropped - told)
                     told = self.dropped
-        finally:
-            # A batch still in hand is stuck in its thread: whatever followed it would overtake it.
-            if not batch:
-                with trio.move_on_after(FLUSH, shield=True):
-                    while rest := self._take():
-                        await self._send(rest)
 
     def _take(self) -> bytes:
         records = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-        if not self._waiting:
+        if not self._waiting and not self._ending:
             self._more = trio.Event()
         return "".join(map(self._format, records)).encode()
 
     async def _send(self, batch: bytes) -> None:
-        """Write all of it. A thread waits for the reader; cancelled, it is left behind with what it holds."""
+        """Write all of it. A thread waits for the reader; when time is up it is left behind with what it holds."""
         try:
             await trio.to_thread.run_sync(_write_all, self._descriptor, batch, abandon_on_cancel=True)
         except OSError as problem:  # nobody reads any more, or the disk is full: the mesh goes on

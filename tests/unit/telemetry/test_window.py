@@ -1,0 +1,88 @@
+"""Windows: exact sums whatever the clock does, quantiles to five per cent, nothing kept of idle time."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from composemesh.telemetry.window import LONGEST, SECONDS, STEP, Tally, Window, bucket_of
+
+
+def tell(window: Window, second: int, count: int = 1, duration: float = 0.01, errors: int = 0) -> None:
+    tally = window.newest if window.newest.at == second else window.turn(second)
+    tally.latencies[bucket_of(duration)] += count
+    tally.errors += errors
+    tally.sent += 10 * count
+
+
+def test_a_window_counts_its_seconds_and_no_others() -> None:
+    window = Window()
+    for second in range(100, 110):
+        tell(window, second)
+    assert window.over(109.9, 5).requests == 5
+    assert window.over(109.9, 60).requests == 10
+    assert window.over(112.0, 5).requests == 2
+    assert window.over(109.0 + SECONDS, SECONDS).requests == 0
+
+
+def test_idle_time_keeps_nothing_and_loses_nothing() -> None:
+    window = Window()
+    tell(window, 10, errors=1)
+    tell(window, 10_000_000)
+    assert window.over(10_000_000.0, 60).requests == 1
+    everything = window.over(10_000_000.0, None)
+    assert (everything.requests, everything.errors, everything.sent) == (2, 1, 20)
+    assert "seconds=0 tens=0" in repr(window)
+
+
+def test_a_busy_window_keeps_a_bounded_number_of_slots() -> None:
+    window = Window()
+    for second in range(5000):
+        tell(window, second)
+    assert len(window._fine) < SECONDS
+    assert len(window._coarse) <= LONGEST // STEP + 1
+    assert window.over(4999.0, None).requests == 5000
+
+
+@given(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 5)), min_size=1, max_size=60))
+def test_sums_are_exact_for_every_history(steps: list[tuple[int, int]]) -> None:
+    window = Window()
+    second = 0
+    told: list[tuple[int, int]] = []
+    for pause, count in steps:
+        second += pause
+        tell(window, second, count, errors=count)
+        told.append((second, count))
+    now = second + 0.5
+    assert window.over(now, None).requests == sum(count for _, count in told)
+    assert window.over(now, None).errors == sum(count for _, count in told)
+    for seconds in (1, 7, SECONDS):
+        assert window.over(now, seconds).requests == sum(count for at, count in told if at > second - seconds)
+    # Beyond a minute the older end is rounded outwards to the full ten seconds.
+    long = window.over(now, 120).requests
+    assert sum(count for at, count in told if at > second - 120) <= long
+    assert long <= sum(count for at, count in told if at > second - 120 - STEP)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_quantiles_are_within_five_per_cent(share: float) -> None:
+    chance = random.Random(7)
+    durations = sorted(chance.lognormvariate(math.log(0.02), 1.5) for _ in range(4000))
+    tally = Tally(0)
+    for duration in durations:
+        tally.latencies[bucket_of(duration)] += 1
+    exact = durations[math.ceil(share * len(durations)) - 1]
+    assert tally.quantile(share) == pytest.approx(exact, rel=0.05)
+
+
+def test_quantiles_of_nothing_and_of_extremes() -> None:
+    assert Tally(0).quantile(0.5) is None
+    tally = Tally(0)
+    for duration in (0.0, -1.0, 1e-9, 1e-6, 86400.0):
+        tally.latencies[bucket_of(duration)] += 1
+    assert tally.quantile(0.5) == pytest.approx(1e-6, rel=0.05)
+    assert tally.quantile(1.0) == pytest.approx(86400, rel=0.05)
