@@ -51,8 +51,6 @@ def detect(first: bytes) -> Detected:
         if len(first) < 3:
             return Detected.MORE if first[1:2] in (b"", b"\x03") else Detected.OPAQUE
         return Detected.TLS if first[1] == 3 and first[2] <= 4 else Detected.OPAQUE
-    if b" HTTP/" in line:
-        return Detected.HTTP1
     if PREFACE.startswith(first) or any(method.startswith(start) for method in _METHODS):
         return Detected.MORE
-    return Detected.OPAQUE
+    return Detected.HTTP1 if b" HTTP/" in line else Detected.OPAQUE

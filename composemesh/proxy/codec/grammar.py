@@ -33,9 +33,10 @@ LENGTH = re.compile(rb"[0-9]{1,19}")
 """A Content-Length that `int` may see: it would take signs, blanks, underscores and 5,000 digits as well."""
 
 _PORT = rb"(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_NAME_CHAR = rb"[A-Za-z0-9\-._~!$&'()*+,;=]"
+_NAME_CHAR = rb"[A-Za-z0-9\-._~!$&'()*+;=]"
+"""RFC 3986's reg-name but for the comma, which is what two Host fields become where somebody joins them."""
 _AUTHORITY = re.compile(
-    rb"(?:(?:%b|%%[0-9A-Fa-f]{2})++|\[(?:([0-9A-Fa-f:.]++)|[vV][0-9A-Fa-f]++\.(?:%b|:)++)\])(:%b?)?"
+    rb"(?:(?:%b|%%[0-9A-Fa-f]{2})++|\[(?:([0-9A-Fa-f:.]++)|[vV][0-9A-Fa-f]++\.(?:%b|[:,])++)\])(:%b?)?"
     % (_NAME_CHAR, _NAME_CHAR, _PORT)
 )
 _LONGEST_AUTHORITY = 255 + len(":65535")
