@@ -10,6 +10,7 @@ from composemesh.cli.context import about_project
 from composemesh.stack.errors import UserError
 
 if TYPE_CHECKING:
+    from composemesh.cli.starting import Start
     from composemesh.stack.compose import ComposeProject
 
 
@@ -23,31 +24,33 @@ def attach(project: ComposeProject, detach: bool) -> None:
     """
     from composemesh.cli.logs import run
 
-    run(_attach, project, detach)
+    start = run(_attach, project, detach)
+    if detach:
+        print(start.ensure())
 
 
-async def _attach(project: ComposeProject, detach: bool) -> None:
+async def _attach(project: ComposeProject, detach: bool) -> Start:
     from composemesh.cli.following import follow
     from composemesh.cli.serving import serve
     from composemesh.cli.starting import make_start
-    from composemesh.stack.compose import NoComposeFile
     from composemesh.stack.configuration import good_configuration
     from composemesh.stack.engine import look
+    from composemesh.stack.labelled import named_by_labels
 
-    try:
-        project, resolved = await project.pinned()
-        good_configuration(project.name, resolved)
-    except NoComposeFile:
-        if not project.name:
-            raise
-        # Named with -p from somewhere else: what its files say is read from where its containers' labels point.
+    by_name_only = project.name and not project.files
+    if not by_name_only:
+        project, _ = await project.pinned()
     start = await make_start(project)
     found = await look(start.docker, project.name)
     if not found.workloads:
         raise UserError(
             f"Nothing runs in project {project.name}: `composemesh up` starts it, `docker compose ls` lists projects."
         )
-    if detach:
-        print(f"The mesh of project {project.name} serves: {start.ensure()}")
-        return
-    await serve(start, view=follow(start.folder))
+    if by_name_only:
+        # The Compose file of this folder, if there is one, may be another project's.
+        start = start.of(named_by_labels(project.name, found.workloads))
+    if start.project.files:
+        good_configuration(*await start.project.pinned())
+    if not detach:
+        await serve(start, view=follow(start.folder))
+    return start

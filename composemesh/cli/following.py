@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -46,7 +46,8 @@ async def _lines(mesh: Mesh) -> None:
     from composemesh.cli.plain import events, summary
 
     print(f"The mesh serves: {mesh.admin_url}", flush=True)
-    before, said = {}, ""
+    before: Mapping[str, Any] = {}
+    said = ""
     while True:
         status = mesh.status()
         for line in events(before, status):

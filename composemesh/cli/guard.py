@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -30,9 +31,18 @@ def guarded(command: click.Command) -> int:
         return 128 + signal.SIGPIPE
     except BaseException as problem:
         code, message = answer_to(problem)
-        if message:
-            print(f"composemesh: {message}", file=sys.stderr)
-        return code
+        return complain(message, code) if message else code
+
+
+def complain(message: str, code: int) -> int:
+    """Say one line on standard error; return the exit code."""
+    print(f"composemesh: {message}", file=sys.stderr)
+    return code
+
+
+def exit_with(code: int) -> NoReturn:
+    """End a command that has said what there was to say."""
+    raise click.exceptions.Exit(code)
 
 
 def answer_to(problem: BaseException) -> tuple[int, str]:

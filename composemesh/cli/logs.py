@@ -38,5 +38,5 @@ def log_to(file: TextIO, level: int = logging.INFO) -> None:
     )
     # hypercorn and others speak to the standard library's logging; warnings are what is worth hearing of them.
     logging.basicConfig(
-        stream=file, level=logging.WARNING, format="%(asctime)s level=%(levelname)s event=%(message)r"
+        stream=file, level=logging.WARNING, format="%(asctime)s level=%(levelname)s event=%(message)r", force=True
     )

@@ -30,18 +30,23 @@ def mesh(project: ComposeProject, docker: str, capture: str, admin: str, ready_f
     from composemesh.cli.serving import serve
     from composemesh.cli.starting import Start
     from composemesh.stack.daemon import Ready
+    from composemesh.stack.labelled import LabelledProject
     from composemesh.stack.state import StateFolder
 
     log_to(sys.stderr)
+    folder = StateFolder(state_folders(), project.name)
+    labelled = None if project.files else LabelledProject(folder)
+    start = Start(project, folder, docker, capture, admin, labelled.resolve if labelled else None)
     told = False
 
     async def tell(mesh: Mesh) -> None:
         nonlocal told
         told = True
         Ready(admin_url=mesh.admin_url).tell(ready_fd)
+        if labelled is not None:
+            await labelled.follow(mesh.view.discovered)
 
     async def run() -> None:
-        start = Start(project, StateFolder(state_folders(), project.name), docker, capture, admin)
         await serve(start, view=tell)
 
     try:

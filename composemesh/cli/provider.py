@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from composemesh.cli.context import state_folders
 from composemesh.cli.guard import answer_to
 from composemesh.stack.provider import OPTIONS, metadata, say
 from composemesh.stack.state import StateFolder
+
+if TYPE_CHECKING:
+    from composemesh.cli.starting import Start
 
 
 @click.group(hidden=True)
@@ -37,12 +41,11 @@ def up(context: click.Context, service: Sequence[str], capture: str, admin: str)
     from composemesh.cli.starting import make_start
     from composemesh.stack.compose import ComposeProject
 
-    async def serve() -> str:
-        project = ComposeProject(_project(context))
-        return (await make_start(project, capture=capture, admin=admin)).ensure()
+    async def start() -> Start:
+        return await make_start(ComposeProject(_project(context)), capture=capture, admin=admin)
 
     try:
-        say("setenv", f"URL={run(serve)}", sys.stdout)
+        say("setenv", f"URL={run(start).admin_url()}", sys.stdout)
     except BaseException as problem:
         _refuse(context, problem)
 

@@ -49,8 +49,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
-            problem.message = f"{problem.message.rstrip('.')}.{_nearest(args[0])}"
-            raise
+            raise click.UsageError(f"{problem.message.rstrip('.')}.{_nearest(args[0])}", ctx) from None
 
 
 def _nearest(word: str) -> str:

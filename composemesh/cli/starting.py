@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from composemesh.cli.context import state_folders
@@ -16,6 +16,7 @@ from composemesh.stack.state import StateFolder
 
 if TYPE_CHECKING:
     from composemesh.app import MeshOptions
+    from composemesh.config.publish import Resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class Start:
     """The engine's endpoint."""
     capture: str = ""
     admin: str = ""
+    resolve: Resolve | None = None
+    """Asks for the project's configuration where its files are not known at the start."""
+
+    def of(self, project: ComposeProject) -> Start:
+        """The same start, for the same project, which is now known better."""
+        return replace(self, project=project)
 
     def options(self) -> MeshOptions:
         from composemesh.app import MeshOptions
@@ -37,7 +44,7 @@ class Start:
             project=self.project.name,
             state=self.folder.path,
             docker=self.docker,
-            resolve=self.project.resolve if self.project.files else None,
+            resolve=self.resolve or (self.project.resolve if self.project.files else None),
             initial_check=bool(self.project.files),
             capture=self.capture or None,
             admin=self.admin or None,
@@ -50,7 +57,11 @@ class Start:
         return [*this_command(), *self.project.arguments(), "mesh", *options]
 
     def ensure(self) -> str:
-        """See that a mesh serves in the background, and return its admin address. One that serves is left alone."""
+        """See that a mesh serves in the background, and say where. One that serves already is left alone."""
+        return f"The mesh of project {self.project.name} serves: {self.admin_url()}"
+
+    def admin_url(self) -> str:
+        """Of the mesh in the background, which is started where there is none."""
         with self.folder.starting():
             entry = self.folder.serving()
             if entry is not None and entry.admin_url:

@@ -12,6 +12,7 @@ from composemesh.cli.handing_on import UP_FLAGS, UP_VALUES, handed_on, hands_on
 from composemesh.stack.errors import UserError
 
 if TYPE_CHECKING:
+    from composemesh.cli.starting import Start
     from composemesh.stack.compose import ComposeProject
 
 
@@ -27,10 +28,12 @@ def up(project: ComposeProject, services: Sequence[str], detach: bool) -> None:
     """
     from composemesh.cli.logs import run
 
-    run(_up, project, (*handed_on(), *services), detach)
+    start = run(_up, project, (*handed_on(), *services), detach)
+    if detach:
+        print(start.ensure())
 
 
-async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -> None:
+async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -> Start:
     import trio
 
     from composemesh.cli.following import follow
@@ -40,7 +43,7 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
     from composemesh.stack.overlay import overlay, provider_service
 
     pinned, resolved = await project.pinned()
-    snapshot = good_configuration(pinned.name, resolved)
+    snapshot = good_configuration(pinned, resolved)
     start = await make_start(pinned)
     if not detach and (name := provider_service(resolved.text)):
         raise UserError(
@@ -62,8 +65,7 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
 
     if detach:
         await start_stack()
-        print(f"The mesh of project {pinned.name} serves: {start.ensure()}")
-        return
+        return start
     await serve(
         start,
         view=follow(start.folder),
@@ -71,3 +73,4 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
         after=stop_stack,
         in_a_hurry=["docker", "compose", *pinned.arguments(), "kill"],
     )
+    return start

@@ -163,9 +163,9 @@ async def _project(project: ComposeProject) -> tuple[MeshSettings, list[Finding]
     files = ", ".join(str(path) for path in pinned.files)
     findings = [Finding("compose file", Verdict.OK, f"project {pinned.name}: {files}")]
     snapshot, problems = await trio.to_thread.run_sync(read_configuration, pinned.name, resolved)
-    for problem in problems:
-        verdict = Verdict.FAILED if problem.severity is Severity.ERROR else Verdict.NOTE
-        findings.append(Finding("x-mesh", verdict, problem.code, str(problem)))
+    for found in problems:
+        verdict = Verdict.FAILED if found.severity is Severity.ERROR else Verdict.NOTE
+        findings.append(Finding("x-mesh", verdict, found.code, str(found)))
     if not problems:
         findings.append(Finding("x-mesh", Verdict.OK, "says what the mesh understands"))
     return snapshot.mesh, findings

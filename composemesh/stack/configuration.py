@@ -7,6 +7,7 @@ from composemesh.config.loaders.compose import Resolved, load_compose
 from composemesh.config.loaders.sources import read_sources
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
+from composemesh.stack.compose import ComposeProject
 from composemesh.stack.errors import UserError
 
 
@@ -16,9 +17,9 @@ def read_configuration(project: str, resolved: Resolved) -> tuple[Snapshot, tupl
     return compile_mesh(project, document)
 
 
-def good_configuration(project: str, resolved: Resolved) -> Snapshot:
+def good_configuration(project: ComposeProject, resolved: Resolved) -> Snapshot:
     """The mesh as the files configure it. Raises UserError with the first error, and how many more there are."""
-    snapshot, problems = read_configuration(project, resolved)
+    snapshot, problems = read_configuration(project.name, resolved)
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     if errors:
         more = f" ({len(errors) - 1} more: `composemesh check` lists them.)" if errors[1:] else ""

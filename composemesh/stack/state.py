@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,10 @@ class MeshEntry:
             admin_url=admin_url,
             compose=compose,
         )
+
+    def called_with(self, compose: Mapping[str, Any]) -> MeshEntry:
+        """The same mesh, with what was learned of how Compose was called."""
+        return replace(self, compose=compose)
 
     @property
     def alive(self) -> bool:
