@@ -7,7 +7,6 @@ is ever allowed to read, and nothing here changes anything.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,7 +14,7 @@ import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from composemesh.admin import views
@@ -70,7 +69,7 @@ def make_app(mesh: MeshView, names: tuple[str, ...] = ()) -> ASGIApp:
     async def prometheus(request: Request) -> Response:
         if request.method == "HEAD":
             return Response(headers={"content-type": metrics.CONTENT_TYPE})
-        return StreamingResponse(_gently(mesh), headers={"content-type": metrics.CONTENT_TYPE})
+        return Metrics(mesh)
 
     async def live(request: Request) -> Response:
         return JSONResponse({"status": "live"})
@@ -92,7 +91,7 @@ def make_app(mesh: MeshView, names: tuple[str, ...] = ()) -> ASGIApp:
             Route("/healthz/live", live),
             Route("/healthz/ready", ready),
         ],
-        exception_handlers={HTTPException: _http_problem},
+        exception_handlers={HTTPException: _http_problem, Exception: _mistake},
     )
     return Guard(app, names)
 
@@ -113,23 +112,17 @@ class Guard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
-        begun = False
 
-        async def send_safely(message: Message) -> None:
-            nonlocal begun
+        async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                begun = True
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
+        app = self._refuse(scope) or self._app
         try:
-            app = self._refuse(scope) or self._app
-            await app(scope, receive, send_safely)
-        except Exception as problem:
-            log.exception("admin request failed", path=scope["path"], problem=repr(problem))
-            if not begun:
-                answer = refusal(500, "The mesh made a mistake; its log has the details.")
-                await answer(scope, receive, send_safely)
+            await app(scope, receive, send_marked)
+        except Exception as problem:  # answered already, with `_mistake`
+            log.error("admin request failed", path=scope["path"], problem=repr(problem))
 
     def _refuse(self, scope: Scope) -> Response | None:
         if not self._means_us(scope):
@@ -165,13 +158,30 @@ def _window(request: Request) -> int | None:
     return views.window_seconds(request.query_params.get("window", "60s"))
 
 
-async def _gently(mesh: MeshView) -> AsyncIterator[bytes]:
-    """The metrics, letting requests through between two pages."""
-    for page in metrics.pages(mesh.hub, mesh.project):
-        yield page
-        await trio.lowlevel.checkpoint()
+class Metrics(Response):
+    """The Prometheus text, page by page, so that traffic passes between two pages and no more than one is in memory.
+
+    Not Starlette's streaming: that watches for the client's leaving, takes hypercorn's end of the exchange for it,
+    and cancels hypercorn half-way through, which leaves the connection open and dead.
+    """
+
+    def __init__(self, mesh: MeshView) -> None:
+        super().__init__(headers={"content-type": metrics.CONTENT_TYPE})
+        del self.headers["content-length"]
+        self._mesh = mesh
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        for page in metrics.pages(self._mesh.hub, self._mesh.project):
+            await send({"type": "http.response.body", "body": page, "more_body": True})
+            await trio.lowlevel.checkpoint()
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _http_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     return refusal(problem.status_code, f"{problem.detail}.", _HINTS.get(problem.status_code, ""))
+
+
+async def _mistake(request: Request, problem: Exception) -> Response:
+    return refusal(500, "The mesh made a mistake.", "Its log has the details.")

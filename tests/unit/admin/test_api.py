@@ -1,0 +1,169 @@
+"""The admin API over real sockets: its addresses, and who may not ask."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trio
+
+from composemesh.model.peer import UNKNOWN
+
+from .conftest import Served, converse, parse, peer
+
+JSON_PATHS = ["/api/v1/status", "/api/v1/services", "/api/v1/graph", "/healthz/live", "/healthz/ready"]
+
+
+@pytest.mark.parametrize("path", JSON_PATHS)
+async def test_json_answers(server: Served, path: str) -> None:
+    status, fields, body = await server.get(path)
+    assert status == 200
+    assert fields["content-type"] == "application/json"
+    assert fields["x-content-type-options"] == "nosniff"
+    assert fields["server"] == "composemesh"
+    assert not [name for name in fields if name.startswith("access-control-")]
+    json.loads(body)
+
+
+async def test_what_is_served_is_what_the_view_says(server: Served, mesh, tell) -> None:
+    for _ in range(3):
+        tell(UNKNOWN, peer("productpage"))
+    _, _, body = await server.get("/api/v1/status")
+    assert json.loads(body) == mesh.status()
+    _, _, body = await server.get("/api/v1/services")
+    assert json.loads(body) == mesh.services()
+    for query, window in (("", 60), ("?window=5m", 300), ("?window=all", None)):
+        _, _, body = await server.get(f"/api/v1/graph{query}")
+        assert json.loads(body) == mesh.graph(window)
+
+
+async def test_a_window_that_is_none_is_explained(server: Served) -> None:
+    for path in ("/api/v1/graph", "/dotviz"):
+        status, _, body = await server.get(f"{path}?window=1h")
+        assert status == 400
+        assert json.loads(body) == {"error": "window is 1s to 5m, or all.", "hint": f"Try {path}?window=60s."}
+
+
+async def test_not_ready_until_the_mesh_serves(server: Served, mesh) -> None:
+    mesh.ready = False
+    status, _, body = await server.get("/healthz/ready")
+    assert (status, json.loads(body)["error"]) == (503, "The mesh is still starting.")
+    assert (await server.get("/healthz/live"))[0] == 200
+    mesh.ready = True
+    assert (await server.get("/healthz/ready"))[0] == 200
+
+
+async def test_metrics_under_both_names(server: Served, tell) -> None:
+    for number in range(40):
+        tell(UNKNOWN, peer(f"service-{number}"))
+    for path in ("/metrics", "/stats/prometheus"):
+        status, fields, body = await server.get(path)
+        assert status == 200
+        assert fields["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert body.count(b"\nistio_requests_total{") == 40
+        assert body.endswith(b"\n")
+
+
+async def test_the_index_names_every_address(server: Served) -> None:
+    status, fields, body = await server.get("/")
+    assert status == 200
+    assert fields["content-type"].startswith("text/plain")
+    for path in [*JSON_PATHS, "/metrics", "/dotviz"]:
+        assert path in body.decode()
+    paths = [line.split()[0].partition("?")[0] for line in body.decode().splitlines() if line.startswith("/")]
+    for path in paths:
+        assert (await server.get(path))[0] == 200
+
+
+async def test_head_is_get_without_a_body(server: Served) -> None:
+    for path in ("/", "/metrics", "/api/v1/status"):
+        status, _, body = await server.get(path, method="HEAD")
+        assert (status, body) == (200, b"")
+
+
+async def test_unknown_addresses_are_json_too(server: Served) -> None:
+    status, _, body = await server.get("/api/v2/nothing")
+    assert (status, json.loads(body)) == (404, {"error": "Not Found.", "hint": "GET / lists the addresses."})
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+async def test_nothing_here_changes_anything(server: Served, method: str) -> None:
+    status, fields, body = await server.get("/api/v1/status", "Content-Length: 0", method=method)
+    assert (status, fields["allow"]) == (405, "GET, HEAD")
+    assert json.loads(body)["error"] == "Method not allowed."
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+async def test_our_own_names(server: Served, name: str) -> None:
+    assert (await server.get("/healthz/live", host=f"{name}:{server.port}"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:{port}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "localhost.evil.example:{port}",
+        "evil.example@127.0.0.1:{port}",
+        "127.0.0.1:{port}, evil.example",
+        "0.0.0.0:{port}",
+        "127.1:{port}",
+        "localhost.:{port}",
+        ":{port}",
+        "172.17.0.1:{port}",
+    ],
+)
+async def test_other_names_are_misdirected(server: Served, host: str) -> None:
+    """DNS rebinding: the page's own name arrives in Host, whatever it resolves to."""
+    status, fields, body = await server.get("/api/v1/status", host=host.format(port=server.port))
+    assert status == 421
+    assert b"\n" not in body.strip()
+    assert json.loads(body)["error"] == "This server does not go by that name."
+    assert "access-control-allow-origin" not in fields
+
+
+async def test_no_host_and_two_hosts(server: Served) -> None:
+    good = f"Host: 127.0.0.1:{server.port}"
+    assert parse(await server.say(b"GET / HTTP/1.0\r\n\r\n"))[0] == 421
+    assert parse(await server.say(f"GET / HTTP/1.1\r\n{good}\r\nHost: evil\r\n\r\n".encode()))[0] in (400, 421)
+
+
+async def test_the_absolute_form_does_not_get_around_the_host(server: Served) -> None:
+    target = f"GET http://127.0.0.1:{server.port}/api/v1/status HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n"
+    assert parse(await server.say(target.encode()))[0] == 421
+
+
+async def test_a_page_of_another_origin_learns_nothing(server: Served) -> None:
+    _, fields, _ = await server.get("/api/v1/status", "Origin: http://evil.example")
+    assert "access-control-allow-origin" not in fields
+    assert fields["cross-origin-resource-policy"] == "same-origin"
+
+
+async def test_the_unix_socket_is_for_its_owner_and_needs_no_name(server: Served) -> None:
+    assert server.socket.stat().st_mode & 0o777 == 0o600
+    async with await trio.open_unix_socket(server.socket) as stream:
+        answer = await converse(
+            stream, b"GET /api/v1/status HTTP/1.1\r\nHost: composemesh\r\nConnection: close\r\n\r\n"
+        )
+    status, _, body = parse(answer)
+    assert (status, json.loads(body)["project"]) == (200, "shop")
+
+
+async def test_several_requests_on_one_connection(server: Served) -> None:
+    async with await server.connect() as stream:
+        for _ in range(5):
+            await stream.send_all(f"GET /healthz/live HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
+            answer = await stream.receive_some()
+            while not answer.endswith(b'{"status":"live"}'):
+                answer += await stream.receive_some()
+            assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_mistake_of_ours_is_one_answer_and_one_log_line(server: Served, mesh, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(mesh, "hub", None)
+    status, _, body = await server.get("/api/v1/services")
+    assert status == 500
+    assert json.loads(body) == {"error": "The mesh made a mistake.", "hint": "Its log has the details."}
+    assert capsys.readouterr().out.count("admin request failed") == 1
+    assert (await server.get("/healthz/live"))[0] == 200
