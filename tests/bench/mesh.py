@@ -7,7 +7,17 @@ that has captured one caller and one callee. It serves until it is told to end.
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
+
+import trio
+
+from composemesh.model.snapshot import Snapshot
+from composemesh.model.workload import Attachment, Discovered, Workload
+from composemesh.proxy.fleet import Fleet
+from composemesh.runtime.captured import Captured, Captures
+from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
 
 
 def command(port: int, origin: int) -> list[str]:
@@ -18,8 +28,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.mesh")
     parser.add_argument("--listen", type=int, required=True)
     parser.add_argument("--origin", type=int, required=True)
-    parser.parse_args()
-    sys.exit("the proxy is not wired to the benchmark yet")
+    arguments = parser.parse_args()
+    trio.run(serve, arguments.listen, arguments.origin)
+
+
+async def serve(port: int, origin: int) -> None:
+    """A caller and a callee on the loopback, as capture would hand them over."""
+    caller = Workload("caller", "caller-1", "caller", "now", 1, (Attachment("net", "net", ("127.0.0.3",)),))
+    callee = Workload("callee", "callee-1", "callee", "now", 1, (Attachment("net", "net", ("127.0.0.1",)),))
+    front = _captured(caller, outbound=(_listener(port),), destination=("127.0.0.1", origin))
+    back = _captured(callee, outbound=(), destination=("127.0.0.1", origin))
+    captures = Captures({caller.life: front, callee.life: back})
+    fleet = Fleet(Latest(Discovered((caller, callee))), Latest(Snapshot("bench")), Latest(captures), Hub())
+    await fleet.run()
+
+
+class _Loopback:
+    def socket(self, family: int) -> socket.socket:
+        sock = socket.socket(family)
+        sock.setblocking(False)
+        return sock
+
+
+def _captured(workload: Workload, *, outbound: tuple[socket.socket, ...], destination: tuple[str, int]) -> Captured:
+    return Captured(
+        workload, _Loopback(), (), outbound, lambda sock: destination, lambda: frozenset({destination[1]})
+    )
+
+
+def _listener(port: int) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
 
 
 if __name__ == "__main__":
