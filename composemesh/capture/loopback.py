@@ -176,6 +176,11 @@ class LoopbackCapture:
         self._doors = doors
         self._captured: dict[tuple[str, str], Captured] = {}
 
+    @property
+    def front(self) -> Address:
+        """Where outsiders find the first member that is published. Raises StopIteration where none is."""
+        return next(doors.front for doors in self._doors.values() if doors.front is not None)
+
     def __repr__(self) -> str:
         return f"<LoopbackCapture {len(self._captured)} of {len(self._doors)}>"
 

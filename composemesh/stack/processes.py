@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from composemesh.capture.loopback import Doors, Member
+from composemesh.capture.loopback import Doors, Member, listening_on
 from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.runtime.latest import Latest
 
@@ -31,6 +31,8 @@ STEADY_AFTER = 10.0
 """Seconds of running after which the next end counts as the first again."""
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+POLL = 0.02
+"""Seconds between looks at whether a process listens."""
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
 """All that a process gets of our environment: what else stands there may mean something else to it."""
 
@@ -150,6 +152,14 @@ class Processes:
         for name, (host, port) in doors.calls.items():
             environment |= {f"{name.upper()}_HOSTNAME": host, f"{name.upper()}_SERVICE_PORT": str(port)}
         return environment | dict(process.environment)
+
+    async def listening(self) -> None:
+        """Wait until every process listens where it was told to."""
+        for doors in self._doors.values():
+            host, port = doors.home
+            look = listening_on(host)
+            while port not in look():  # noqa: ASYNC110  the kernel tells nobody when a stranger's socket listens
+                await trio.sleep(POLL)
 
     def last_words(self, name: str) -> str:
         """The last line that a process printed; empty where it said nothing."""

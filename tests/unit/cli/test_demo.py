@@ -49,8 +49,8 @@ def start(tmp_path):
     yield start
     for demo in demos:
         if demo.process.poll() is None:
-            demo.process.kill()
-            demo.process.communicate()
+            demo.process.terminate()
+            demo.end()
 
 
 def test_everyone_answers(start):

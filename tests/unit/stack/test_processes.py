@@ -104,7 +104,7 @@ async def test_cancelled_they_have_ended(world):
         nursery.start_soon(source.watch, published.publish)
         pids = [workload.pid for workload in (await until(published, 2)).workloads]
         nursery.cancel_scope.cancel()
-    assert published.value == Discovered()
+    assert source.discovered.value == Discovered()
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
