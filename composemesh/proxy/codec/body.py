@@ -108,12 +108,17 @@ class ChunkedBody:
                 break
             at = found.end()
             self._open(found[1], found[2])
+            if not self.left:
+                if data.startswith(b"\r\n", at):
+                    self.done, self.rest = True, data[at + 2 :]
+                    break
+                self._trailers = TrailerBuffer(self._limits)
         else:
-            self._end(data[at:])
+            self._end(self._trailers, data[at:])
         return payload[0] if len(payload) == 1 else b"".join(payload)
 
     def _open(self, digits: bytes, extensions: bytes) -> None:
-        """Begin a chunk, or the trailers after the last one."""
+        """Begin a chunk; one of no bytes is the last."""
         if extensions:
             self._extensions += len(extensions)
             if len(extensions) > self._limits.extension or self._extensions > self._limits.extensions:
@@ -121,8 +126,6 @@ class ChunkedBody:
         self.left = int(digits, 16)
         if self.left > self._limits.body:
             raise Malformed(413, "chunk too large")
-        if not self.left:
-            self._trailers = TrailerBuffer(self._limits)
         self._line = grammar.NEXT_CHUNK
         self._begun = grammar.NEXT_CHUNK_BEGUN
 
@@ -134,15 +137,13 @@ class ChunkedBody:
             raise Malformed(413, "chunk extensions too large")
         self._held = line
 
-    def _end(self, data: bytes) -> None:
+    def _end(self, trailers: TrailerBuffer, data: bytes) -> None:
         """Take the trailers. What frames or routes a message may not come after it (RFC 9110, 6.5.1)."""
-        trailers = self._trailers
-        assert trailers is not None
-        if not trailers.feed(data):
-            return
-        if not _FORBIDDEN.isdisjoint(name.lower() for name, _ in grammar.SPLIT.findall(trailers.head, 2)):
-            raise Malformed(400, "framing or Host among the trailers")
-        self.done, self.rest = True, trailers.rest
+        if trailers.feed(data):
+            names = {name.lower() for name, _ in grammar.SPLIT.findall(trailers.head, len(b"\r\n"))}
+            if not _FORBIDDEN.isdisjoint(names):
+                raise Malformed(400, "framing or Host among the trailers")
+            self.done, self.rest = True, trailers.rest
 
 
 _SIZE = len(b"\r\n") + 16 + len(b"\r\n")

@@ -40,8 +40,9 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
     if found is None or len(head) > limits.head:
         raise why.request_refused(head, limits)
     method, target, minor = found.groups()
-    fields = _split(head, found.end(3) + 2)
-    if len(fields) > limits.fields or found.end(3) - found.start(1) > limits.line:
+    end = found.end(3)
+    fields = _split(head, end + 2)
+    if len(fields) > limits.fields or (end > limits.line and end - found.start(1) > limits.line):
         raise why.request_refused(head, limits)
     values = _by_name(fields)
     version = 11 if minor == b"1" else 10
