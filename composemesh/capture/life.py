@@ -56,9 +56,9 @@ class Life:
 
     def update(self, workload: Workload) -> None:
         """The same life told anew: networks, health or name changed, the namespace and its sockets did not."""
-        self.workload = workload
-        if self.captured is not None:
+        if workload != self.workload and self.captured is not None:
             self.captured = replace(self.captured, workload=workload)
+        self.workload = workload
 
     def enter(self) -> None:
         """Open the namespace. Raises `Refused`."""

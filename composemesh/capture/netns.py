@@ -168,6 +168,9 @@ class NetworkNamespace:
                 os.close(fd)
         self._drop_question()
 
+    def __del__(self) -> None:
+        self.close()  # a life that the end of the mesh overtook still had exchanges to dial for
+
     def _drop_question(self) -> None:
         if self._question is not None:
             self._question.close()
