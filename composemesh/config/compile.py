@@ -14,7 +14,7 @@ from typing import Any
 from composemesh.config.loaders.compose import ComposeDocument
 from composemesh.config.loaders.labels import ContainerLabels
 from composemesh.config.loaders.said import Said, Settings
-from composemesh.config.yaml import KeyPath
+from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot
 
@@ -116,12 +116,12 @@ def _conflict(service: str, path: KeyPath, first: Said, second: Said) -> Problem
     if first.container and not second.container:
         first, second = second, first
     message = (
-        f"Service {service}: `{_dotted(path)}` is {_shown(first)}, but {_shown(second)}."
+        f"service {quotable(service)}: `{_dotted(path)}` is {_shown(first)}, but {_shown(second)}."
         + (" The container's labels are left out." if second.container else "")
     )  # fmt: skip
     place = replace(second.place, file="", line=0, column=0) if second.container else second.place
     hint = "Say the same in both places, or in one only."
-    resource = f"service {service}"
+    resource = f"service {quotable(service)}"
     return Problem(
         Severity.ERROR, "conflicting-settings", message, hint, place.file, place.line, place.column, resource
     )

@@ -74,6 +74,12 @@ def parse(text: str | bytes, file: str = "") -> Parsed:
         return Parsed(problems=(Problem(Severity.ERROR, "invalid-yaml", message, "", file),))
 
 
+def quotable(text: str, limit: int = 60) -> str:
+    """Foreign text as a message may hold it: on one line, without control characters, bounded."""
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:limit])
+    return f"{shown}…" if len(text) > limit else shown
+
+
 class _Refused(Exception):
     """Leaves the reader at once; becomes the Problem."""
 
@@ -112,7 +118,7 @@ def _printable(text: str) -> str:
 
 
 def _sentence(error: yaml.MarkedYAMLError) -> str:
-    return ", ".join(part for part in (error.context, error.problem) if part)
+    return quotable(", ".join(part for part in (error.context, error.problem) if part), 200)
 
 
 def _mark(mark: Any) -> Mark:
@@ -190,7 +196,7 @@ class _Events:
     def _alias(self, event: Any, mark: Mark, depth: int) -> _Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            raise _Refused("invalid-yaml", f"The alias *{event.anchor} has no anchor before it.", mark)
+            raise _Refused("invalid-yaml", f"The alias *{quotable(event.anchor)} has no anchor before it.", mark)
         self._expanded += node.size
         if self._expanded > MAX_EXPANDED:
             raise _Refused("too-many-aliases", f"Aliases expand to more than {MAX_EXPANDED} values.", mark)
@@ -213,7 +219,7 @@ class _Events:
                 raise _Refused("wrong-type", "A key must be text.", key_mark)
             if key.text in seen:
                 hint = "Keep one of the two."
-                raise _Refused("duplicate-key", f"The key `{key.text:.80}` stands here twice.", key_mark, hint)
+                raise _Refused("duplicate-key", f"The key `{quotable(key.text)}` stands here twice.", key_mark, hint)
             seen.add(key.text)
             value = self.node(next(self), depth + 1)
             self._adopt(node, value)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from composemesh.config.loaders.labels import label_of, mesh_labels, read_labels
-from composemesh.config.loaders.said import Place, Settings, problems_of, settings_of
+from composemesh.config.loaders.said import Locate, Place, Settings, problems_of, settings_of
 from composemesh.config.loaders.sources import Sources
-from composemesh.config.schema import MESH, SERVICE, read
-from composemesh.config.yaml import KeyPath, parse
+from composemesh.config.schema import MESH, SERVICE, Reading, Shape, read
+from composemesh.config.yaml import KeyPath, parse, quotable
 from composemesh.model.problem import Problem, Severity
 
 
@@ -77,48 +77,43 @@ class _Loader:
         self._problems: list[Problem] = []
 
     def load(self, project: Mapping[str, Any]) -> ComposeDocument:
-        mesh = self._block(MESH, project.get("x-mesh"), "x-mesh", "mesh", ("x-mesh",))
+        mesh = self._block(MESH, project.get("x-mesh"), "mesh", "x-mesh", ("x-mesh",))
         blocks, labels, names = {}, {}, {}
         services = project.get("services")
         for name, service in services.items() if isinstance(services, dict) else ():
             if not isinstance(service, dict):
                 continue
+            resource = f"service {quotable(name)}"
             if "x-mesh" in service:
                 path = ("services", name, "x-mesh")
-                blocks[name] = self._block(
-                    SERVICE, service["x-mesh"], f"x-mesh of service {name}", f"service {name}", path
-                )
-            written = self._written_labels(name, service.get("labels"))
-            if written:
-                labels[name], names[name] = self._labels(name, written), frozenset(written)
+                blocks[name] = self._block(SERVICE, service["x-mesh"], resource, f"x-mesh of {resource}", path)
+            if written := self._written_labels(name, service.get("labels")):
+                labels[name], names[name] = self._labels(name, written, resource), frozenset(written)
         return ComposeDocument(mesh, blocks, labels, names, tuple(self._problems))
 
-    def _block(self, shape: Any, value: Any, subject: str, resource: str, at: KeyPath) -> Settings:
+    def _block(self, shape: Shape, value: Any, resource: str, subject: str, at: KeyPath) -> Settings:
         def locate(path: KeyPath) -> Place:
             # `meshed` is the block itself: `x-mesh: false`.
             return self._sources.find(at if path == ("meshed",) else (*at, *path))
 
-        reading = read(shape, value)
-        self._problems += problems_of(reading.findings, subject, resource, locate)
-        return settings_of(reading, subject, locate)
+        return self._keep(read(shape, value), resource, subject, locate)
 
-    def _labels(self, name: str, written: Mapping[str, Any]) -> Settings:
+    def _labels(self, name: str, written: Mapping[str, Any], resource: str) -> Settings:
         def locate(path: KeyPath) -> Place:
             return self._sources.find_label(name, label_of(path, written))[0]
 
-        reading, subject = read_labels(written), f"labels of service {name}"
-        self._problems += problems_of(reading.findings, subject, f"service {name}", locate)
+        return self._keep(read_labels(written), resource, f"labels of {resource}", locate)
+
+    def _keep(self, reading: Reading, resource: str, subject: str, locate: Locate) -> Settings:
+        self._problems += problems_of(reading.findings, subject, resource, locate)
         return settings_of(reading, subject, locate)
 
     def _written_labels(self, name: str, labels: Any) -> dict[str, Any]:
-        texts = (
-            {key: value for key, value in labels.items() if isinstance(value, str)}
-            if isinstance(labels, dict)
-            else {}
-        )
-        written: dict[str, Any] = {**mesh_labels(texts)}
+        """The labels that speak to the mesh: what Compose printed, but for numbers that it printed differently."""
+        printed = labels.items() if isinstance(labels, dict) else ()
+        written: dict[str, Any] = {**mesh_labels({key: text for key, text in printed if isinstance(text, str)})}
         for label in written:
-            # Compose prints an unquoted 1.10 as 1.1. The file still knows that it was a number.
+            # An unquoted 1.10 has become 1.1 on the way. The file still knows that it was a number.
             raw = self._sources.find_label(name, label)[1]
             if isinstance(raw, float):
                 written[label] = raw

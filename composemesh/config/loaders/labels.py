@@ -9,7 +9,7 @@ from typing import Any
 
 from composemesh.config.loaders.said import Place, Settings, problems_of, settings_of
 from composemesh.config.schema import SERVICE, Finding, Reading, read
-from composemesh.config.yaml import KeyPath
+from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.workload import Workload
 
@@ -48,11 +48,15 @@ def read_labels(labels: Mapping[str, Any]) -> Reading:
     for name, value in sorted(labels.items()):
         path = tuple(name.split(".")[1:])
         if len(name) > MAX_LENGTH or (isinstance(value, str) and len(value) > MAX_LENGTH):
-            reading.refuse(path[:1], "too-large", f"the label {name[:40]}… is longer than {MAX_LENGTH} characters.")
+            reading.refuse(
+                path[:1], "too-large", f"the label {quotable(name, 40)} is longer than {MAX_LENGTH} characters."
+            )
         elif not path:
             SERVICE.read((), value, reading)  # `x-mesh=false`
         elif not _plant(tree, path, value):
-            reading.refuse(path, "wrong-type", f"the label {name} is a value here and a group of labels elsewhere.")
+            reading.refuse(
+                path, "wrong-type", f"the label {quotable(name)} is a value here and a group of labels elsewhere."
+            )
     inside = read(SERVICE, tree)
     return Reading({**inside.said, **reading.said}, reading.findings + inside.findings)
 

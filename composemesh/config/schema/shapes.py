@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from composemesh.config.yaml import KeyPath
+from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Severity
 
 MAX_ITEMS = 256
@@ -71,7 +71,7 @@ def show(value: Any) -> str:
     if value is None or value == "":
         return "empty"
     if isinstance(value, str):
-        return f'"{value[:60].encode("unicode_escape").decode()}{"…" if len(value) > 60 else ""}"'
+        return f'"{quotable(value)}"'
     return str(value).lower()
 
 
@@ -83,7 +83,7 @@ def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) ->
 
 
 def _named(path: KeyPath) -> str:
-    return f"`{'.'.join(map(str, path))}`" if path else "it"
+    return f"`{quotable('.'.join(map(str, path)))}`" if path else "it"
 
 
 @dataclass(frozen=True, slots=True)

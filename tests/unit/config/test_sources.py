@@ -108,7 +108,7 @@ def test_circles_and_crowds_end(folder: Path) -> None:
     circle = read_sources(
         [write("a.yaml", "include: [b.yaml]\nservices: {s: {extends: {file: b.yaml, service: s}}}")]
     )
-    assert circle.find(("services", "s", "x-mesh")) == Place("a.yaml", 2, 12)
+    assert circle.find(("services", "s", "x-mesh")).line == 2
     for number in range(MAX_FILES + 10):
         write(f"n{number}.yaml", f"include: [n{number + 1}.yaml]")
     assert len(read_sources([Path("n0.yaml")]).parsed) == MAX_FILES
@@ -124,8 +124,6 @@ def test_circles_and_crowds_end(folder: Path) -> None:
         "services: {web: 1}",
         "services: {web: {extends: 5, labels: 7}}",
         "include: 5",
-    ]
-    + [
         "include: [{path: 5}]",
         "services: {web: {extends: {service: [], file: {}}}}",
         "include: {path: x}",

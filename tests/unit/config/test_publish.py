@@ -1,0 +1,268 @@
+"""The publisher on files of its own: the last good document stays, every mistake has its line, equal is silence.
+
+Time runs fifty times faster than real; files, threads and Compose's part are real or stand for themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from composemesh.config.loaders.compose import Resolved, Unresolved
+from composemesh.config.publish import Publisher
+from composemesh.model.problem import Problem
+from composemesh.model.snapshot import AccessLog, Snapshot
+from composemesh.model.workload import Discovered, Workload
+from composemesh.runtime.latest import Latest
+
+PATIENCE = 500.0
+"""Seconds of the fast clock, ten of a real one."""
+
+
+@pytest.fixture
+def fast_clock() -> MockClock:
+    return MockClock(rate=50)
+
+
+class Project:
+    """A Compose file in a folder, and a resolution that counts how often it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "compose.yaml"
+        self.asked: Latest[int] = Latest(0)
+        self.refusal = ""
+
+    def write(self, text: str, file: str = "compose.yaml") -> None:
+        (self.file.parent / file).write_text(text)
+
+    async def resolve(self) -> Resolved:
+        self.asked.publish(self.asked.value + 1)
+        if self.refusal:
+            raise Unresolved(self.refusal)
+        return Resolved(self.file.read_text(), (self.file,))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path)
+    made.write("services: {web: {x-mesh: {version: v1}}}\n")
+    return made
+
+
+def running(**labels_by_service: dict[str, str]) -> Discovered:
+    return Discovered(
+        tuple(
+            Workload(f"id-{service}", f"shop-{service}-1", service, "2026-01-01", 1, labels=labels)
+            for service, labels in labels_by_service.items()
+        )
+    )
+
+
+def publisher_of(project: Project, discovered: Discovered = Discovered()) -> Publisher:  # noqa: B008
+    return Publisher("shop", Latest(discovered), project.resolve, [project.file])
+
+
+@asynccontextmanager
+async def running_publisher(publisher: Publisher) -> AsyncIterator[Publisher]:
+    await publisher.load()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publisher.run)
+        yield publisher
+        nursery.cancel_scope.cancel()
+
+
+async def until(feed: Latest[object], holds: Callable[[], bool]) -> None:
+    with trio.fail_after(PATIENCE):
+        version = feed.version
+        while not holds():
+            version = await feed.after(version)
+
+
+async def snapshot_when(publisher: Publisher, holds: Callable[[Snapshot], bool]) -> Snapshot:
+    await until(publisher.snapshot, lambda: holds(publisher.snapshot.value))
+    return publisher.snapshot.value
+
+
+async def problems_when(publisher: Publisher, *codes: str) -> tuple[Problem, ...]:
+    await until(publisher.problems, lambda: [problem.code for problem in publisher.problems.value] == list(codes))
+    return publisher.problems.value
+
+
+def version_of(snapshot: Snapshot, service: str = "web") -> str:
+    settings = snapshot.services.get(service)
+    return settings.version if settings else ""
+
+
+async def test_load_reads_once_and_returns_the_problems(project: Project, fast_clock: MockClock) -> None:
+    publisher = publisher_of(project)
+    assert await publisher.load() == ()
+    assert version_of(publisher.snapshot.value) == "v1"
+    assert project.asked.value == 1
+
+
+async def test_a_bad_first_document_is_told_and_not_applied(project: Project, fast_clock: MockClock) -> None:
+    project.write("x-mesh: {access_log: json}\nservices:\n  web:\n    x-mesh: {verison: v1}\n")
+    publisher = publisher_of(project)
+    (problem,) = await publisher.load()
+    assert (problem.code, problem.file, problem.line) == ("unknown-key", str(project.file), 4)
+    assert problem.hint == "Did you mean `version`?"
+    assert publisher.snapshot.value == Snapshot("shop")  # not half of it either: the access log stays off
+
+
+async def test_an_edit_is_applied(project: Project, fast_clock: MockClock) -> None:
+    async with running_publisher(publisher_of(project)) as publisher:
+        project.write("services: {web: {x-mesh: {version: v2}}}\n")
+        await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "v2")
+        assert publisher.problems.value == ()
+
+
+async def test_a_bad_edit_is_rejected_whole_and_the_next_good_one_taken(
+    project: Project, fast_clock: MockClock
+) -> None:
+    async with running_publisher(publisher_of(project)) as publisher:
+        before = publisher.snapshot.value
+        project.write("x-mesh: {access_log: json}\nservices:\n  web:\n    x-mesh: {version: 1.5}\n")
+        (problem,) = await problems_when(publisher, "wrong-type")
+        assert (problem.file, problem.line) == (str(project.file), 4)
+        assert publisher.snapshot.value is before
+
+        project.write("x-mesh: {access_log: json}\nservices:\n  web:\n    x-mesh: {version: '1.5'}\n")
+        after = await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "1.5")
+        assert after.mesh.access_log is AccessLog.JSON
+        assert publisher.problems.value == ()
+
+
+async def test_what_compose_refuses_is_a_problem_and_the_last_good_document_stays(
+    project: Project, fast_clock: MockClock
+) -> None:
+    async with running_publisher(publisher_of(project)) as publisher:
+        before = publisher.snapshot.value
+        project.refusal = "services.web additional properties 'imge' not allowed\n"
+        project.write("services:\n  web:\n    imge: x\n")
+        (problem,) = await problems_when(publisher, "compose-refused")
+        assert (problem.file, problem.line) == (str(project.file), 3)
+        assert publisher.snapshot.value is before
+
+
+async def test_compose_is_asked_again_when_it_could_not_answer(project: Project, fast_clock: MockClock) -> None:
+    project.refusal = "cannot connect"
+    async with running_publisher(publisher_of(project)) as publisher:
+        assert [problem.code for problem in publisher.problems.value] == ["compose-refused"]
+        project.refusal = ""  # nothing was edited
+        await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "v1")
+        await problems_when(publisher)
+
+
+async def test_any_failure_of_the_resolution_is_a_problem(project: Project, fast_clock: MockClock) -> None:
+    async def resolve() -> Resolved:
+        raise OSError(2, "No such file or directory", "docker")
+
+    publisher = Publisher("shop", Latest(Discovered()), resolve, [project.file])
+    (problem,) = await publisher.load()
+    assert problem.code == "compose-refused"
+    assert "docker" in problem.message
+
+
+async def test_an_edit_that_changes_nothing_is_silence(project: Project, fast_clock: MockClock) -> None:
+    async with running_publisher(publisher_of(project)) as publisher:
+        versions = publisher.snapshot.version, publisher.problems.version
+        asked = project.asked.version
+        project.write("# a comment\nservices: {web: {x-mesh: {version: v1}}}\n")
+        with trio.fail_after(PATIENCE):
+            await project.asked.after(asked)
+        project.write("services: {web: {x-mesh: {version: v2}}}\n")
+        await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "v2")
+        assert (publisher.snapshot.version, publisher.problems.version) == (versions[0] + 1, versions[1])
+
+
+@pytest.mark.parametrize("name", [".env", "compose.override.yaml", "other.yaml"])
+async def test_files_that_compose_reads_unasked_are_watched(
+    project: Project, fast_clock: MockClock, name: str
+) -> None:
+    project.write("include: [other.yaml]\nservices: {web: {x-mesh: {version: v1}}}\n")
+    async with running_publisher(publisher_of(project)):
+        with trio.fail_after(PATIENCE):
+            await trio.sleep(5)  # of the fast clock: what the first reading led to has been read again
+            asked = project.asked.version
+            project.write("x", name)
+            await project.asked.after(asked)
+
+
+async def test_a_file_that_stays_as_it_is_is_read_no_more(project: Project, fast_clock: MockClock) -> None:
+    async with running_publisher(publisher_of(project)):
+        await trio.sleep(5)
+        asked = project.asked.version
+        await trio.sleep(30)
+        assert project.asked.version == asked <= 2
+
+
+async def test_a_replaced_file_is_noticed_whatever_its_time(project: Project, fast_clock: MockClock) -> None:
+    async with running_publisher(publisher_of(project)) as publisher:
+        status = project.file.stat()
+        replacement = project.file.with_name("new.yaml")
+        replacement.write_text("services: {web: {x-mesh: {version: v2}}}\n")
+        os.utime(replacement, ns=(status.st_atime_ns, status.st_mtime_ns))
+        replacement.rename(project.file)
+        await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "v2")
+
+
+async def test_labels_alone_configure_where_there_is_no_compose_file(fast_clock: MockClock) -> None:
+    discovered = Latest(running(web={"x-mesh.version": "v1"}))
+    publisher = Publisher("shop", discovered)
+    async with running_publisher(publisher):
+        assert version_of(publisher.snapshot.value) == "v1"
+        discovered.publish(running(web={"x-mesh.version": "v2"}, db={"x-mesh": "false"}))
+        snapshot = await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "v2")
+        assert snapshot.services["db"].meshed is False
+
+
+async def test_containers_that_come_and_go_recompile_nothing(project: Project, fast_clock: MockClock) -> None:
+    publisher = publisher_of(project)
+    async with running_publisher(publisher):
+        versions = publisher.snapshot.version, publisher.problems.version
+        publisher._discovered.publish(running(api={}, web={"com.example": "x"}))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (publisher.snapshot.version, publisher.problems.version) == versions
+
+
+async def test_one_containers_bad_label_leaves_the_others_in_force(project: Project, fast_clock: MockClock) -> None:
+    discovered = running(web={"x-mesh.verison": "v9"}, api={"x-mesh.version": "v3"})
+    publisher = publisher_of(project, discovered)
+    (problem,) = await publisher.load()
+    assert problem.resource == "container shop-web-1"
+    assert (version_of(publisher.snapshot.value), version_of(publisher.snapshot.value, "api")) == ("v1", "v3")
+
+
+async def test_labels_go_on_to_count_while_the_file_is_wrong(project: Project, fast_clock: MockClock) -> None:
+    publisher = publisher_of(project)
+    async with running_publisher(publisher):
+        project.write("services:\n  web:\n    x-mesh: {nope: 1}\n")
+        await problems_when(publisher, "unknown-key")
+        publisher._discovered.publish(running(api={"x-mesh.version": "v3"}, db={"x-mesh.nope": "1"}))
+        snapshot = await snapshot_when(publisher, lambda snapshot: version_of(snapshot, "api") == "v3")
+        assert version_of(snapshot) == "v1"
+        assert [problem.resource for problem in publisher.problems.value] == ["service web", "container shop-db-1"]
+
+
+async def test_a_mistake_in_a_label_of_the_file_is_told_once(project: Project, fast_clock: MockClock) -> None:
+    project.write("services:\n  web:\n    labels: {x-mesh.retries: '3', x-mesh.version: v1}\n")
+    publisher = publisher_of(project, running(web={"x-mesh.retries": "3", "x-mesh.version": "v1"}))
+    (problem,) = await publisher.load()
+    assert (problem.code, problem.line) == ("not-carried-out", 3)
+
+
+async def test_cancelled_while_compose_answers_nothing_is_published(project: Project, fast_clock: MockClock) -> None:
+    async def never() -> Resolved:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    publisher = Publisher("shop", Latest(running(web={"x-mesh.version": "v1"})), never, [project.file])
+    with trio.move_on_after(5):
+        await publisher.load()
+    assert (publisher.snapshot.version, publisher.problems.version) == (0, 0)
