@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,11 @@ from composemesh.proxy.codec.parts import UNTIL_CLOSE, Limits, Malformed
 from composemesh.proxy.headers import response_fields
 from composemesh.proxy.refuse import Refused
 from composemesh.proxy.relay import Moved, relay
-from composemesh.proxy.wire import receive_later, send
 
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.wire import Wire
 
 LIMITS = Limits()
 MOST_INTERIM = 16
@@ -45,19 +44,19 @@ class Cut(Exception):
         self.flag = flag
 
 
-async def answer(x: Exchange, down: Downstream, sock: socket.socket) -> bool:
-    """Relay the response to `x` from `sock`; return whether `sock` can take another request.
+async def answer(x: Exchange, down: Downstream, wire: Wire) -> bool:
+    """Relay the response to `x` from `wire`; return whether `wire` can take another request.
 
     Raises Broken (nothing came), Refused (what came is not HTTP) and Cut. If cancelled, close both sockets.
     """
     began = time.monotonic()
-    head, data = await _final_head(x, down, sock)
+    head, data = await _final_head(x, down, wire)
     record = x.record
     record.upstream_duration = elapsed = time.monotonic() - began
     record.response_code = head.status
     fields = response_fields(head.fields, head.values, int(elapsed * 1000))
     if head.status == 101 or (x.head.method == b"CONNECT" and 200 <= head.status < 300):
-        await _tunnel(x, down, sock, head, fields, data)
+        await _tunnel(x, down, wire, head, fields, data)
         return False
     length = head.body
     close_delimited = length < 0 and x.head.version < 11
@@ -76,15 +75,15 @@ async def answer(x: Exchange, down: Downstream, sock: socket.socket) -> bool:
         record.bytes_sent = length
         await _deliver(down, out + data)
         return head.keep_alive
-    surplus = await _body(x, down, sock, head, out, data, chunked)
+    surplus = await _body(x, down, wire, head, out, data, chunked)
     return head.keep_alive and not surplus and length != UNTIL_CLOSE
 
 
-async def _final_head(x: Exchange, down: Downstream, sock: socket.socket) -> tuple[ResponseHead, bytes]:
+async def _final_head(x: Exchange, down: Downstream, wire: Wire) -> tuple[ResponseHead, bytes]:
     """The final response's head and what came with it; interim ones are relayed to a client that understands them."""
     data = b""
     for _ in range(MOST_INTERIM):
-        raw, data = await _raw_head(sock, data)
+        raw, data = await _raw_head(wire, data)
         try:
             head = parse_response(raw, x.head.method, LIMITS)
         except Malformed as problem:
@@ -98,11 +97,11 @@ async def _final_head(x: Exchange, down: Downstream, sock: socket.socket) -> tup
     raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, f"more than {MOST_INTERIM} interim responses")
 
 
-async def _raw_head(sock: socket.socket, data: bytes) -> tuple[bytes, bytes]:
+async def _raw_head(wire: Wire, data: bytes) -> tuple[bytes, bytes]:
     """The bytes of a head, up to and with its empty line, and what follows."""
     try:
         if not data:
-            data = await receive_later(sock)
+            data = await wire.receive()
         end = data.find(b"\r\n\r\n") + 4
         if 3 < end <= LIMITS.head:
             return data[:end], data[end:]
@@ -110,7 +109,7 @@ async def _raw_head(sock: socket.socket, data: bytes) -> tuple[bytes, bytes]:
         while data:
             if buffer.feed(data):
                 return buffer.head, buffer.rest
-            data = await receive_later(sock)
+            data = await wire.receive()
     except Malformed as problem:
         raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, problem.reason) from None
     except OSError as problem:
@@ -120,7 +119,7 @@ async def _raw_head(sock: socket.socket, data: bytes) -> tuple[bytes, bytes]:
 
 
 async def _body(
-    x: Exchange, down: Downstream, sock: socket.socket, head: ResponseHead, out: bytes, data: bytes, chunked: bool
+    x: Exchange, down: Downstream, wire: Wire, head: ResponseHead, out: bytes, data: bytes, chunked: bool
 ) -> bool:
     """Relay a body that is still arriving; return whether bytes that belong to no response came after it."""
     reader = body_reader(head.body)
@@ -135,7 +134,7 @@ async def _body(
             if out:
                 await _deliver(down, out)
                 out = b""
-            data = await receive_later(sock)
+            data = await wire.receive()
             if not data:
                 if head.body != UNTIL_CLOSE:
                     raise Cut(Flag.UPSTREAM_CONNECTION_TERMINATION)
@@ -154,7 +153,7 @@ async def _body(
 async def _tunnel(
     x: Exchange,
     down: Downstream,
-    sock: socket.socket,
+    wire: Wire,
     head: ResponseHead,
     fields: list[tuple[bytes, bytes]],
     data: bytes,
@@ -170,8 +169,8 @@ async def _tunnel(
     moved = Moved()
     try:
         if x.rest:
-            await send(sock, x.rest)
-        await relay(down.sock, sock, moved)
+            await wire.send(x.rest)
+        await relay(down.wire, wire, moved)
     except OSError:
         pass  # the upstream went between its 101 and our first bytes
     finally:
@@ -181,6 +180,6 @@ async def _tunnel(
 
 async def _deliver(down: Downstream, data: bytes) -> None:
     try:
-        await send(down.sock, data)
+        await down.wire.send(data)
     except OSError:
         raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None

@@ -26,7 +26,7 @@ from composemesh.proxy.refuse import Refused
 from composemesh.proxy.relay import Moved, relay
 from composemesh.proxy.serve import refusal, serve
 from composemesh.proxy.upstream import Unconnected, dial
-from composemesh.proxy.wire import has_left, receive_later, reset, send, wait_readable
+from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
@@ -62,19 +62,21 @@ class Connection:
         "peer_address",
         "peer_text",
         "port",
+        "reactor",
         "scope",
         "series",
         "sidecar",
-        "sock",
         "source",
         "tunnelling",
         "waiting",
         "why",
+        "wire",
     )
 
     def __init__(self, sidecar: Sidecar, sock: socket.socket, destination: Address, *, inbound: bool) -> None:
         self.sidecar = sidecar
-        self.sock = sock
+        self.wire = Wire(sock, sidecar.reactor)
+        self.reactor = sidecar.reactor
         self.destination, self.port = destination
         self.inbound = inbound
         self.source: Peer = UNKNOWN if inbound else sidecar.endpoint.peer
@@ -124,7 +126,7 @@ class Connection:
             self.settle()
         if now > self.deadline:
             self.end(Flag.DOWNSTREAM_PROTOCOL_ERROR if self.exchanging else Flag.NONE)
-        elif self.waiting and now - self.waiting > 0.25 and not self.tunnelling and has_left(self.sock):
+        elif self.waiting and now - self.waiting > 0.25 and not self.tunnelling and self.wire.ended:
             self.end(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
 
     def settle(self) -> None:
@@ -144,12 +146,12 @@ class Connection:
         """Serve the connection to its end. Never raises for what a peer does; closes the socket."""
         with self.scope:
             try:
-                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await self._run()
             except OSError:
                 pass  # the client has gone, between or within exchanges; a record says so where there was one
             finally:
-                self.sock.close()
+                self.wire.close()
 
     async def _run(self) -> None:
         cluster = self.cluster()
@@ -191,31 +193,31 @@ class Connection:
         else:
             if upstream is not None:
                 upstream.close()
-            reset(self.sock)
+            self.wire.reset()
 
-    async def _first_bytes(self, upstream: socket.socket | None) -> tuple[bool, bytes]:
+    async def _first_bytes(self, upstream: Wire | None) -> tuple[bool, bytes]:
         """Wait until either side speaks. Returns whether it was the server (its bytes are left unread), else the
         client's bytes; none where it closed, or where there is no server and it said nothing either."""
         if upstream is None:
             data = b""
             with trio.move_on_after(FIRST_BYTES_TIMEOUT):
-                data = await receive_later(self.sock)
+                data = await self.wire.receive()
             return False, data
         server_spoke = client_spoke = False
 
         async def watch_server() -> None:
             nonlocal server_spoke
-            await wait_readable(upstream)
+            await upstream.until_readable()
             server_spoke = True
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_server)
-            await wait_readable(self.sock)
+            await self.wire.until_readable()
             client_spoke = True
             nursery.cancel_scope.cancel()
         if client_spoke:
-            return False, await receive_later(self.sock)
+            return False, await self.wire.receive()
         return server_spoke, b""
 
     async def _serve_http(self, data: bytes) -> None:
@@ -223,7 +225,7 @@ class Connection:
             self.exchanging = bool(data)
             if not data:
                 self.deadline = time.monotonic() + IDLE_TIMEOUT
-                data = await receive_later(self.sock)
+                data = await self.wire.receive()
                 if not data:
                     return
                 self.exchanging = True
@@ -253,7 +255,7 @@ class Connection:
         while data:
             if buffer.feed(data):
                 return buffer.head, buffer.rest
-            data = await receive_later(self.sock)
+            data = await self.wire.receive()
         return b"", b""
 
     async def _refuse_malformed(self, problem: Malformed) -> None:
@@ -263,25 +265,25 @@ class Connection:
         record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
         record.response_code = problem.status
         self.hub.tell(record)
-        await send(self.sock, refusal(Refused(record.flag, problem.reason, problem.status), keep=False))
+        await self.wire.send(refusal(Refused(record.flag, problem.reason, problem.status), keep=False))
         await self._linger()
 
     async def _linger(self) -> None:
         """Close so that the client can still read the answer: bytes left unread would turn the close into a reset."""
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            self.wire.finish()
         except OSError:
             return
         with trio.move_on_after(LINGER):
-            while await receive_later(self.sock):
+            while await self.wire.receive():
                 pass
 
-    async def _dial(self, cluster: Cluster) -> tuple[Target | None, socket.socket | None]:
+    async def _dial(self, cluster: Cluster) -> tuple[Target | None, Wire | None]:
         """Reach any of the targets, in the balancer's order."""
         tried: list[Target] = []
         while (target := cluster.pick(tried)) is not None:
             try:
-                return target, await dial(target.namespace, (target.host, self.port))
+                return target, await dial(target.namespace, (target.host, self.port), self.reactor)
             except Unconnected:
                 target.endpoint.failed()
                 tried.append(target)
@@ -291,11 +293,11 @@ class Connection:
         target, upstream = await self._dial(cluster)
         if target is None or upstream is None:
             self._tell(cluster.unreached, time.monotonic(), Flag.UPSTREAM_CONNECTION_FAILURE)
-            reset(self.sock)
+            self.wire.reset()
             return
         await self._pump(target, upstream, first)
 
-    async def _pump(self, target: Target, upstream: socket.socket, first: bytes) -> None:
+    async def _pump(self, target: Target, upstream: Wire, first: bytes) -> None:
         started = time.monotonic()
         self.exchanging = True
         peer = target.endpoint.peer
@@ -305,9 +307,9 @@ class Connection:
         flag = Flag.NONE
         try:
             if first:
-                await send(upstream, first)
+                await upstream.send(first)
                 self.moved.received += len(first)
-            if not await relay(self.sock, upstream, self.moved):
+            if not await relay(self.wire, upstream, self.moved):
                 flag = Flag.UPSTREAM_CONNECTION_TERMINATION
         except BaseException:
             upstream.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.body import BodyReader
     from composemesh.proxy.codec.parts import RequestHead
+    from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import Hub
 
 
@@ -42,7 +42,8 @@ class Exchange:
 class Downstream(Protocol):
     """What the spine needs to know of the connection that a request came on."""
 
-    sock: socket.socket
+    wire: Wire
+    reactor: Reactor
     source: Peer
     port: int
     """The port that the client connected to, and so the one to dial."""

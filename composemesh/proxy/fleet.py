@@ -10,6 +10,7 @@ import trio
 from composemesh.proxy.listener import Sidecar, sweep
 from composemesh.proxy.plan import Planner
 from composemesh.proxy.readiness import await_listening, listens
+from composemesh.proxy.wire import Reactor
 
 if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot
@@ -37,6 +38,7 @@ class Fleet:
         self._snapshot = snapshot
         self._captures = captures
         self._hub = hub
+        self._reactor = Reactor()
         self.planner = Planner()
         self.sidecars: dict[Life, Sidecar] = {}
         self._alive: set[Sidecar] = set()
@@ -51,6 +53,7 @@ class Fleet:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                nursery.start_soon(self._reactor.run)
                 self._update()
                 for feed in (self._discovered, self._snapshot, self._captures):
                     nursery.start_soon(self._follow, feed)
@@ -84,7 +87,7 @@ class Fleet:
         for life, capture in captured.items():
             endpoint = self.planner.endpoints.get(life)
             if endpoint is not None and life not in self.sidecars:
-                sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub)
+                sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub, self._reactor)
                 self._nursery.start_soon(self._run, sidecar)
         for life, endpoint in self.planner.endpoints.items():
             if not endpoint.ready and life not in self._warming:

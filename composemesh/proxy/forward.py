@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,11 @@ from composemesh.proxy.headers import request_fields
 from composemesh.proxy.refuse import Refused
 from composemesh.proxy.retry import SAFE, may_retry
 from composemesh.proxy.upstream import Unconnected, dial
-from composemesh.proxy.wire import receive_later, send
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.wire import Wire
 
 BACK_OFF = 0.01
 """Seconds before every endpoint is tried a second time; doubles. Two rounds stay under the 50 ms in which a caller
@@ -93,55 +92,55 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, message: bytes
     pool = target.pool(down.port)
     repeatable = x.reader is None and x.head.method in SAFE
     while True:
-        sock = pool.checkout(repeatable=repeatable)
-        reused = sock is not None
-        if sock is None:
-            sock = await _dial(target, down.port)
+        wire = pool.checkout(repeatable=repeatable)
+        reused = wire is not None
+        if wire is None:
+            wire = await _dial(target, down)
         keep = False
         try:
             if x.reader is None:
-                await _send(sock, message)
-                keep = await answer(x, down, sock)
+                await _send(wire, message)
+                keep = await answer(x, down, wire)
             else:
-                keep = await _stream(x, down, sock, message)
+                keep = await _stream(x, down, wire, message)
         except Broken as broken:
             if reused and (broken.unsent or repeatable):
                 continue  # the application had closed it meanwhile: that is no failure of the endpoint
             raise
         finally:
             if keep:
-                pool.checkin(sock)
+                pool.checkin(wire)
             else:
-                sock.close()
+                wire.close()
         return
 
 
-async def _dial(target: Target, port: int) -> socket.socket:
+async def _dial(target: Target, down: Downstream) -> Wire:
     try:
-        return await dial(target.namespace, (target.host, port))
+        return await dial(target.namespace, (target.host, down.port), down.reactor)
     except Unconnected as problem:
         target.endpoint.failed()
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None
 
 
-async def _send(sock: socket.socket, message: bytes) -> None:
+async def _send(wire: Wire, message: bytes) -> None:
     try:
-        await send(sock, message)
+        await wire.send(message)
     except OSError as problem:
         text = problem.strerror or "connection lost"
         raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, text, unsent=True) from None
 
 
-async def _stream(x: Exchange, down: Downstream, sock: socket.socket, message: bytes) -> bool:
+async def _stream(x: Exchange, down: Downstream, wire: Wire, message: bytes) -> bool:
     """The request's body is still coming: pump it while the answer is awaited, because either may end first."""
-    await _send(sock, message)
+    await _send(wire, message)
     failure: Broken | Cut | Refused | None = None
     keep = False
     trouble: list[Flag | Malformed] = []  # of the pump: at most one
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_pump, x, down, sock, trouble, nursery.cancel_scope)
+        nursery.start_soon(_pump, x, down, wire, trouble, nursery.cancel_scope)
         try:
-            keep = await answer(x, down, sock)
+            keep = await answer(x, down, wire)
         except (Broken, Cut, Refused) as problem:
             failure = problem
         nursery.cancel_scope.cancel()
@@ -156,14 +155,14 @@ async def _stream(x: Exchange, down: Downstream, sock: socket.socket, message: b
 
 
 async def _pump(
-    x: Exchange, down: Downstream, sock: socket.socket, trouble: list[Flag | Malformed], scope: trio.CancelScope
+    x: Exchange, down: Downstream, wire: Wire, trouble: list[Flag | Malformed], scope: trio.CancelScope
 ) -> None:
     reader = x.reader
     assert reader is not None
     chunked = x.head.body == CHUNKED
     while not reader.done:
         try:
-            data = await receive_later(down.sock)
+            data = await down.wire.receive()
             payload = reader.feed(data) if data else b""
         except OSError:
             data = payload = b""
@@ -178,9 +177,9 @@ async def _pump(
         x.record.bytes_received += len(payload)
         try:
             if payload:
-                await send(sock, encode_chunk(payload) if chunked else payload)
+                await wire.send(encode_chunk(payload) if chunked else payload)
             if chunked and reader.done:
-                await send(sock, LAST_CHUNK)
+                await wire.send(LAST_CHUNK)
         except OSError:
             return  # the upstream wants no more of it; its answer, if there is one, says why
     x.rest = reader.rest

@@ -12,11 +12,11 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.connection import Connection
-from composemesh.proxy.wire import reset, wait_readable
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Endpoint
     from composemesh.proxy.plan import Planner
+    from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Captured
     from composemesh.telemetry.hub import Hub
 
@@ -33,11 +33,12 @@ scope with a deadline for every request would cost more than the request's parsi
 class Sidecar:
     """The in-process proxy of one life of a workload."""
 
-    def __init__(self, captured: Captured, endpoint: Endpoint, planner: Planner, hub: Hub) -> None:
+    def __init__(self, captured: Captured, endpoint: Endpoint, planner: Planner, hub: Hub, reactor: Reactor) -> None:
         self.captured = captured
         self.endpoint = endpoint
         self.planner = planner
         self.hub = hub
+        self.reactor = reactor
         self.connections: set[Connection] = set()
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
@@ -90,7 +91,7 @@ class Sidecar:
             try:
                 sock, _ = listener.accept()
             except BlockingIOError:
-                await wait_readable(listener)
+                await trio.lowlevel.wait_readable(listener)
                 continue
             except OSError as problem:
                 if problem.errno not in OVERLOADED:
@@ -101,9 +102,15 @@ class Sidecar:
             sock.setblocking(False)
             destination = self.captured.original_destination(sock)
             if destination is None:
-                reset(sock)  # it was addressed to this very listener: forwarding it would be a loop
+                sock.close()  # it was addressed to this very listener: forwarding it would be a loop
                 continue
-            nursery.start_soon(self._serve, Connection(self, sock, destination, inbound=inbound))
+            try:
+                connection = Connection(self, sock, destination, inbound=inbound)
+            except OSError as problem:
+                log.warning("cannot serve", workload=self.captured.workload.name, problem=problem.strerror)
+                sock.close()
+                continue
+            nursery.start_soon(self._serve, connection)
 
     async def _serve(self, connection: Connection) -> None:
         self.connections.add(connection)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-
 import trio
 
-from composemesh.proxy.wire import reset, wait_readable, wait_writable
+from composemesh.proxy.wire import Wire
 
 BUFFER = 256 * 1024
 """Bytes a pump moves at a time: measured best for bulk transfers through Python."""
-IN_A_ROW = 16
-"""Buffers a pump moves without waiting before it lets others run."""
 
 
 class Moved:
-    """What has passed so far; shared with telemetry, which reads it while the relay runs."""
+    """What has passed so far."""
 
     __slots__ = ("received", "sent")
 
@@ -26,59 +22,47 @@ class Moved:
         """Bytes to the downstream."""
 
 
-async def relay(downstream: socket.socket, upstream: socket.socket, moved: Moved) -> bool:
+async def relay(downstream: Wire, upstream: Wire, moved: Moved) -> bool:
     """Pump until both directions have ended; a half-close is passed on as one, and a reset as a reset.
 
-    Returns whether both sides ended in order. Closes both sockets. If cancelled, both are reset: whoever waits for
-    the rest must not take what it has for the whole.
+    Returns whether both sides ended in order. Closes both. If cancelled, both are reset: whoever waits for the rest
+    must not take what it has for the whole.
     """
     orderly = False
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_pump, downstream, upstream, moved, True)
-            nursery.start_soon(_pump, upstream, downstream, moved, False)
+            nursery.start_soon(_pump_up, downstream, upstream, moved)
+            await _pump_down(upstream, downstream, moved)
         orderly = True
     except* OSError:
         pass  # one side was reset: so is the other, below
     finally:
-        for sock in (downstream, upstream):
+        for wire in (downstream, upstream):
             if orderly:
-                sock.close()
+                wire.close()
             else:
-                reset(sock)
+                wire.reset()
     return orderly
 
 
-async def _pump(source: socket.socket, sink: socket.socket, moved: Moved, upwards: bool) -> None:
+async def _pump_up(downstream: Wire, upstream: Wire, moved: Moved) -> None:
     buffer = memoryview(bytearray(BUFFER))
-    in_a_row = 0
-    while True:
-        try:
-            count = source.recv_into(buffer)
-        except BlockingIOError:
-            in_a_row = 0
-            await wait_readable(source)
-            continue
-        if not count:
-            break
-        await _send(sink, buffer[:count])
-        if upwards:
-            moved.received += count
-        else:
-            moved.sent += count
-        in_a_row += 1
-        if in_a_row == IN_A_ROW:
-            in_a_row = 0
-            await trio.lowlevel.checkpoint()
+    while count := await downstream.receive_into(buffer):
+        await upstream.send(buffer[:count])
+        moved.received += count
+    _finish(upstream)
+
+
+async def _pump_down(upstream: Wire, downstream: Wire, moved: Moved) -> None:
+    buffer = memoryview(bytearray(BUFFER))
+    while count := await upstream.receive_into(buffer):
+        await downstream.send(buffer[:count])
+        moved.sent += count
+    _finish(downstream)
+
+
+def _finish(sink: Wire) -> None:
     try:
-        sink.shutdown(socket.SHUT_WR)
+        sink.finish()
     except OSError:
         pass  # it has gone meanwhile, as its own pump will notice
-
-
-async def _send(sink: socket.socket, rest: memoryview) -> None:
-    while rest:
-        try:
-            rest = rest[sink.send(rest) :]
-        except BlockingIOError:
-            await wait_writable(sink)

@@ -14,7 +14,6 @@ from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.forward import forward
 from composemesh.proxy.refuse import Refused
-from composemesh.proxy.wire import reset, send
 
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import RequestHead
@@ -44,7 +43,7 @@ async def serve(down: Downstream, head: RequestHead, rest: bytes) -> bytes | Non
     except Cut as cut:
         record.flag = cut.flag
         x.keep = False
-        reset(down.sock)  # a body delimited by the connection's end would pass for complete after an orderly close
+        down.wire.reset()  # a body delimited by the connection's end would pass for complete after an orderly close
     except BaseException:
         record.flag = down.why
         raise
@@ -102,7 +101,7 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
     answer = refusal(refused, keep=x.keep, with_body=x.head.method != b"HEAD")
     x.answered = True
     try:
-        await send(down.sock, answer)
+        await down.wire.send(answer)
     except OSError:
         x.keep = False
         record.flag = Flag.DOWNSTREAM_CONNECTION_TERMINATION

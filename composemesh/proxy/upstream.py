@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from composemesh.proxy.wire import wait_writable
+from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
+    from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Address, Namespace
 
 CONNECT_TIMEOUT = 10.0
@@ -22,29 +23,30 @@ class Unconnected(Exception):
     """No connection came about; nothing was sent. The message says why, in the kernel's words."""
 
 
-async def dial(namespace: Namespace, address: Address) -> socket.socket:
-    """A connected, non-blocking socket. Raises Unconnected. If cancelled, nothing is left open."""
+async def dial(namespace: Namespace, address: Address, reactor: Reactor) -> Wire:
+    """A connection to `address`. Raises Unconnected. If cancelled, nothing is left open."""
     host, port = address
     try:
         sock = namespace.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as problem:
         raise Unconnected(f"{host}:{port}: its network namespace is gone ({problem.strerror})") from None
-    try:
-        await _connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-async def _connect(sock: socket.socket, address: Address) -> None:
     code = sock.connect_ex(address)
+    wire = Wire(sock, reactor)  # after the call: an unconnected socket is told to have ended
+    try:
+        await _connected(wire, address, code)
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+async def _connected(wire: Wire, address: Address, code: int) -> None:
     if code == errno.EINPROGRESS:
         with trio.move_on_after(CONNECT_TIMEOUT) as limit:
-            await wait_writable(sock)
+            await wire.until_writable()
         if limit.cancelled_caught:
             raise Unconnected(f"{address[0]}:{address[1]}: no answer in {CONNECT_TIMEOUT:.0f} s")
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise Unconnected(f"{address[0]}:{address[1]}: {os.strerror(code)}")
