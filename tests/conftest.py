@@ -7,6 +7,7 @@ COMPOSEMESH_REQUIRE_DOCKER=1 (as in CI).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import pytest
 from environment import python_image as image
 from environment import requirements
 from environment.folder import ROOT, Missing
+from environment.patience import bounded
 from environment.project import Project, project
 
+BEFORE_THE_SIGNAL = 0.75
 NEEDS = {"docker": requirements.docker, "root": requirements.root}
 
 
@@ -25,6 +28,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark, lacking in NEEDS.items():
         if item.get_closest_marker(mark) and (reason := lacking()):
             _give_up(reason)
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        own_limit = item.get_closest_marker("timeout")
+        limit = own_limit.args[0] if own_limit and own_limit.args else item.config.getini("timeout")
+        item.obj = bounded(item.obj, float(limit) * BEFORE_THE_SIGNAL)
 
 
 @pytest.hookimpl(wrapper=True)
