@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import time
 
 from wire import corpus, peers
@@ -82,7 +83,7 @@ def disagreement(kind: str, raw: bytes) -> str:
     if not heard.messages or heard.ended is Ended.REFUSED:
         return ""
     head, payload = heard.messages[0]
-    said = raw[: heard.consumed].removeprefix(b"\r\n")  # forgiven by RFC 9112, 2.2, not by h11
+    said = _as_we_send_it(raw[: heard.consumed])
     if kind == "request":
         readings = {"h11": peers.h11_request(said), "llhttp": peers.llhttp_request(said)}
         name = head.method, head.target
@@ -90,7 +91,9 @@ def disagreement(kind: str, raw: bytes) -> str:
         readings = {"h11": peers.h11_response(said, b"GET"), "llhttp": peers.llhttp_response(said)}
         name = b"", str(head.status).encode()
     if all(reading is None for reading in readings.values()):
-        return "we accept what h11 and llhttp refuse"
+        # Both refuse a blank before a chunk extension, which RFC 9112, 7.1.1 says to accept (and proxies do).
+        plain = re.sub(rb"[ \t]+;", b";", raw)
+        return disagreement(kind, plain) if plain != raw else "we accept what h11 and llhttp refuse"
     for peer, reading in readings.items():
         if reading is None or (kind, head.method if kind == "request" else b"") == ("request", b"CONNECT"):
             continue
@@ -101,6 +104,12 @@ def disagreement(kind: str, raw: bytes) -> str:
         if reading.payload is not None and reading.payload != payload:
             return f"{peer} reads another payload: {reading.payload!r}"
     return ""
+
+
+def _as_we_send_it(raw: bytes) -> bytes:
+    """Without what we take off and others stumble over: h11 over an empty line before, llhttp over `chunked\\t`."""
+    head, end, body = raw.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+    return re.sub(rb"[ \t]+\r\n", b"\r\n", head + end) + body
 
 
 def main() -> int:
