@@ -117,6 +117,17 @@ class Life:
             functools.partial(_listening, namespace, ours),
         )
 
+    async def rest(self) -> None:
+        """Let new connections go straight, and those that were redirected live on. `release` completes it.
+
+        Raises `Refused`.
+        """
+        async with self._turn:
+            if self.captured is not None and self._namespace is not None:
+                resting = tuple(replace(redirect, resting=True) for redirect in self._redirects)
+                await self._iptables.install(self._namespace, resting, clean=False)
+            self.captured = None
+
     async def release(self) -> None:
         """Take the rules out; the namespace stays open, so that exchanges in flight can still dial from it.
 

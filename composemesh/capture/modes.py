@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import takewhile
 from typing import NamedTuple
@@ -172,18 +172,37 @@ class Capture:
             self.latencies.append(latency)
             log.debug("captured", workload=latency.workload, seconds=round(latency.capturing, 4))
 
+    async def rest(self) -> None:
+        """Take no new connection anywhere, for good, while those already taken live on: drain, then `release`.
+
+        Bounded and shielded as `release` is; all workloads are gone from `captures` afterwards.
+        """
+        await self._everywhere(self._rest)
+
     async def release(self) -> None:
         """Take the rules out of every namespace, within five seconds, cancelled or not.
 
         Afterwards nothing more is captured. What could not be released is still in `captures`; all other workloads
-        are gone from it, and their listeners are for the proxy to drain and close.
+        are gone from it, and their listeners are for the proxy to drain and close. Where no other rule of the
+        namespace tracks connections (Docker's resolver has such rules, in IPv4), those in flight hang: `rest` first.
         """
+        await self._everywhere(self._release)
+
+    async def _everywhere(self, end: Callable[[Life], Awaitable[None]]) -> None:
         self._releasing = True
         with trio.CancelScope(deadline=trio.current_time() + RELEASE_WITHIN, shield=True):
             async with trio.open_nursery() as nursery:
                 for life in self._lives.values():
-                    nursery.start_soon(self._release, life)
+                    nursery.start_soon(end, life)
         self._publish()
+
+    async def _rest(self, life: Life) -> None:
+        try:
+            await life.rest()
+        except Refused as problem:
+            log.warning(
+                "its new connections still come to the mesh", workload=life.workload.name, because=str(problem)
+            )
 
     async def _release(self, life: Life) -> None:
         try:

@@ -61,6 +61,9 @@ class Redirect:
     inbound: int
     """The port, inside the namespace, that takes what arrives on its interfaces."""
     exclude: Exclude = field(default_factory=Exclude)
+    resting: bool = False
+    """New connections go straight. The rules behind stay: the last REDIRECT of a namespace takes connection tracking
+    with it, without which connections that were redirected earlier hang."""
 
 
 def install(redirect: Redirect, owner: Owner, saved: str = "") -> str:
@@ -94,6 +97,8 @@ def _drop_jumps(saved: str) -> Iterator[str]:
 
 
 def _outbound(redirect: Redirect) -> Iterator[str]:
+    if redirect.resting:
+        yield "-j RETURN"
     yield f"-m mark --mark {MARK} -j RETURN"
     yield "-o lo -j RETURN"
     yield f"-d {_LOOPBACK[redirect.version]} -j RETURN"  # Docker's resolver too, wherever it is routed
@@ -102,6 +107,8 @@ def _outbound(redirect: Redirect) -> Iterator[str]:
 
 
 def _inbound(redirect: Redirect) -> Iterator[str]:
+    if redirect.resting:
+        yield "-j RETURN"
     yield f"-m mark --mark {MARK} -j RETURN"
     yield "-i lo -j RETURN"
     yield from _excluded(redirect, "-s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+import trio
 
 from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot
 from netns.namespaces import Host, Mesh, accepted, destination, keep, reached
@@ -136,42 +137,52 @@ async def test_a_port_that_the_application_holds_stays_its_own(app: Host, peer: 
     assert captured.listening() == frozenset()
 
 
-async def test_connections_older_than_the_rules_live_on_and_so_do_redirected_ones(
-    app: Host, peer: Host, mesh: Mesh
-) -> None:
-    family = socket.AF_INET
+async def test_connections_older_than_the_rules_live_on(app: Host, peer: Host, mesh: Mesh) -> None:
     server = peer.listen(8080)
     told = await mesh()
-    old = await app.connect(peer.addresses[family], 8080)  # no connection tracking here yet
+    old = await app.connect(peer.addresses[socket.AF_INET], 8080)  # no connection tracking here yet
     end = await peer.takes(server)
     told.runs(app)
-    captured = await told.captured(app)
+    await told.captured(app)
     await old.send_all(b"still here")
-    assert await end.receive_some() == b"still here"
+    with trio.fail_after(5):
+        assert await end.receive_some() == b"still here"
 
-    # Docker's rules for its resolver keep connection tracking awake when ours are gone
-    app.run(
-        "iptables",
-        "-t",
-        "nat",
-        "-A",
-        "OUTPUT",
-        "-d",
-        "127.0.0.11",
-        "-p",
-        "tcp",
-        "-j",
-        "DNAT",
-        "--to",
-        "127.0.0.11:40053",
-    )
-    new = await app.connect(peer.addresses[family], 8080)
+
+@BOTH
+async def test_what_was_redirected_is_drained_before_the_rules_go(
+    app: Host, peer: Host, mesh: Mesh, family: int
+) -> None:
+    before = app.all_rules()
+    server = peer.listen(8080, family)
+    told = await mesh(app)
+    captured = await told.captured(app)
+    outgoing = await app.connect(peer.addresses[family], 8080)
     taken = await accepted(captured.outbound, family)
-    await told.capture.release()
-    await new.send_all(b"draining")
-    assert await taken.receive_some() == b"draining"
-    await app.connect(peer.addresses[family], 8080)
+    await told.capture.rest()
+    assert not told.capture.captures.value.captured
+    await app.connect(peer.addresses[family], 8080)  # from here on nothing stands between
     await peer.takes(server)
+    await outgoing.send_all(b"draining")
+    with trio.fail_after(5):
+        assert await taken.receive_some() == b"draining"
+    await told.capture.release()
+    assert app.all_rules() == before
+
+
+async def test_dockers_resolver_keeps_redirected_connections_alive_when_our_rules_are_gone(
+    app: Host, peer: Host, mesh: Mesh
+) -> None:
+    resolver = "-t nat -A OUTPUT -d 127.0.0.11 -p tcp --dport 53 -j DNAT --to-destination 127.0.0.11:40053"
+    app.run("iptables", *resolver.split())
+    told = await mesh(app)
+    captured = await told.captured(app)
+    outgoing = await app.connect(peer.addresses[socket.AF_INET], 8080)
+    taken = await accepted(captured.outbound, socket.AF_INET)
+    await told.capture.release()
+    await outgoing.send_all(b"draining")
+    with trio.fail_after(5):
+        assert await taken.receive_some() == b"draining"
 
 
 async def test_what_a_workload_routes_for_others_is_not_its_traffic(app: Host, peer: Host, mesh: Mesh) -> None:
