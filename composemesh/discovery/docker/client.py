@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
@@ -10,9 +11,9 @@ from urllib.parse import quote, urlencode
 
 import trio
 
-from composemesh.discovery.docker.connection import Connection, Endpoint, EngineUnreachable
+from composemesh.discovery.docker.connection import Connection, Endpoint, EngineSilent, EngineUnreachable
 
-__all__ = ["DEFAULT_ENDPOINT", "DockerClient", "EngineError", "EngineUnreachable", "EventStream"]
+__all__ = ["DEFAULT_ENDPOINT", "DockerClient", "EngineError", "EngineSilent", "EngineUnreachable", "EventStream"]
 
 DEFAULT_ENDPOINT = "unix:///var/run/docker.sock"
 KNOWN_API = (1, 51)
@@ -29,7 +30,7 @@ class EngineError(Exception):
     """The engine understood, and refused: its status and its own message, in one line."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"Docker answered {status}: {message}")
+        super().__init__(f"Docker answered {status}: {message}.")
         self.status = status
         self.message = message
 
@@ -164,7 +165,7 @@ class DockerClient:
             with trio.fail_after(self.timeout):
                 yield
         except trio.TooSlowError:
-            raise EngineUnreachable(
+            raise EngineSilent(
                 f"Docker at {self.endpoint.text} did not answer within {self.timeout:g} s: "
                 "see whether `docker info` hangs too."
             ) from None
@@ -184,37 +185,41 @@ class EventStream:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._buffer = bytearray()
-        self._scanned = 0
+        self._line = bytearray()
         self._overlong = False
+        self._ready: deque[dict[str, Any]] = deque()
 
-    def __aiter__(self) -> EventStream:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> dict[str, Any]:
-        while True:
-            end = self._buffer.find(b"\n", self._scanned)
-            if end >= 0:
-                line = bytes(self._buffer[:end])
-                del self._buffer[: end + 1]
-                self._scanned = 0
-                overlong, self._overlong = self._overlong, False
-                if overlong:
-                    return {}
-                if line.strip():
-                    return _event(line)
-                continue
-            if len(self._buffer) > EVENT_LIMIT:
-                self._overlong = True
-                self._buffer.clear()
-            self._scanned = len(self._buffer)
+        while not self._ready:
             piece = await self._connection.data()
             if not piece:
                 raise StopAsyncIteration
-            self._buffer += piece
+            self._split(piece)
+        return self._ready.popleft()
+
+    def _split(self, piece: bytes) -> None:
+        """One event a line; a line comes in any number of pieces, and its end is what completes it."""
+        rest, *others = piece.split(b"\n")
+        self._grow(rest)
+        for rest in others:
+            if self._overlong or self._line.strip():
+                self._ready.append({} if self._overlong else _event(self._line))
+            self._line.clear()
+            self._overlong = False
+            self._grow(rest)
+
+    def _grow(self, part: bytes) -> None:
+        self._overlong = self._overlong or len(self._line) + len(part) > EVENT_LIMIT
+        if self._overlong:
+            self._line.clear()
+        else:
+            self._line += part
 
 
-def _event(line: bytes) -> dict[str, Any]:
+def _event(line: bytearray) -> dict[str, Any]:
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):

@@ -17,6 +17,10 @@ class EngineUnreachable(Exception):
     """No usable answer from the engine. The message is one line that says what to do."""
 
 
+class EngineSilent(EngineUnreachable):
+    """The engine took too long over one answer; it may be well otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the engine listens, in the spelling of DOCKER_HOST."""
@@ -52,9 +56,10 @@ class Endpoint:
                 return await trio.open_unix_socket(self.path)
             return await trio.open_tcp_stream(self.host, self.port)
         except OSError as problem:
-            raise EngineUnreachable(self._explain(problem)) from problem
+            raise EngineUnreachable(self.explain(problem)) from problem
 
-    def _explain(self, problem: OSError) -> str:
+    def explain(self, problem: OSError) -> str:
+        """Why connecting failed, and what to do about it, in one line."""
         if not self.path:
             return (
                 f"Nothing answers at {self.text} ({_reason(problem)}): check DOCKER_HOST, and that the engine runs."
@@ -131,16 +136,18 @@ class Connection:
             await trio.aclose_forcefully(self._stream)
 
     async def _next_event(self) -> h11.Event:
-        received: bytes | bytearray = b"unasked"
+        in_head = self._h11.their_state is h11.SEND_RESPONSE
+        received = b"unasked"
         try:
             while (event := self._h11.next_event()) is h11.NEED_DATA:
-                received = await self._stream.receive_some(READ_SIZE)
+                received = bytes(await self._stream.receive_some(READ_SIZE))
                 self.answering = self.answering or bool(received)
                 self._h11.receive_data(received)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as problem:
             raise self._closed() from problem
         except h11.RemoteProtocolError as problem:
-            if not received:
+            unread = self._h11.trailing_data[0]
+            if not received and (not in_head or b"HTTP/".startswith(unread[:5])):
                 raise self._closed() from problem
             raise EngineUnreachable(
                 f"What answers at {self._endpoint.text} is no Docker engine ({problem}): check DOCKER_HOST."

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from composemesh.discovery.docker.client import DockerClient, EngineError, EngineUnreachable
+from composemesh.discovery.docker.client import DockerClient, EngineError, EngineSilent, EngineUnreachable
 from composemesh.discovery.docker.ledger import IDENTITY, Ledger, Seen
 from composemesh.discovery.docker.translate import (
     PROJECT,
@@ -41,10 +41,10 @@ RELIST_EVERY = 30.0
 """Seconds between two looks at everything: the net under a missed event, and the test of an engine that hangs."""
 RELIST_PAUSE = 1.0
 """Seconds at least between two such looks; doubled each time while a container cannot be looked at."""
+PATIENCE = 0.5
+"""Seconds after which one container that the engine is slow about no longer keeps the others from being told."""
 FIRST_RETRY, LAST_RETRY = 0.1, 2.0
 """Seconds before an engine that went away is asked again; they double. Asking a missing socket costs nothing."""
-
-
 NOT_FOUND = 404
 
 
@@ -54,7 +54,7 @@ class DockerSource:
     def __init__(self, client: DockerClient, project: str) -> None:
         self._client = client
         self._ledger = Ledger(project)
-        self._trouble = "Docker has not been asked yet."
+        self._trouble = "Docker has not answered yet."
         self._reason = ""
         self._images: dict[str, dict[str, str]] = {}
         """Labels by image id. An id is a digest: what it names never changes."""
@@ -108,7 +108,7 @@ class DockerSource:
         while True:
             self._relist = trio.Event()
             failure = await self._look_at_everything()
-            self._trouble = f"What runs may be out of date. {failure}" if failure else ""
+            self._trouble = f"{failure} Until then what is shown may be out of date." if failure else ""
             self._tell()
             if not live.is_set():
                 live.set()
@@ -128,8 +128,11 @@ class DockerSource:
             failures.append(await self._ask(identity))
 
         async with trio.open_nursery() as nursery:
-            for identity in _identities(listed) | self._ledger.seen.keys():
-                nursery.start_soon(ask, identity)
+            nursery.start_soon(self._tell_at, trio.current_time() + PATIENCE)
+            async with trio.open_nursery() as asking:
+                for identity in _identities(listed) | self._ledger.seen.keys():
+                    asking.start_soon(ask, identity)
+            nursery.cancel_scope.cancel()
         used = {seen.image for seen in self._ledger.seen.values()}
         self._images = {image: labels for image, labels in self._images.items() if image in used}
         return max(failures, default="")
@@ -163,10 +166,10 @@ class DockerSource:
         question = self._ledger.ask(identity)
         try:
             seen = await self._inspect(identity)
-        except EngineError as problem:
-            if problem.status != NOT_FOUND:
-                log.warning("container not inspected", container=identity[:12], problem=str(problem))
-                return f"Container {identity[:12]} cannot be looked at: {problem}."
+        except (EngineError, EngineSilent) as problem:
+            if not isinstance(problem, EngineError) or problem.status != NOT_FOUND:
+                log.warning("container not looked at", container=identity[:12], problem=str(problem))
+                return f"Container {identity[:12]} cannot be looked at, and is asked about again: {problem}"
             seen = None  # normal for one that ended a moment ago
         self._ledger.answer(identity, question, seen)
         return ""
@@ -182,6 +185,8 @@ class DockerSource:
 
     async def _image_labels(self, image: str, inspect: object) -> dict[str, str]:
         """The labels of an image. Of one that the engine does not know, all that its container carries: no proof."""
+        if not image:
+            return labels_of_container(inspect)
         if image not in self._images:
             try:
                 self._images[image] = labels_of_image(await self._client.get("images", image, "json"))
@@ -203,7 +208,7 @@ class DockerSource:
         if reason != self._reason:
             log.warning("docker is away; the last known state stays in service", reason=reason)
         self._reason = reason
-        self._trouble = f"What runs may be out of date. {reason}"
+        self._trouble = f"{reason} Until then what is shown may be out of date."
         self._tell()
 
 

@@ -7,19 +7,18 @@ from typing import Self
 
 FIRST_REALTIME, LAST_REALTIME = 34, 64
 SIGNALS = {
-
-        "HUP": 1,
-        "INT": 2,
-        "QUIT": 3,
-        "ABRT": 6,
-        "KILL": 9,
-        "USR1": 10,
-        "USR2": 12,
-        "TERM": 15,
-        "WINCH": 28,
-        "PWR": 30
-    ,
-    "RTMIN": FIRST_REALTIME, "RTMAX": LAST_REALTIME,
+    "HUP": 1,
+    "INT": 2,
+    "QUIT": 3,
+    "ABRT": 6,
+    "KILL": 9,
+    "USR1": 10,
+    "USR2": 12,
+    "TERM": 15,
+    "WINCH": 28,
+    "PWR": 30,
+    "RTMIN": FIRST_REALTIME,
+    "RTMAX": LAST_REALTIME,
     **{f"RTMIN+{offset}": FIRST_REALTIME + offset for offset in range(31)},
     **{f"RTMAX-{offset}": LAST_REALTIME - offset for offset in range(31)},
     **{str(number): number for number in range(1, LAST_REALTIME + 1)},
