@@ -32,7 +32,7 @@ composemesh {version}, project {project}: {state}
 
 /api/v1/status             the mesh, its services and workloads, its problems
 /api/v1/services           the services alone
-/api/v1/graph?window=60s   who calls whom; window is 1s to 5m, or all
+/api/v1/graph?window=60s   who calls whom; window is 1s to 1h, or all
 /dotviz                    the same for Graphviz
 /metrics                   for Prometheus, in Istio's names (also /stats/prometheus)
 /healthz/live              200 while the process runs

@@ -55,7 +55,7 @@ class MeshView:
         return views.services(self.discovered.value, self.snapshot.value, self.captures.value, self.hub)
 
     def graph(self, window: float | None = 60.0) -> Json:
-        """The shape `graph` over the last `window` seconds, five minutes at most; None: since the start."""
+        """The shape `graph` over the last `window` seconds, an hour at most; None: since the start."""
         running = {
             (settings.service, settings.version)
             for workload in self.discovered.value.workloads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -17,17 +18,21 @@ from composemesh.telemetry.window import LONGEST, SECONDS, Tally
 
 Json = dict[str, Any]
 
-_WINDOW = re.compile(r"([0-9]{1,4})(s|m)", re.ASCII)
+_WINDOW = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)?", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}
 
 
 def window_seconds(text: str) -> int | None:
-    """`60s` or `5m` in seconds; None for `all`. Raises ValueError with a sentence that says what is possible."""
+    """`60s`, `5m` or plain `60` in whole seconds, rounded up; None for `all`.
+
+    Raises ValueError with a sentence that says what is possible.
+    """
     if text == "all":
         return None
     said = _WINDOW.fullmatch(text)
-    seconds = int(said[1]) * (60 if said[2] == "m" else 1) if said else 0
+    seconds = math.ceil(float(said[1]) * _UNITS[said[2]]) if said else 0
     if not 1 <= seconds <= LONGEST:
-        raise ValueError(f"window is 1s to {LONGEST // 60}m, or all.")
+        raise ValueError(f"window is 1s to {LONGEST // 3600}h, or all.")
     return seconds
 
 

@@ -2,7 +2,7 @@
 
 hub        one record an exchange comes in; series, edges and windows stand there to be read
 series     counters of one label set, as Prometheus wants them
-window     counters of one edge over the last minutes, and since the start
+window     counters of one edge over the last hour, and since the start
 metrics    the Prometheus text, in Istio's names
 sinks/     who gets each record besides: the access log
 """

@@ -1,4 +1,4 @@
-"""Counters that know when: the last minute by seconds, the last five by tens of seconds, and everything before.
+"""Counters that know when: the last minute by seconds, the last hour ever more coarsely, and everything before.
 
 A second in which nothing happens leaves no trace and costs nothing: slots are made by the first exchange of their
 second, and folded into coarser ones by the first exchange that finds them old. Folding adds up and never rounds, so
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 SECONDS = 60
 """How far back single seconds are known."""
-STEP = 10
-"""Seconds in one coarse slot."""
-LONGEST = 300
-"""Seconds, how far back coarse slots are known: the longest window short of everything."""
+TIERS = ((1, SECONDS), (10, 300), (60, 3600))
+"""Seconds in one slot, and how many seconds back slots of that size are known."""
+LONGEST = TIERS[-1][1]
+"""The longest window in seconds, short of everything."""
 
 _GROWTH = 1.1
 """Ratio of a latency bucket's bounds. A quantile read at the bucket's middle is off by at most 4.9 %."""
@@ -73,53 +73,60 @@ class Tally:
 class Window:
     """The tallies of one edge. `newest` is where `Hub.tell` writes; `turn` moves on to another second."""
 
-    __slots__ = ("_before", "_coarse", "_fine", "newest")
+    __slots__ = ("_before", "_tiers", "newest")
 
     def __init__(self) -> None:
         self.newest = Tally(-1)
-        self._fine: deque[Tally] = deque()
-        """Seconds, ascending, without the newest."""
-        self._coarse: deque[Tally] = deque()
-        """Tens of seconds, ascending."""
+        self._tiers: tuple[deque[Tally], ...] = tuple(deque() for _ in TIERS)
+        """Slots of each size, ascending by time; the newest second is not among them."""
         self._before = Tally(-1)
         """Everything older."""
 
     def __repr__(self) -> str:
-        return f"<Window newest={self.newest!r} seconds={len(self._fine)} tens={len(self._coarse)}>"
+        return f"<Window newest={self.newest!r} slots={[len(tier) for tier in self._tiers]}>"
 
     def turn(self, second: int) -> Tally:
         """Begin another second: returns its tally, and folds what has become old."""
         if self.newest.at >= 0:
-            self._fine.append(self.newest)
+            self._tiers[0].append(self.newest)
         self.newest = Tally(second)
-        while self._fine and self._fine[0].at <= second - SECONDS:
-            self._fold(self._fine.popleft())
-        while self._coarse and self._coarse[0].at + STEP <= second - LONGEST:
-            self._before.add(self._coarse.popleft())
+        for number, (step, span) in enumerate(TIERS):
+            tier = self._tiers[number]
+            while tier and tier[0].at + step - 1 <= second - span:
+                self._fold(tier.popleft(), number + 1)
         return self.newest
 
-    def _fold(self, old: Tally) -> None:
-        start = old.at - old.at % STEP
-        if not self._coarse or self._coarse[-1].at != start:
-            self._coarse.append(Tally(start))
-        self._coarse[-1].add(old)
+    def _fold(self, old: Tally, number: int) -> None:
+        """Add a slot to the one of the next size that it falls into."""
+        if number == len(TIERS):
+            self._before.add(old)
+            return
+        tier = self._tiers[number]
+        start = old.at - old.at % TIERS[number][0]
+        if not tier or tier[-1].at != start:
+            tier.append(Tally(start))
+        tier[-1].add(old)
 
     def over(self, now: float, seconds: int | None) -> Tally:
         """What happened in the last `seconds`, the present one included; None: since the start.
 
-        Beyond the last minute the older end is rounded to ten seconds, so that a window may reach back up to nine
-        seconds further than asked.
+        Exact to the second up to a minute. A longer window begins with a whole slot: it may reach back nine seconds
+        further than asked, and beyond five minutes 59.
         """
         total = Tally(int(now))
         for tally in self._within(int(now), seconds):
             total.add(tally)
         return total
 
-    def _within(self, second: int, seconds: int | None) -> Iterable[Tally]:
+    def _within(self, second: int, seconds: int | None) -> Iterator[Tally]:
         if seconds is None:
-            return (self._before, *self._coarse, *self._fine, self.newest)
-        after = second - seconds
-        fine = [tally for tally in (*self._fine, self.newest) if tally.at > after]
-        if seconds <= SECONDS:
-            return fine
-        return [*(tally for tally in self._coarse if tally.at + STEP - 1 > after), *fine]
+            yield self._before
+        finer = 0
+        for (step, span), tier in zip(TIERS, self._tiers, strict=True):
+            if seconds is None:
+                yield from tier
+            elif seconds > finer:
+                yield from (tally for tally in tier if tally.at + step - 1 > second - seconds)
+            finer = span
+        if seconds is None or self.newest.at > second - seconds:
+            yield self.newest

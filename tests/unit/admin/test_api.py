@@ -39,9 +39,9 @@ async def test_what_is_served_is_what_the_view_says(server: Served, mesh, tell) 
 
 async def test_a_window_that_is_none_is_explained(server: Served) -> None:
     for path in ("/api/v1/graph", "/dotviz"):
-        status, _, body = await server.get(f"{path}?window=1h")
+        status, _, body = await server.get(f"{path}?window=2h")
         assert status == 400
-        assert json.loads(body) == {"error": "window is 1s to 5m, or all.", "hint": f"Try {path}?window=60s."}
+        assert json.loads(body) == {"error": "window is 1s to 1h, or all.", "hint": f"Try {path}?window=60s."}
 
 
 async def test_not_ready_until_the_mesh_serves(server: Served, mesh) -> None:

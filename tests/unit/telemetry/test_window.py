@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from composemesh.telemetry.window import LONGEST, SECONDS, STEP, Tally, Window, bucket_of
+from composemesh.telemetry.window import SECONDS, TIERS, Tally, Window, bucket_of
 
 
 def tell(window: Window, second: int, count: int = 1, duration: float = 0.01, errors: int = 0) -> None:
@@ -36,19 +36,19 @@ def test_idle_time_keeps_nothing_and_loses_nothing() -> None:
     assert window.over(10_000_000.0, 60).requests == 1
     everything = window.over(10_000_000.0, None)
     assert (everything.requests, everything.errors, everything.sent) == (2, 1, 20)
-    assert "seconds=0 tens=0" in repr(window)
+    assert "slots=[0, 0, 0]" in repr(window)
 
 
 def test_a_busy_window_keeps_a_bounded_number_of_slots() -> None:
     window = Window()
-    for second in range(5000):
+    for second in range(8000):
         tell(window, second)
-    assert len(window._fine) < SECONDS
-    assert len(window._coarse) <= LONGEST // STEP + 1
-    assert window.over(4999.0, None).requests == 5000
+    for tier, (step, span) in zip(window._tiers, TIERS, strict=True):
+        assert len(tier) <= span // step + 1
+    assert window.over(7999.0, None).requests == 8000
 
 
-@given(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 5)), min_size=1, max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 90) | st.integers(0, 3000), st.integers(1, 5)), min_size=1, max_size=60))
 def test_sums_are_exact_for_every_history(steps: list[tuple[int, int]]) -> None:
     window = Window()
     second = 0
@@ -62,10 +62,11 @@ def test_sums_are_exact_for_every_history(steps: list[tuple[int, int]]) -> None:
     assert window.over(now, None).errors == sum(count for _, count in told)
     for seconds in (1, 7, SECONDS):
         assert window.over(now, seconds).requests == sum(count for at, count in told if at > second - seconds)
-    # Beyond a minute the older end is rounded outwards to the full ten seconds.
-    long = window.over(now, 120).requests
-    assert sum(count for at, count in told if at > second - 120) <= long
-    assert long <= sum(count for at, count in told if at > second - 120 - STEP)
+    # Beyond a minute the older end is rounded outwards, to a whole slot.
+    for seconds, slot in ((61, 10), (120, 10), (300, 10), (301, 60), (3600, 60)):
+        got = window.over(now, seconds).requests
+        assert sum(count for at, count in told if at > second - seconds) <= got
+        assert got <= sum(count for at, count in told if at > second - seconds - slot)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
