@@ -110,14 +110,20 @@ class _Loader:
 
     def _written_labels(self, name: str, labels: Any) -> dict[str, Any]:
         """The labels that speak to the mesh: what Compose printed, but for numbers that it printed differently."""
-        printed = labels.items() if isinstance(labels, dict) else ()
-        written: dict[str, Any] = {**mesh_labels({key: text for key, text in printed if isinstance(text, str)})}
+        written: dict[str, Any] = {**mesh_labels(_texts(labels))}
         for label in written:
             # An unquoted 1.10 has become 1.1 on the way. The file still knows that it was a number.
             raw = self._sources.find_label(name, label)[1]
             if isinstance(raw, float):
                 written[label] = raw
         return written
+
+
+def _texts(labels: Any) -> dict[str, str]:
+    """Labels of either form; Compose prints the mapping form whatever was written."""
+    if isinstance(labels, list):
+        labels = dict(item.partition("=")[::2] for item in labels if isinstance(item, str))
+    return {name: text for name, text in labels.items() if isinstance(text, str)} if isinstance(labels, dict) else {}
 
 
 # === what Compose itself refuses ===

@@ -83,7 +83,10 @@ def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) ->
 
 
 def _named(path: KeyPath) -> str:
-    return f"`{quotable('.'.join(map(str, path)))}`" if path else "it"
+    if not path:
+        return "it"
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return f"`{quotable(''.join(steps).removeprefix('.'))}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +271,8 @@ class PortTable:
         else:
             for port, what in value.items():
                 if read_port(port) is None:
-                    reading.wrong_value((*path, port), port, Port().wanted)
+                    message = f"{_named(path)} has the key {show(port)}, and each must be {Port().wanted}."
+                    reading.refuse((*path, port), "wrong-value", message)
                 else:
                     self.value.read((*path, port), what, reading)
 
