@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from composemesh.config.loaders.compose import ComposeDocument
@@ -115,13 +114,11 @@ def _disputes(services: Mapping[str, Settings]) -> tuple[list[Problem], set[str]
 def _conflict(service: str, path: KeyPath, first: Said, second: Said) -> Problem:
     if first.container and not second.container:
         first, second = second, first
-    message = (
-        f"service {quotable(service)}: `{_dotted(path)}` is {_shown(first)}, but {_shown(second)}."
-        + (" The container's labels are left out." if second.container else "")
-    )  # fmt: skip
-    place = replace(second.place, file="", line=0, column=0) if second.container else second.place
-    hint = "Say the same in both places, or in one only."
-    resource = f"service {quotable(service)}"
+    message = f"service {quotable(service)}: `{_dotted(path)}` is {_shown(first)}, but {_shown(second)}."
+    if second.container:
+        message += " The container's labels are left out."
+    hint, resource = "Say the same in both places, or in one only.", f"service {quotable(service)}"
+    place = second.place
     return Problem(
         Severity.ERROR, "conflicting-settings", message, hint, place.file, place.line, place.column, resource
     )

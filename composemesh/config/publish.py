@@ -14,7 +14,7 @@ import trio
 
 from composemesh.config.compile import NOTHING, compile_mesh, rejected
 from composemesh.config.loaders.compose import ComposeDocument, Resolved, explain, load_compose
-from composemesh.config.loaders.labels import ContainerLabels, load_labels
+from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
 from composemesh.config.loaders.sources import read_sources
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import Snapshot
@@ -69,8 +69,13 @@ class Publisher:
         state = "rejected" if self._rejected else "good" if self._loaded else "unread"
         return f"<Publisher {self._project} {state}, {len(self.problems.value)} problems>"
 
+    @property
+    def rejection(self) -> tuple[Problem, ...]:
+        """Why the newest document is not in force; empty where it is. Labels of containers never come into this."""
+        return self._rejected
+
     async def load(self) -> tuple[Problem, ...]:
-        """Read the documents once and publish; return the Problems: an error with a file rejected the document.
+        """Read the documents once and publish; return all Problems (`rejection`: those that matter to a start).
 
         Never raises for what users or Compose do. Cancelled, nothing is published.
         """
@@ -173,12 +178,10 @@ class Publisher:
         self.snapshot.publish(snapshot)
 
 
-def _labelled(workloads: Iterable[Workload]) -> frozenset[tuple[str, str, str, frozenset[tuple[str, str]]]]:
-    return frozenset(
-        (each.compose_service, each.name, each.started, frozenset(each.labels.items()))
-        for each in workloads
-        if not each.oneoff
-    )
+def _labelled(workloads: Iterable[Workload]) -> frozenset[object]:
+    """All that `_containers` could make a difference of."""
+    labelled = ((each, frozenset(mesh_labels(each.labels).items())) for each in workloads if not each.oneoff)
+    return frozenset((each.compose_service, each.name, each.started, said) for each, said in labelled if said)
 
 
 async def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:

@@ -112,6 +112,7 @@ async def test_a_bad_first_document_is_told_and_not_applied(project: Project, fa
     (problem,) = await publisher.load()
     assert (problem.code, problem.file, problem.line) == ("unknown-key", str(project.file), 4)
     assert problem.hint == "Did you mean `version`?"
+    assert publisher.rejection == (problem,)
     assert publisher.snapshot.value == Snapshot("shop")  # not half of it either: the access log stays off
 
 
@@ -236,6 +237,7 @@ async def test_one_containers_bad_label_leaves_the_others_in_force(project: Proj
     publisher = publisher_of(project, discovered)
     (problem,) = await publisher.load()
     assert problem.resource == "container shop-web-1"
+    assert publisher.rejection == ()
     assert (version_of(publisher.snapshot.value), version_of(publisher.snapshot.value, "api")) == ("v1", "v3")
 
 
