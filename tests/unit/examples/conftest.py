@@ -43,7 +43,8 @@ class Service:
         assert ready.startswith("listening on 127.0.0.1:"), ready
         self.host, self.port = "127.0.0.1", int(ready.rpartition(":")[2])
         # What it prints from here on is read to nowhere, so that a full pipe never stops it.
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.reading = threading.Thread(target=self.process.stdout.read)
+        self.reading.start()
 
     def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Reply:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
@@ -66,6 +67,7 @@ class Service:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.reading.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
 
