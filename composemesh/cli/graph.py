@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--window", default="", metavar="DURATION", help="Only the last so many seconds, e.g. 60s.")
+@click.option("--window", default="", metavar="DURATION", help="How far back, e.g. 60s, or all. Default: 60s.")
 @format_option
 @about_project
 def graph(project: ComposeProject, window: str, form: str) -> None:
     """Show who calls whom, and with what success."""
     from composemesh.stack.client import MeshClient
 
-    if window and not re.fullmatch(r"\d+(\.\d+)?(ms|s|m|h)?", window):
-        raise CallError(f"--window={window} is no duration: say e.g. 60s or 5m.")
+    if window and not re.fullmatch(r"\d+(\.\d+)?(ms|s|m|h)?|all", window):
+        raise CallError(f"--window={window} is no duration: say e.g. 60s or 5m, or all.")
     folder, _ = serving(project)
     said = MeshClient(folder.socket).graph(window)
 

@@ -52,6 +52,8 @@ def answer_to(problem: BaseException) -> tuple[int, str]:
             return leaf.exit_code, _one_line(str(leaf))
         if isinstance(leaf, click.ClickException):
             return leaf.exit_code, _one_line(_usage(leaf))
+        if isinstance(leaf, SystemExit):  # click's, when nobody reads what it prints
+            return (leaf.code if isinstance(leaf.code, int) else 1), ""
     if all(isinstance(leaf, KeyboardInterrupt | click.Abort) for leaf in leaves(problem)):
         return INTERRUPTED, ""
     return BUG, _one_line(_confess(problem))

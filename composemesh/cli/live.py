@@ -125,9 +125,7 @@ def _health(workload: Json) -> Text:
 def _captured(workload: Json) -> Text:
     if workload.get("captured"):
         return Text("yes", style="green")
-    return (
-        Text("no", style="yellow").append(safe(f": {workload['reason']}")) if workload.get("reason") else Text("no")
-    )
+    return safe(workload.get("reason") or "no", "yellow")
 
 
 def _node(nodes: Mapping[Any, Json], name: Any) -> Text:

@@ -14,9 +14,9 @@ def safe(text: object, style: str = "") -> Text:
     return Text("".join(letter if letter.isprintable() else "�" for letter in str(text)), style=style)
 
 
-def table(*headings: str, title: str = "") -> Table:
+def table(*headings: str) -> Table:
     """A plain table. A heading that begins with `>` is a column of numbers."""
-    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in headings:
         number = heading.startswith(">")
         grid.add_column(heading.lstrip(">"), justify="right" if number else "left", no_wrap=number)

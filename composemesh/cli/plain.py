@@ -61,10 +61,7 @@ def _workloads(status: Json) -> dict[str, Json]:
 def _condition(workload: Json) -> str:
     health = workload.get("health")
     parts = [str(health)] if health not in (None, "", "none") else []
-    if workload.get("captured"):
-        parts.append("captured")
-    else:
-        parts.append(f"not captured ({workload['reason']})" if workload.get("reason") else "not captured yet")
+    parts.append("captured" if workload.get("captured") else str(workload.get("reason") or "not captured"))
     return ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +20,8 @@ from composemesh.stack.state import MeshEntry
 if TYPE_CHECKING:
     from composemesh.app import Mesh
     from composemesh.cli.starting import Start
+
+ENDING = "Ending: requests under way get a few seconds. A second signal (Ctrl-C) ends it at once."
 
 Viewer = Callable[["Mesh"], Awaitable[object]]
 
@@ -60,8 +63,11 @@ async def _mesh(start: Start, view: Viewer) -> NoReturn:
     async with trio.open_nursery() as nursery:
         mesh = await nursery.start(_run, start)
         folder.write(MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url))
-        await view(mesh)
-        await trio.sleep_forever()
+        try:
+            await view(mesh)
+            await trio.sleep_forever()
+        finally:
+            print(ENDING, file=sys.stderr, flush=True)
 
 
 async def _run(start: Start, *, task_status: trio.TaskStatus[Mesh]) -> None:

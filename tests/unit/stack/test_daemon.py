@@ -87,7 +87,7 @@ def test_why_it_ended_while_it_started_is_told(folder: StateFolder, play: Callab
 
 
 def test_its_own_refusal_is_passed_on(folder: StateFolder, play: Callable[[str], list[str]]) -> None:
-    with pytest.raises(UserError, match="^The port is taken: take another.$") as caught:
+    with pytest.raises(UserError, match=r"^The port is taken: take another\.$") as caught:
         spawn(folder, play("refuses"))
     assert caught.value.exit_code == 2
 
