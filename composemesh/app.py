@@ -3,8 +3,9 @@
     discovery → what runs ─┬─→ config → what is configured ─┐
                            └──────────────┬─────────────────┴─→ capture → listeners → proxy → telemetry → admin
 
-Nothing here decides anything; it only says who is given what. On the way out the order matters: rules leave the
-containers first, so that new connections go past the mesh, then what is in flight drains, then the rest is cut.
+Nothing here decides anything; it only says who is given what. On the way out the order matters: new connections go
+past the mesh first, then what is in flight drains, and only then do the rules leave the containers, because the
+kernel forgets redirected connections together with the last rule.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from composemesh.config.publish import Publisher, Resolve
 from composemesh.discovery.docker.client import DockerClient
 from composemesh.discovery.docker.source import DockerSource
 from composemesh.discovery.registry import Registry, Source
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem
 from composemesh.model.snapshot import CaptureMode
 from composemesh.model.workload import Discovered
 from composemesh.proxy.fleet import Fleet
@@ -56,7 +57,13 @@ class Capturing(Protocol):
 
     async def run(self) -> None: ...
 
-    async def release(self) -> None: ...
+    async def rest(self) -> None:
+        """Let new connections go past the mesh; those that stand go on."""
+        ...
+
+    async def release(self) -> None:
+        """Leave nothing behind."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class MeshOptions:
     docker: str = "unix:///var/run/docker.sock"
     resolve: Resolve | None = None
     """Asks Compose for the resolved project; None where no Compose file is known (labels configure alone)."""
+    files: Sequence[Path] = ()
+    """Compose files to watch, also while they can't be resolved."""
     initial_check: bool = False
     """Whether to refuse to start on a configuration with errors."""
     capture: str | None = None
@@ -147,10 +156,10 @@ async def _run(
         rooms.start_soon(registry.run, sources)
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
 
-        config = Publisher(options.project, registry.discovered, options.resolve)
-        problems = [each for each in await config.load() if each.severity is Severity.ERROR]
-        if problems and options.initial_check:
-            raise Rejected(problems)
+        config = Publisher(options.project, registry.discovered, options.resolve, options.files)
+        await config.load()
+        if config.rejection and options.initial_check:
+            raise Rejected(config.rejection)
         rooms.start_soon(supervise, "config", config.run)
 
         if capture is None:
@@ -169,8 +178,9 @@ async def _run(
             await ending.wait()
         finally:
             with trio.CancelScope(shield=True):
-                await capture.release()
+                await capture.rest()
                 await fleet.drain()
+                await capture.release()
         rooms.cancel_scope.cancel()
 
 

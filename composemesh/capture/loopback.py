@@ -201,12 +201,15 @@ class LoopbackCapture:
             self._captured[workload.life] = known.get(workload.life) or _capture(workload, doors)
         self.captures.publish(Captures(dict(self._captured), refused))
 
-    async def release(self) -> None:
+    async def rest(self) -> None:
         """Take in no more. Listeners that were given to the proxy are for it to drain and close."""
         for doors in self._doors.values():
             doors.close()
         self._captured = {}
         self.captures.publish(Captures())
+
+    async def release(self) -> None:
+        """Nothing outlives `rest`: there are no rules."""
 
 
 def _capture(workload: Workload, doors: Doors) -> Captured:

@@ -186,7 +186,8 @@ def process_start(pid: int | str, dir_fd: int | None = None) -> int | None:
         return None
     try:
         # the name in parentheses may hold blanks and parentheses of its own: count from behind it
-        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+        fields = os.read(fd, 4096).rpartition(b")")[2].split()
+        return None if fields[0] in b"ZX" else int(fields[19])  # a zombie has ended, reaped or not
     except (OSError, IndexError):
         return None
     finally:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from composemesh.cli.context import state_folders
+from composemesh.model.snapshot import CaptureMode
 from composemesh.stack.check import missing_privilege
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.daemon import spawn, this_command
@@ -45,6 +46,7 @@ class Start:
             state=self.folder.path,
             docker=self.docker,
             resolve=self.resolve or (self.project.resolve if self.project.files else None),
+            files=self.project.files,
             initial_check=bool(self.project.files),
             capture=self.capture or None,
             admin=self.admin or None,
@@ -70,9 +72,13 @@ class Start:
 
 
 async def make_start(project: ComposeProject, *, capture: str = "", admin: str = "") -> Start:
-    """Raises UserError for whatever would keep the mesh from serving, before anything is started."""
-    if capture != "none" and (missing := missing_privilege()):
-        raise UserError(missing)
+    """Raises UserError where no engine answers, before anything is started."""
     docker = docker_endpoint(os.environ)
     await ask_engine(docker, "version")
     return Start(project, StateFolder(state_folders(), project.name), docker, capture, admin)
+
+
+def require_privilege(mode: str) -> None:
+    """Raises UserError where this process cannot capture in that mode (`CaptureMode`)."""
+    if mode != CaptureMode.NONE and (missing := missing_privilege()):
+        raise UserError(missing)

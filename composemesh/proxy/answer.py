@@ -88,8 +88,8 @@ async def _final_head(x: Exchange, down: Downstream, wire: Wire) -> tuple[Respon
             head = parse_response(raw, x.head.method, LIMITS)
         except Malformed as problem:
             raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, problem.reason) from None
-        if head.status == 101 and not x.head.upgrade:
-            raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 to a request that asked for no upgrade")
+        if head.status == 101 and head.upgrade not in x.head.upgrade.replace(b" ", b"").split(b","):
+            raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 to a protocol that was not asked for")
         if head.status >= 200 or head.status == 101:
             return head, data
         if x.head.version >= 11 and (head.status != 100 or x.head.expect_continue):

@@ -82,8 +82,12 @@ def _fields(x: Exchange, down: Downstream, cluster: Cluster) -> list[tuple[bytes
         # h2c is left out: what follows it is a second protocol on the wire, past every check made here.
         fields.append((b"connection", b"upgrade"))
         fields.append((b"upgrade", head.upgrade))
-    if b"host" not in head.values:
+    host = head.values.get(b"host")
+    if host is None:
         fields.insert(0, (b"host", head.authority or cluster.service.encode()))
+    elif host != head.authority and head.authority:
+        # The target names another host than the field does, and wins (RFC 9112, 3.2.2): no application may read both.
+        fields = [(b"host", head.authority), *(field for field in fields if field[0].lower() != b"host")]
     return fields
 
 
