@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -122,11 +123,11 @@ class Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """Listen on the socket; at the end every connection breaks and the socket is gone, as when dockerd ends."""
-        with trio.socket.socket(trio.socket.AF_UNIX) as listening:
-            await listening.bind(str(self.path))
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(self.path))
             listening.listen(64)
             async with trio.open_nursery() as nursery:
-                listener = trio.SocketListener(listening)
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
                 nursery.start_soon(trio.serve_listeners, self._serve, [listener])
                 try:
                     yield self
