@@ -32,14 +32,16 @@ def attach(project: ComposeProject, detach: bool) -> None:
 async def _attach(project: ComposeProject, detach: bool) -> Start:
     from composemesh.cli.following import follow
     from composemesh.cli.serving import serve
-    from composemesh.cli.starting import make_start
+    from composemesh.cli.starting import make_start, require_privilege
+    from composemesh.model.snapshot import Snapshot
     from composemesh.stack.configuration import good_configuration
     from composemesh.stack.engine import look
     from composemesh.stack.labelled import named_by_labels
 
     by_name_only = project.name and not project.files
+    resolved = None
     if not by_name_only:
-        project, _ = await project.pinned()
+        project, resolved = await project.pinned()
     start = await make_start(project)
     found = await look(start.docker, project.name)
     if not found.workloads:
@@ -49,8 +51,9 @@ async def _attach(project: ComposeProject, detach: bool) -> Start:
     if by_name_only:
         # The Compose file of this folder, if there is one, may be another project's.
         start = start.of(named_by_labels(project.name, found.workloads))
-    if start.project.files:
-        good_configuration(*await start.project.pinned())
+        resolved = (await start.project.pinned())[1] if start.project.files else None
+    configured = good_configuration(start.project, resolved) if resolved else Snapshot(project.name)
+    require_privilege(configured.mesh.capture)
     if not detach:
         await serve(start, view=follow(start.folder))
     return start

@@ -38,10 +38,11 @@ def metadata_() -> None:
 def up(context: click.Context, service: Sequence[str], capture: str, admin: str) -> None:
     """Start the mesh of the project in the background, or find it there, and say where its admin API is."""
     from composemesh.cli.logs import run
-    from composemesh.cli.starting import make_start
+    from composemesh.cli.starting import make_start, require_privilege
     from composemesh.stack.compose import ComposeProject
 
     async def start() -> Start:
+        require_privilege(capture)
         return await make_start(ComposeProject(_project(context)), capture=capture, admin=admin)
 
     try:

@@ -38,12 +38,13 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
 
     from composemesh.cli.following import follow
     from composemesh.cli.serving import serve
-    from composemesh.cli.starting import make_start
+    from composemesh.cli.starting import make_start, require_privilege
     from composemesh.stack.configuration import good_configuration
     from composemesh.stack.overlay import overlay, provider_service
 
     pinned, resolved = await project.pinned()
     snapshot = good_configuration(pinned, resolved)
+    require_privilege(snapshot.mesh.capture)
     start = await make_start(pinned)
     if not detach and (name := provider_service(resolved.text)):
         raise UserError(
