@@ -15,13 +15,16 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.captured import Address, Captured, Captures
 from composemesh.runtime.latest import Latest
+
+T = TypeVar("T")
 
 FRONT_HOST = "127.0.0.1"
 BACKLOG = 1024
@@ -81,37 +84,52 @@ def unsupported(platform: str = sys.platform) -> str:
 def open_doors(members: Sequence[Member]) -> dict[str, Doors]:
     """Give every member its addresses, and open the mesh's sockets around it. By `Member.id`.
 
+    Where a port is taken all members move up together, for those that share a name have to share its port.
     Raises OSError where no port is free, with nothing left open.
     """
-    doors = {member.id: Doors((_home(number), member.port)) for number, member in enumerate(members, 1)}
-    try:
+    with ExitStack() as undo:
+        doors = _first_free(0, lambda shift: _furnish(members, shift, undo), "ports")
+        for member in members:
+            if member.published:
+                front = _first_free(member.published, lambda port: _listen(FRONT_HOST, port), "port")
+                own = doors[member.id]
+                own.inbound.append(undo.enter_context(front))
+                own.front = front.getsockname()
+                own.meant[own.front] = own.home
+        undo.pop_all()
+        return doors
+
+
+def _furnish(members: Sequence[Member], shift: int, keep: ExitStack) -> dict[str, Doors]:
+    """Homes that are free, and every caller's door to everyone it calls, with all ports `shift` higher."""
+    with ExitStack() as undo:
+        doors = {}
         for number, member in enumerate(members, 1):
-            _open_house(number, member, members, doors)
-    except BaseException:
-        for each in doors.values():
-            each.close()
-        raise
-    return doors
+            doors[member.id] = Doors((_home(number), member.port + shift))
+            _listen(*doors[member.id].home).close()  # its own application will listen there
+        standing = {name: number for number, member in reversed([*enumerate(members, 1)]) for name in member.names}
+        for number, member in enumerate(members, 1):
+            own = doors[member.id]
+            for name in member.calls:
+                callee = doors[members[standing[name] - 1].id]
+                address = (_door(number, standing[name]), callee.home[1])
+                if address not in own.meant:
+                    own.outbound.append(undo.enter_context(_listen(*address)))
+                own.meant[address] = callee.home
+                own.calls[name] = address
+        keep.push(undo.pop_all())
+        return doors
 
 
-def _open_house(number: int, member: Member, members: Sequence[Member], doors: dict[str, Doors]) -> None:
-    """Settle the port of one member; open everyone's doors to it where it stands for a name, and its front."""
-    own = doors[member.id]
-    stands_for = [name for name in member.names if _first(members, name) is member]
-    callers = [(n, each) for n, each in enumerate(members, 1) if not set(each.calls).isdisjoint(stands_for)]
-    hosts = [_door(n, number) for n, _ in callers]
-    port, opened = _listen_on_all(hosts, member.port, also_free=own.home[0])
-    own.home = (own.home[0], port)
-    for (_, caller), host, door in zip(callers, hosts, opened, strict=True):
-        theirs = doors[caller.id]
-        theirs.outbound.append(door)
-        theirs.meant[host, port] = own.home
-        theirs.calls.update({name: (host, port) for name in stands_for if name in caller.calls})
-    if member.published:
-        port, opened = _listen_on_all([FRONT_HOST], member.published)
-        own.front = (FRONT_HOST, port)
-        own.inbound.extend(opened)
-        own.meant[own.front] = own.home
+def _first_free(first: int, attempt: Callable[[int], T], what: str) -> T:
+    """What `attempt` makes of the first number for which nothing is taken. Raises OSError where all are."""
+    for number in range(first, first + PORTS_TRIED):
+        try:
+            return attempt(number)
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"{PORTS_TRIED} {what} above the one wished for are taken")
 
 
 def _home(workload: int) -> str:
@@ -120,26 +138,6 @@ def _home(workload: int) -> str:
 
 def _door(caller: int, callee: int) -> str:
     return f"127.80.{caller}.{callee}"
-
-
-def _first(members: Iterable[Member], name: str) -> Member | None:
-    return next((member for member in members if name in member.names), None)
-
-
-def _listen_on_all(hosts: Sequence[str], first: int, also_free: str = "") -> tuple[int, list[socket.socket]]:
-    """Listen on all hosts at the first port that is free on each, and on `also_free`, where nobody listens yet."""
-    for port in range(first, first + PORTS_TRIED):
-        try:
-            with ExitStack() as undo:
-                if also_free:
-                    _listen(also_free, port).close()
-                opened = [undo.enter_context(_listen(host, port)) for host in hosts]
-                undo.pop_all()
-                return port, opened
-        except OSError as problem:
-            if problem.errno != errno.EADDRINUSE:
-                raise
-    raise OSError(errno.EADDRINUSE, f"no port from {first} to {first + PORTS_TRIED - 1} is free")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ class Page:
 )
 async def test_only_a_whole_page_counts(nursery, answer, status):
     page = Page(answer)
-    listeners = await nursery.start(trio.serve_tcp, page, 0)
+    listeners = await nursery.start(partial(trio.serve_tcp, page, 0, host="127.0.0.1"))
     reader = Reader("127.0.0.1", listeners[0].socket.getsockname()[1], per_second=1000)
     await reader.read(3)
     assert (reader.answered, reader.failed) == ((3, 0) if status == 200 else (0, 3))
