@@ -292,9 +292,10 @@ async def test_an_unreadable_event_is_told_as_an_empty_one(engine):
 
 async def test_an_endless_event_is_skipped_and_never_kept(engine, nursery):
     async def shout():
+        await engine.say_bytes(b'{"a": "')
         for _ in range(6):
             await engine.say_bytes(b"x" * (EVENT_LIMIT // 2))
-        await engine.say_bytes(b'\n{"a": 1}\n')
+        await engine.say_bytes(b'"}\n{"a": 1}\n')
 
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         nursery.start_soon(shout)

@@ -236,7 +236,7 @@ async def test_what_happens_during_a_look_is_looked_at_again(engine, watched, au
         await engine.say(event("pause", 1), event("oom", 1), event("oom", 1))
         await trio.testing.wait_all_tasks_blocked(0.01)
         changed.set()
-        await watched.until(lambda: watched.states == {"shop-web-1": State.PAUSED})
+        await watched.until(lambda: watched.states == {"shop-web-1": State.PAUSED}, seconds=1)
 
 
 async def test_containers_of_others_are_never_asked_about(engine, watched, autojump_clock):
@@ -334,6 +334,11 @@ async def test_an_engine_that_is_not_there_yet(engine, watched, autojump_clock):
         await watched.live()
         assert list(watched.states) == ["shop-web-1"]
         assert trio.current_time() - began < 2.5
+
+        began = trio.current_time()
+        await engine.end_events()
+        await engine.subscribed(2)
+        assert trio.current_time() - began < 0.5, "patience is for engines that stay away"
 
 
 async def test_while_the_engine_restarts_the_last_known_state_stays(engine, watched, autojump_clock):

@@ -183,9 +183,9 @@ def test_networks_come_in_the_order_of_their_names_and_without_an_address_there_
 def test_aliases_are_what_people_use():
     inspect = inspected(1, name="shop-web-1")
     (network,) = inspect["NetworkSettings"]["Networks"].values()
-    network["Aliases"] = ["web", "www", identity(1)[:12], identity(1), "web"]
+    network["Aliases"] = ["web", "www", identity(1)[:12], identity(1), "web", identity(1)[:2]]
     network["DNSNames"] = ["shop-web-1", "www", identity(1)[:12], "host.name", 7]
-    assert workload(inspect).attachments[0].aliases == ("web", "www", "shop-web-1", "host.name")
+    assert workload(inspect).attachments[0].aliases == ("web", "www", "00", "shop-web-1", "host.name")
 
 
 def test_the_default_bridge_has_no_names():
