@@ -20,8 +20,7 @@ from composemesh.discovery.docker.translate import (
     PROJECT,
     claims,
     image_of,
-    labels_of_container,
-    labels_of_image,
+    labels_of,
     stop_of,
     translate,
 )
@@ -186,15 +185,15 @@ class DockerSource:
     async def _image_labels(self, image: str, inspect: object) -> dict[str, str]:
         """The labels of an image. Of one that the engine does not know, all that its container carries: no proof."""
         if not image:
-            return labels_of_container(inspect)
+            return labels_of(inspect)
         if image not in self._images:
             try:
-                self._images[image] = labels_of_image(await self._client.get("images", image, "json"))
+                self._images[image] = labels_of(await self._client.get("images", image, "json"))
             except EngineError as problem:
                 if problem.status != NOT_FOUND:
                     raise
                 log.warning("image of a container is unknown to the engine", image=image)
-                return labels_of_container(inspect)
+                return labels_of(inspect)
         return self._images[image]
 
     async def _tell_at(self, moment: float) -> None:

@@ -37,7 +37,7 @@ def translate(inspect: object, image_labels: Mapping[str, str], project: str) ->
     """
     answer = _mapping(inspect)
     config, state = _mapping(answer.get("Config")), _mapping(answer.get("State"))
-    labels = labels_of_container(answer)
+    labels = labels_of(answer)
     identity = _text(answer.get("Id"))
     if not identity or not claims(answer, project):
         return None
@@ -76,7 +76,7 @@ def made_by_compose(labels: Mapping[str, str], image_labels: Mapping[str, str]) 
 def claims(inspect: object, project: str) -> bool:
     """Whether the container is alive and says, truly or not, that it is of the project."""
     answer = _mapping(inspect)
-    return _living(_mapping(answer.get("State"))) and labels_of_container(answer).get(PROJECT) == project
+    return _living(_mapping(answer.get("State"))) and labels_of(answer).get(PROJECT) == project
 
 
 def image_of(inspect: object) -> str:
@@ -84,13 +84,8 @@ def image_of(inspect: object) -> str:
     return _text(_mapping(inspect).get("Image"))
 
 
-def labels_of_container(inspect: object) -> dict[str, str]:
-    """All labels in an answer of GET /containers/{id}/json, proven or not."""
-    return _texts(_mapping(_mapping(inspect).get("Config")).get("Labels"))
-
-
-def labels_of_image(inspect: object) -> dict[str, str]:
-    """The labels in an answer of GET /images/{id}/json."""
+def labels_of(inspect: object) -> dict[str, str]:
+    """The labels in an answer of GET /containers/{id}/json, proven or not, or of GET /images/{id}/json."""
     return _texts(_mapping(_mapping(inspect).get("Config")).get("Labels"))
 
 

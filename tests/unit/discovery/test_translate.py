@@ -14,8 +14,7 @@ from composemesh.discovery.docker.translate import (
     claims,
     image_of,
     instant,
-    labels_of_container,
-    labels_of_image,
+    labels_of,
     stop_of,
     translate,
 )
@@ -66,7 +65,7 @@ def test_only_the_living_count():
 
 def test_an_image_that_carries_every_label_of_its_container_is_an_impostor():
     inspect = inspected(1, service="billing")
-    assert translate(inspect, labels_of_container(inspect), PROJECT) == Impostor(
+    assert translate(inspect, labels_of(inspect), PROJECT) == Impostor(
         identity(1), "shop-billing-1", image="shop/web:1", claims="billing"
     )
 
@@ -302,7 +301,7 @@ def test_any_field_may_be_anything(path, value):
     found = translate(inspect, {}, PROJECT)
     assert found is None or isinstance(found, Workload | Impostor)
     repr(found).encode()
-    for read in (labels_of_container, labels_of_image, image_of, stop_of):
+    for read in (labels_of, image_of, stop_of):
         read(inspect)
     assert (
         claims(inspect, PROJECT) is (found is not None) or not isinstance(inspect.get("Id"), str) or not inspect["Id"]
