@@ -162,15 +162,19 @@ async def _run(
             raise Rejected(config.rejection)
         rooms.start_soon(supervise, "config", config.run)
 
+        in_effect = CaptureMode.LOOPBACK
         if capture is None:
             mode = CaptureMode(options.capture) if options.capture else config.snapshot.value.mesh.capture
+            in_effect = CaptureMode.NETNS if mode is CaptureMode.AUTO else mode
             capture = Capture(registry.discovered, config.snapshot, mode)
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
+        view.capture = in_effect.value
         try:
-            await rooms.start(fleet.run)
             rooms.start_soon(supervise, "capture", capture.run)
             await _until(capture.captures, lambda captures: _settled(registry.discovered.value, captures))
+            # Only now: until every callee is captured, connections wait in the listeners' queues, unharmed.
+            await rooms.start(fleet.run)
             view.admin_url = await rooms.start(_serve_admin, view, options)
             view.ready = True
             rooms.start_soon(supervise, "access log", partial(AccessLogSink(hub).run, config.snapshot))

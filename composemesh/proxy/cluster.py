@@ -27,7 +27,18 @@ restarted application is back in service at once.
 class Endpoint:
     """One life of a workload, as the proxy deals with it. Stable across plans: pools and counters live here."""
 
-    __slots__ = ("active", "captured", "failed_until", "networks", "peer", "pools", "ready", "service", "workload")
+    __slots__ = (
+        "active",
+        "captured",
+        "failed_until",
+        "networks",
+        "peer",
+        "pending",
+        "pools",
+        "ready",
+        "service",
+        "workload",
+    )
 
     def __init__(self, workload: Workload, peer: Peer) -> None:
         self.workload = workload
@@ -38,6 +49,8 @@ class Endpoint:
         self.active = 0
         """Requests in flight, over all its addresses."""
         self.failed_until = 0.0
+        self.pending = False
+        """Whether it has just begun and is about to be captured: dialled from outside, its sidecar would answer."""
         self.ready = False
         """Whether something in it listens (see `readiness`)."""
         self.pools: dict[Address, Pool] = {}
