@@ -94,7 +94,10 @@ class Sidecar:
                 await trio.lowlevel.wait_readable(listener)
                 continue
             except OSError as problem:
+                if listener.fileno() < 0:
+                    return
                 if problem.errno not in OVERLOADED:
+                    await trio.lowlevel.checkpoint()
                     continue  # the client gave up between its SYN and our accept
                 log.warning("cannot accept", workload=self.captured.workload.name, problem=problem.strerror)
                 await trio.sleep(BACK_OFF)
