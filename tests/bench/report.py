@@ -81,9 +81,10 @@ def show(table: list[Row], stack: Figures | None) -> None:
             console.print(f"{goal.what}: {reached:.2f} of the Envoy pair's (goal: at most {goal.at_most}, {verdict})")
     if stack is not None:
         console.print(
-            f"{stack.services} services: ready {stack.ready_median_seconds:.2f} s after `attach` (goal: under 1),"
-            f" {stack.resident_bytes / 2**20:.0f} MiB (goal: under 120),"
-            f" capture {stack.capture_median_ms:.0f} ms after the start event (goal: under 50), medians"
+            f"{stack.services} services, medians: ready {stack.ready_median_seconds:.2f} s from `attach` (goal: 1),"
+            f" {stack.resident_bytes / 2**20:.0f} MiB (goal: 120),"
+            f" captured {stack.capture_median_ms:.0f} ms after a start event (goal: 50)",
+            soft_wrap=True,
         )
 
 
