@@ -19,13 +19,11 @@ from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.model.record import Record
 from composemesh.model.snapshot import Protocol
-from composemesh.proxy.codec.h1 import HeadBuffer, parse_request
-from composemesh.proxy.codec.parts import Limits, Malformed
 from composemesh.proxy.detect import Detected, detect
-from composemesh.proxy.refuse import Refused
+from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.relay import Moved, relay
-from composemesh.proxy.serve import refusal, serve
-from composemesh.proxy.upstream import Unconnected, dial
+from composemesh.proxy.upstream.dial import Unconnected, dial
+from composemesh.proxy.upstream.h1 import Http1Upstream
 from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
@@ -35,15 +33,8 @@ if TYPE_CHECKING:
     from composemesh.runtime.captured import Address
     from composemesh.telemetry.hub import TcpSeries
 
-LIMITS = Limits()
-HEAD_TIMEOUT = 10.0
-"""Seconds from the first byte of a request's head to its last; slower clients are attacks, or broken."""
-IDLE_TIMEOUT = 3600.0
-"""Seconds a connection may wait for its next request (Envoy's default)."""
 FIRST_BYTES_TIMEOUT = 1.0
 """Seconds to find out how to refuse a connection whose callee can't be reached: in HTTP, or with a reset."""
-LINGER = 1.0
-"""Seconds to read and throw away what a client still sends after it was refused, so that it can see the answer."""
 
 
 class Connection:
@@ -67,7 +58,6 @@ class Connection:
         "series",
         "sidecar",
         "source",
-        "tunnelling",
         "waiting",
         "why",
         "wire",
@@ -89,7 +79,6 @@ class Connection:
         """Since when the client has been waiting for an answer; 0 when it is not."""
         self.exchanging = False
         self.draining = False
-        self.tunnelling = False
         self.moved = Moved()
         """What a relay has passed on."""
         self._told_received = self._told_sent = 0
@@ -108,13 +97,6 @@ class Connection:
             return plan.inbound(self.sidecar.endpoint, self.destination)
         return plan.outbound(self.sidecar.endpoint, self.destination)
 
-    def began(self, now: float) -> None:
-        self.waiting = now
-
-    def ended(self) -> None:
-        self.waiting = 0.0
-        self.tunnelling = False
-
     def end(self, flag: Flag) -> None:
         """Cancel whatever this connection is doing."""
         self.why = flag
@@ -126,7 +108,7 @@ class Connection:
             self.settle()
         if now > self.deadline:
             self.end(Flag.DOWNSTREAM_PROTOCOL_ERROR if self.exchanging else Flag.NONE)
-        elif self.waiting and now - self.waiting > 0.25 and not self.tunnelling and self.wire.ended:
+        elif self.waiting and now - self.waiting > 0.25 and self.wire.ended:
             self.end(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
 
     def settle(self) -> None:
@@ -157,7 +139,7 @@ class Connection:
         cluster = self.cluster()
         protocol = cluster.spoken.protocol(self.port)
         if protocol is Protocol.HTTP:
-            await self._serve_http(b"")
+            await Http1Downstream(self).run(b"")
         elif protocol is Protocol.TCP:
             self.exchanging = True
             await self._relay(cluster, b"")
@@ -186,8 +168,8 @@ class Connection:
         if kind is Detected.HTTP1:
             cluster.spoken.learned[self.port] = Protocol.HTTP
             if upstream is not None and target is not None:
-                target.pool(self.port).checkin(upstream)
-            await self._serve_http(first)
+                target.pool(self.port).checkin(Http1Upstream(upstream))
+            await Http1Downstream(self).run(first)
         elif upstream is not None and target is not None and (first or kind is Detected.OPAQUE):
             await self._pump(target, upstream, first)
         else:
@@ -219,64 +201,6 @@ class Connection:
         if client_spoke:
             return False, await self.wire.receive()
         return server_spoke, b""
-
-    async def _serve_http(self, data: bytes) -> None:
-        while True:
-            self.exchanging = bool(data)
-            if not data:
-                self.deadline = time.monotonic() + IDLE_TIMEOUT
-                data = await self.wire.receive()
-                if not data:
-                    return
-                self.exchanging = True
-            end = data.find(b"\r\n\r\n") + 4
-            try:
-                if 3 < end <= LIMITS.head:
-                    raw, data = data[:end], data[end:]
-                else:
-                    raw, data = await self._slow_head(data)
-                    if not raw:
-                        return
-                head = parse_request(raw, LIMITS)
-            except Malformed as problem:
-                await self._refuse_malformed(problem)
-                return
-            self.deadline = math.inf
-            rest = await serve(self, head, data)
-            if rest is None or self.draining:
-                await self._linger()
-                return
-            data = rest
-
-    async def _slow_head(self, data: bytes) -> tuple[bytes, bytes]:
-        """A head that arrives in pieces; empty where the client left before it was whole. Raises Malformed."""
-        self.deadline = time.monotonic() + HEAD_TIMEOUT
-        buffer = HeadBuffer(LIMITS)
-        while data:
-            if buffer.feed(data):
-                return buffer.head, buffer.rest
-            data = await self.wire.receive()
-        return b"", b""
-
-    async def _refuse_malformed(self, problem: Malformed) -> None:
-        """What isn't HTTP is answered, recorded and forgotten: not a byte of it travels on."""
-        record = Record(self.source, self.cluster().unreached, "http")
-        record.start = time.time()
-        record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
-        record.response_code = problem.status
-        self.hub.tell(record)
-        await self.wire.send(refusal(Refused(record.flag, problem.reason, problem.status), keep=False))
-        await self._linger()
-
-    async def _linger(self) -> None:
-        """Close so that the client can still read the answer: bytes left unread would turn the close into a reset."""
-        try:
-            self.wire.finish()
-        except OSError:
-            return
-        with trio.move_on_after(LINGER):
-            while await self.wire.receive():
-                pass
 
     async def _dial(self, cluster: Cluster) -> tuple[Target | None, Wire | None]:
         """Reach any of the targets, in the balancer's order."""

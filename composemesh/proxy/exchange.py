@@ -1,4 +1,4 @@
-"""What one request carries on its way through the mesh: the one mutable object of a request."""
+"""What one request carries on its way through the mesh, and what the spine asks of the connections at its ends."""
 
 from __future__ import annotations
 
@@ -9,30 +9,27 @@ if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.model.record import Record
     from composemesh.proxy.cluster import Cluster
-    from composemesh.proxy.codec.body import BodyReader
-    from composemesh.proxy.codec.parts import RequestHead
-    from composemesh.proxy.wire import Reactor, Wire
+    from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
+    from composemesh.proxy.wire import Reactor
     from composemesh.telemetry.hub import Hub
 
 
 class Exchange:
     """One request in flight. Slotted and plain: it lives for milliseconds, thousands of times a second."""
 
-    __slots__ = ("answered", "body", "head", "keep", "reader", "record", "rest")
+    __slots__ = ("answered", "body", "ended", "head", "record", "whole")
 
-    def __init__(self, head: RequestHead, record: Record) -> None:
+    def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool) -> None:
         self.head = head
         self.record = record
-        self.body = b""
+        self.body = body
         """Body payload that came along with the head."""
-        self.reader: BodyReader | None = None
-        """What is left of the body is read with this. None: `body` is all there is, and can be sent again."""
-        self.rest = b""
-        """What the client sent after this request: the beginning of the next one."""
+        self.whole = whole
+        """Whether `body` is all there is, so that it can be sent again."""
+        self.ended = whole
+        """Whether the client has sent all of the request."""
         self.answered = False
         """Whether bytes of an answer went to the client: after that there is no second answer."""
-        self.keep = head.keep_alive
-        """Whether the downstream connection outlives this exchange."""
 
     def __repr__(self) -> str:
         state = "answered" if self.answered else "unanswered"
@@ -40,31 +37,81 @@ class Exchange:
 
 
 class Downstream(Protocol):
-    """What the spine needs to know of the connection that a request came on."""
+    """The caller's end of an exchange. Whatever it sends raises Cut when the caller has gone."""
 
-    wire: Wire
-    reactor: Reactor
     source: Peer
     port: int
     """The port that the client connected to, and so the one to dial."""
     peer_address: bytes
     peer_text: str
-    draining: bool
-    """Whether this connection is to end with its present exchange."""
-    tunnelling: bool
-    """Whether it has been upgraded: then an exchange ends when either side closes."""
-    why: Flag
-    """Why it was cancelled, if it was."""
     hub: Hub
+    reactor: Reactor
+
+    @property
+    def why(self) -> Flag:
+        """Why the exchange was cancelled, if it was."""
+        ...
 
     def cluster(self) -> Cluster:
         """Where the connection is going, by the plan of this moment."""
         ...
 
-    def began(self, now: float) -> None:
-        """The client has said all it has to say, and waits."""
+    async def read(self, x: Exchange) -> bytes:
+        """More of the request's body; nothing at its end. Raises Cut, and Malformed."""
         ...
 
-    def ended(self) -> None:
-        """The exchange is over."""
+    async def interim(self, head: ResponseHead) -> None:
+        """Pass on a response of class 1xx."""
+        ...
+
+    async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
+        """Send the response's head, with the first of its body, which is all of it where `ended`."""
+        ...
+
+    async def send(self, payload: bytes) -> None:
+        """Send more of the response's body."""
+        ...
+
+    async def finish(self, trailers: Fields) -> None:
+        """End a response whose last payload was not known to be the last."""
+        ...
+
+    async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
+        """Accept an upgrade, and pump until either side ends."""
+        ...
+
+
+class Upstream(Protocol):
+    """The callee's end of an exchange."""
+
+    reusable: bool
+    """Whether, the exchange over, the connection can take another."""
+    trailers: Fields
+    """What came after the response's body."""
+
+    async def ask(self, x: Exchange, fields: Fields) -> None:
+        """Send the request, with as much of its body as is there. Raises Broken."""
+        ...
+
+    async def send(self, payload: bytes) -> None:
+        """Send more of the request's body. Raises OSError where the callee wants no more."""
+        ...
+
+    async def finish(self) -> None:
+        """End a request whose last payload was not known to be the last. Raises OSError."""
+        ...
+
+    async def answer(self, x: Exchange, down: Downstream) -> tuple[ResponseHead, bytes, bool]:
+        """The final response's head, the first of its body, and whether that is all of it.
+
+        Interim responses go to `down`. Raises Broken (nothing came) and Refused (what came is not HTTP).
+        """
+        ...
+
+    async def read(self) -> bytes:
+        """More of the response's body; nothing at its end. Raises Cut."""
+        ...
+
+    def close(self) -> None:
+        """Give the exchange up, whatever state it is in."""
         ...

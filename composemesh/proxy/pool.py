@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from composemesh.proxy.wire import Wire
+    from composemesh.proxy.upstream.h1 import Http1Upstream
 
 MOST_IDLE = 128
 """Idle connections kept to one address: more than callers usually have at a time, less than a server's backlog."""
@@ -29,45 +29,46 @@ class Pool:
     __slots__ = ("_idle", "closed")
 
     def __init__(self) -> None:
-        self._idle: list[tuple[Wire, float]] = []
+        self._idle: list[Http1Upstream] = []
         self.closed = False
 
     def __repr__(self) -> str:
         return f"<Pool idle={len(self._idle)}{' closed' if self.closed else ''}>"
 
-    def checkout(self, *, repeatable: bool) -> Wire | None:
+    def checkout(self, *, repeatable: bool) -> Http1Upstream | None:
         """A connection that was still quiet a moment ago, or None: dial."""
         while self._idle:
-            wire, since = self._idle.pop()
-            if not repeatable and time.monotonic() - since > FRESH:
-                self._idle.append((wire, since))
+            idle = self._idle.pop()
+            if not repeatable and time.monotonic() - idle.idle_since > FRESH:
+                self._idle.append(idle)
                 return None
-            if wire.is_quiet():
-                return wire
-            wire.close()
+            if idle.is_quiet():
+                return idle
+            idle.close()
         return None
 
-    def checkin(self, wire: Wire) -> None:
+    def checkin(self, up: Http1Upstream) -> None:
         """Give back a connection whose last exchange ended in order."""
         if self.closed or len(self._idle) >= MOST_IDLE:
-            wire.close()
+            up.close()
         else:
-            self._idle.append((wire, time.monotonic()))
+            up.idle_since = time.monotonic()
+            self._idle.append(up)
 
     def prune(self, now: float) -> bool:
         """Close what has been idle too long, and what the other side has closed; false when none is left."""
         kept = []
-        for wire, since in self._idle:
-            if now - since > LONGEST_IDLE or not wire.is_quiet():
-                wire.close()
+        for idle in self._idle:
+            if now - idle.idle_since > LONGEST_IDLE or not idle.is_quiet():
+                idle.close()
             else:
-                kept.append((wire, since))
+                kept.append(idle)
         self._idle = kept
         return bool(kept)
 
     def close(self) -> None:
         """Close the idle ones now, and those in use when they come back."""
         self.closed = True
-        for wire, _ in self._idle:
-            wire.close()
+        for idle in self._idle:
+            idle.close()
         self._idle.clear()

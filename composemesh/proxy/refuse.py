@@ -1,4 +1,4 @@
-"""Failures know their answer: one exception, and the one table from flag to status and text."""
+"""Failures know their answer: how an exchange can fail, and the one table from flag to status and text."""
 
 from __future__ import annotations
 
@@ -25,3 +25,24 @@ class Refused(Exception):
         self.flag = flag
         self.status = status or ANSWERS[flag][0]
         self.text = f"{ANSWERS[flag][1]}: {detail}" if detail else ANSWERS[flag][1]
+
+
+class Broken(Exception):
+    """The upstream ended before a byte of the answer: another try may be possible."""
+
+    def __init__(self, flag: Flag, detail: str, *, connected: bool = True, unsent: bool = False) -> None:
+        super().__init__(flag, detail)
+        self.flag = flag
+        self.detail = detail
+        self.connected = connected
+        """Whether a connection stood, so that the request may have been carried out."""
+        self.unsent = unsent
+        """Whether it certainly was not: the kernel, or the other side in so many words, did not take the request."""
+
+
+class Cut(Exception):
+    """The answer began and could not be finished: the client must see it cut, never short but complete."""
+
+    def __init__(self, flag: Flag) -> None:
+        super().__init__(flag)
+        self.flag = flag

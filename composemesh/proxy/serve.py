@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
 from composemesh.model.record import Record
-from composemesh.proxy.answer import Cut
-from composemesh.proxy.codec.body import body_reader
-from composemesh.proxy.codec.h1 import encode_response
-from composemesh.proxy.codec.parts import Malformed
+from composemesh.proxy.codec.parts import Malformed, ResponseHead
 from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.forward import forward
-from composemesh.proxy.refuse import Refused
+from composemesh.proxy.refuse import Cut, Refused
 
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import RequestHead
@@ -23,18 +20,18 @@ LONGEST_TEXT = 2048
 """Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
 
 
-async def serve(down: Downstream, head: RequestHead, rest: bytes) -> bytes | None:
-    """Answer one request. Returns what the client sent after it, or None when the connection is to be closed.
+async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -> Exchange:
+    """Answer one request, of which `body` came along with the head, and is all there is where `whole`.
 
-    If cancelled, the exchange is lost; its record is not.
+    Returns the exchange as it ended. Raises Cut, for the connection to be cut, where an answer began and could not be
+    finished. If cancelled, the exchange is lost; its record is not.
     """
     started = time.monotonic()
     cluster = down.cluster().named(head.authority)
     record = describe(Record(down.source, cluster.unreached, "http"), head, down)
-    x = Exchange(head, record)
-    down.began(started)
+    record.bytes_received = len(body)
+    x = Exchange(head, record, body, whole)
     try:
-        take_body(x, rest)
         await forward(x, down, cluster)
     except Refused as refused:
         await refuse(x, down, refused)
@@ -42,16 +39,14 @@ async def serve(down: Downstream, head: RequestHead, rest: bytes) -> bytes | Non
         await refuse(x, down, Refused(Flag.DOWNSTREAM_PROTOCOL_ERROR, problem.reason, problem.status))
     except Cut as cut:
         record.flag = cut.flag
-        x.keep = False
-        down.wire.reset()  # a body delimited by the connection's end would pass for complete after an orderly close
+        raise
     except BaseException:
         record.flag = down.why
         raise
     finally:
-        down.ended()
         record.duration = time.monotonic() - started
         down.hub.tell(record)
-    return x.rest if x.keep else None
+    return x
 
 
 def describe(record: Record, head: RequestHead, down: Downstream) -> Record:
@@ -69,45 +64,22 @@ def describe(record: Record, head: RequestHead, down: Downstream) -> Record:
     return record
 
 
-def take_body(x: Exchange, rest: bytes) -> None:
-    """Split what came after the head into this request's body and what follows it. Raises Malformed."""
-    length = x.head.body
-    if length == 0:
-        x.rest = rest
-    elif 0 < length <= len(rest):
-        x.body, x.rest = rest[:length], rest[length:]
-    else:
-        reader = body_reader(length)
-        x.body = reader.feed(rest) if rest else b""
-        if reader.done:
-            x.rest = reader.rest
-        else:
-            x.reader = reader
-    x.record.bytes_received = len(x.body)
-
-
 async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
-    """The only place where failures become responses. Once an answer has begun, the flag is all that can be said."""
+    """The only place where failures become responses. Raises Cut once an answer has begun: there is no second one."""
     record = x.record
     record.flag = refused.flag
-    if x.reader is not None and not x.reader.done:
-        x.keep = False  # the rest of the body is still to come, and nobody wants it
     if x.answered:
-        x.keep = False
-        return
+        raise Cut(refused.flag)
     record.response_code = refused.status
-    if refused.flag is Flag.DOWNSTREAM_PROTOCOL_ERROR:
-        x.keep = False
-    answer = refusal(refused, keep=x.keep, with_body=x.head.method != b"HEAD")
-    x.answered = True
+    head, body = refusal(refused)
     try:
-        await down.wire.send(answer)
-    except OSError:
-        x.keep = False
-        record.flag = Flag.DOWNSTREAM_CONNECTION_TERMINATION
+        await down.respond(x, head, head.fields, b"" if x.head.method == b"HEAD" else body, True)
+    except Cut as cut:
+        record.flag = cut.flag
+        raise
 
 
-def refusal(refused: Refused, *, keep: bool, with_body: bool = True) -> bytes:
+def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
     """The mesh's own answer, head and body: what is wrong in words, and the flag for machines."""
     body = f"{refused.text} ({refused.flag.value})\n".encode()
     fields = [
@@ -116,6 +88,4 @@ def refusal(refused: Refused, *, keep: bool, with_body: bool = True) -> bytes:
         (b"x-composemesh-flag", refused.flag.value.encode()),
         (b"server", b"composemesh"),
     ]
-    if not keep:
-        fields.append((b"connection", b"close"))
-    return encode_response(refused.status, b"", fields) + (body if with_body else b"")
+    return ResponseHead(refused.status, b"", 11, fields, {}, len(body), True, b""), body

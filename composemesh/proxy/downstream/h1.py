@@ -1,0 +1,240 @@
+"""A caller that speaks HTTP/1.1: its requests, one after the other, for as long as the connection lasts."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.model.record import Record
+from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk
+from composemesh.proxy.codec.h1 import HeadBuffer, encode_response, parse_request
+from composemesh.proxy.codec.parts import LIMITS, Fields, Malformed, RequestHead, ResponseHead
+from composemesh.proxy.refuse import Cut, Refused
+from composemesh.proxy.relay import Moved, relay
+from composemesh.proxy.serve import refusal, serve
+from composemesh.proxy.upstream.h1 import Http1Upstream
+
+if TYPE_CHECKING:
+    from composemesh.proxy.cluster import Cluster
+    from composemesh.proxy.connection import Connection
+    from composemesh.proxy.exchange import Exchange, Upstream
+
+HEAD_TIMEOUT = 10.0
+"""Seconds from the first byte of a request's head to its last; slower clients are attacks, or broken."""
+IDLE_TIMEOUT = 3600.0
+"""Seconds a connection may wait for its next request (Envoy's default)."""
+LINGER = 1.0
+"""Seconds to read and throw away what a client still sends after its last answer, so that it can see that answer."""
+
+_CHUNKED = (b"transfer-encoding", b"chunked")
+_CLOSE = (b"connection", b"close")
+_KEEP_ALIVE = (b"connection", b"keep-alive")
+
+
+class Http1Downstream:
+    """One connection, as the spine sees it while it serves a request from it."""
+
+    __slots__ = (
+        *("_chunked", "_connection", "_keep", "_reader", "_rest", "_version", "_wire"),
+        *("hub", "peer_address", "peer_text", "port", "reactor", "source"),
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._wire = connection.wire
+        self._reader: BodyReader | None = None
+        """What reads the rest of the present request's body."""
+        self._rest = b""
+        """What the client sent after the present request: the beginning of the next."""
+        self._keep = True
+        self._chunked = False
+        self._version = 11
+        self.source = connection.source
+        self.port = connection.port
+        self.peer_address = connection.peer_address
+        self.peer_text = connection.peer_text
+        self.hub = connection.hub
+        self.reactor = connection.reactor
+
+    def __repr__(self) -> str:
+        return f"<Http1Downstream {self._connection!r}>"
+
+    @property
+    def why(self) -> Flag:
+        return self._connection.why
+
+    def cluster(self) -> Cluster:
+        return self._connection.cluster()
+
+    async def run(self, data: bytes) -> None:
+        """Serve requests, of which `data` is the first to have arrived, until either side has had enough.
+
+        Raises OSError where the client has gone. If cancelled, close the connection.
+        """
+        connection = self._connection
+        while True:
+            connection.exchanging = bool(data)
+            if not data:
+                connection.deadline = time.monotonic() + IDLE_TIMEOUT
+                data = await self._wire.receive()
+                if not data:
+                    return
+                connection.exchanging = True
+            end = data.find(b"\r\n\r\n") + 4
+            try:
+                if 3 < end <= LIMITS.head:
+                    raw, data = data[:end], data[end:]
+                else:
+                    raw, data = await self._slow_head(data)
+                    if not raw:
+                        return
+                head = parse_request(raw, LIMITS)
+                body, whole = self._take_body(head, data)
+            except Malformed as problem:
+                await self._refuse_malformed(problem)
+                return
+            connection.deadline = math.inf
+            self._keep = head.keep_alive
+            self._version = head.version
+            connection.waiting = time.monotonic() if whole else 0.0
+            try:
+                await serve(self, head, body, whole)
+            except Cut:
+                self._wire.reset()  # after an orderly close, a body that ends with its connection passes for complete
+                return
+            finally:
+                connection.waiting = 0.0
+            if not self._keep or connection.draining:
+                await self._linger()
+                return
+            data = self._rest
+
+    def _take_body(self, head: RequestHead, data: bytes) -> tuple[bytes, bool]:
+        """Split what came after the head into the body, and what follows it. Raises Malformed."""
+        length = head.body
+        self._reader = None
+        if length == 0:
+            self._rest = data
+            return b"", True
+        if 0 < length <= len(data):
+            self._rest = data[length:]
+            return data[:length], True
+        reader = body_reader(length)
+        body = reader.feed(data) if data else b""
+        if reader.done:
+            self._rest = reader.rest
+        else:
+            self._reader = reader
+        return body, reader.done
+
+    async def read(self, x: Exchange) -> bytes:
+        reader = self._reader
+        if reader is None:
+            return b""
+        payload = b""
+        while not payload and not reader.done:
+            try:
+                data = await self._wire.receive()
+            except OSError:
+                data = b""
+            if not data:
+                raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
+            payload = reader.feed(data)
+        if reader.done:
+            self._rest, self._reader = reader.rest, None
+            x.ended = True
+            self._connection.waiting = time.monotonic()
+        return payload
+
+    async def interim(self, head: ResponseHead) -> None:
+        if self._version >= 11:
+            await self._write(encode_response(head.status, head.reason, head.fields))
+
+    async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
+        x.answered = True
+        self._chunked = chunked = head.body < 0 and self._version >= 11
+        if chunked:
+            fields.append(_CHUNKED)
+        elif head.body < 0:
+            self._keep = False  # HTTP/1.0 knows no other end of such a body than the connection's
+        if self._connection.draining or not x.ended:
+            self._keep = False
+        if not self._keep:
+            fields.append(_CLOSE)
+        elif self._version < 11:
+            fields.append(_KEEP_ALIVE)
+        out = encode_response(head.status, head.reason, fields)
+        if payload:
+            out += encode_chunk(payload) if chunked else payload
+        if ended and chunked:
+            out += LAST_CHUNK
+        await self._write(out)
+
+    async def send(self, payload: bytes) -> None:
+        await self._write(encode_chunk(payload) if self._chunked else payload)
+
+    async def finish(self, trailers: Fields) -> None:
+        if self._chunked:
+            await self._write(LAST_CHUNK)
+
+    async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
+        assert isinstance(up, Http1Upstream), "an upgrade travels in the protocol that it was asked in"
+        self._keep = False
+        self._connection.waiting = 0.0
+        x.answered = True
+        if head.upgrade:
+            fields.append((b"connection", b"upgrade"))
+            fields.append((b"upgrade", head.upgrade))
+        await self._write(encode_response(head.status, head.reason, fields) + data)
+        moved = Moved()
+        up.reusable = False
+        try:
+            if self._rest:
+                await up.wire.send(self._rest)
+            await relay(self._wire, up.wire, moved)
+        except OSError:
+            pass  # the upstream went between its 101 and our first bytes
+        finally:
+            x.record.bytes_received += moved.received + len(self._rest)
+            x.record.bytes_sent += moved.sent + len(data)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._wire.send(data)
+        except OSError:
+            raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
+
+    async def _slow_head(self, data: bytes) -> tuple[bytes, bytes]:
+        """A head that arrives in pieces; empty where the client left before it was whole. Raises Malformed."""
+        self._connection.deadline = time.monotonic() + HEAD_TIMEOUT
+        buffer = HeadBuffer(LIMITS)
+        while data:
+            if buffer.feed(data):
+                return buffer.head, buffer.rest
+            data = await self._wire.receive()
+        return b"", b""
+
+    async def _refuse_malformed(self, problem: Malformed) -> None:
+        """What isn't HTTP is answered, recorded and forgotten: not a byte of it travels on."""
+        record = Record(self.source, self.cluster().unreached, "http")
+        record.start = time.time()
+        record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
+        record.response_code = problem.status
+        self.hub.tell(record)
+        head, body = refusal(Refused(record.flag, problem.reason, problem.status))
+        await self._wire.send(encode_response(head.status, b"", [*head.fields, _CLOSE]) + body)
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Close so that the client can still read the answer: bytes left unread would turn the close into a reset."""
+        try:
+            self._wire.finish()
+        except OSError:
+            return
+        with trio.move_on_after(LINGER):
+            while await self._wire.receive():
+                pass
