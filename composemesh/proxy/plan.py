@@ -44,6 +44,7 @@ class Planner:
             captured = captures.captured.get(workload.life)
             endpoint = self._endpoint(workload, settings.service, settings.version, captured is not None)
             endpoint.captured = captured or endpoint.captured  # what drains after its release still dials
+            endpoint.pending = endpoint.captured is None and workload.id not in captures.refused
             alive[workload.life] = endpoint
             self.spoken.setdefault(settings.service, Spoken()).declared.update(settings.ports)
         for life, endpoint in self.endpoints.items():
@@ -172,10 +173,10 @@ def _target(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
 
 def _best(endpoints: list[Endpoint]) -> list[Endpoint]:
     """Those in the best shape there is. Without a mesh a caller would reach any that runs, so none is ever refused
-    for being merely worse than the others; only a paused one, which would hang."""
+    for being merely worse than the others; only a paused one, which would hang, and one that has just begun."""
     ranks: dict[int, list[Endpoint]] = {}
     for endpoint in endpoints:
-        if endpoint.workload.state is not State.PAUSED:
+        if endpoint.workload.state is not State.PAUSED and not endpoint.pending:
             ranks.setdefault(_rank(endpoint), []).append(endpoint)
     return ranks[min(ranks)] if ranks else []
 

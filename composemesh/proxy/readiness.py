@@ -23,7 +23,7 @@ PATIENCE = 60.0
 def listens(endpoint: Endpoint, spoken: Spoken | None) -> bool:
     """Whether the endpoint listens on every port that callers of its service have used, or, if none yet, on any."""
     if endpoint.captured is None:
-        return True  # nobody can look inside
+        return not endpoint.pending  # nobody can look inside
     listening = endpoint.captured.listening()
     asked = frozenset(spoken.learned) | frozenset(spoken.declared) if spoken is not None else frozenset()
     return asked <= listening if asked else bool(listening)
