@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from composemesh.proxy.headers import response_fields
+from composemesh.model.flag import Flag
+from composemesh.proxy.headers import response_fields, without_length
+from composemesh.proxy.refuse import Refused
 
 if TYPE_CHECKING:
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
@@ -23,8 +25,13 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
     record.response_code = head.status
     fields = response_fields(head.fields, head.values, int(elapsed * 1000))
     if head.status == 101 or (x.head.method == b"CONNECT" and 200 <= head.status < 300):
+        fields = without_length(fields)
+        if not x.sent:
+            raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "an upgrade amid the request's body")
         await down.tunnel(x, up, head, fields, payload)
         return
+    if head.status == 204:
+        fields = without_length(fields)
     record.bytes_sent = len(payload)
     await down.respond(x, head, fields, payload, ended)
     while not ended:

@@ -58,6 +58,7 @@ class Connection:
         "series",
         "sidecar",
         "source",
+        "unsure",
         "waiting",
         "why",
         "wire",
@@ -79,6 +80,8 @@ class Connection:
         """Since when the client has been waiting for an answer; 0 when it is not."""
         self.exchanging = False
         self.draining = False
+        self.unsure = False
+        """Whether the port is taken for HTTP only by what its client said: the application has yet to agree."""
         self.moved = Moved()
         """What a relay has passed on."""
         self._told_received = self._told_sent = 0
@@ -96,6 +99,12 @@ class Connection:
         if self.inbound:
             return plan.inbound(self.sidecar.endpoint, self.destination)
         return plan.outbound(self.sidecar.endpoint, self.destination)
+
+    def heard_http(self) -> None:
+        """The application has answered in HTTP. From now on its port is known, and not before: otherwise one client
+        that says GET to a database would have every other client of it refused."""
+        self.unsure = False
+        self.cluster().spoken.learned[self.port] = Protocol.HTTP
 
     def end(self, flag: Flag) -> None:
         """Cancel whatever this connection is doing."""
@@ -155,7 +164,8 @@ class Connection:
                 server_spoke, data = await self._first_bytes(upstream)
                 if server_spoke:
                     kind = Detected.OPAQUE
-                    cluster.spoken.learned[self.port] = Protocol.TCP
+                    if upstream is not None and _is_greeting(upstream):
+                        cluster.spoken.learned[self.port] = Protocol.TCP
                 elif not data:
                     break
                 else:
@@ -166,7 +176,7 @@ class Connection:
                 upstream.close()
             raise
         if kind is Detected.HTTP1:
-            cluster.spoken.learned[self.port] = Protocol.HTTP
+            self.unsure = True
             if upstream is not None and target is not None:
                 target.pool(self.port).checkin(Http1Upstream(upstream))
             await Http1Downstream(self).run(first)
@@ -175,6 +185,8 @@ class Connection:
         else:
             if upstream is not None:
                 upstream.close()
+            else:
+                self._tell(cluster.unreached, time.monotonic(), Flag.UPSTREAM_CONNECTION_FAILURE)
             self.wire.reset()
 
     async def _first_bytes(self, upstream: Wire | None) -> tuple[bool, bytes]:
@@ -235,6 +247,10 @@ class Connection:
                 self.moved.received += len(first)
             if not await relay(self.wire, upstream, self.moved):
                 flag = Flag.UPSTREAM_CONNECTION_TERMINATION
+        except OSError:
+            upstream.close()
+            self.wire.reset()
+            flag = Flag.UPSTREAM_CONNECTION_TERMINATION
         except BaseException:
             upstream.close()
             flag = self.why
@@ -252,6 +268,16 @@ class Connection:
         record.flag = flag
         record.bytes_received, record.bytes_sent = self.moved.received, self.moved.sent
         self.hub.tell(record)
+
+
+def _is_greeting(upstream: Wire) -> bool:
+    """Whether a server that was heard before its client has a protocol in which servers speak first. One that merely
+    closed has not, nor has an HTTP server that grew tired of a silent client: some send a 408 then."""
+    try:
+        said = upstream.peek(len(b"HTTP/1."))
+    except OSError:
+        return False
+    return bool(said) and not b"HTTP/1.".startswith(said)
 
 
 def _address_of(sock: socket.socket) -> str:

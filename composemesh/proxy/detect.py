@@ -20,6 +20,9 @@ class Detected(enum.Enum):
     """Whatever else: pump it."""
 
 
+MOST_EMPTY = 64
+"""Bytes of nothing but line ends before a first word. One empty line is forgiven (RFC 9112, 2.2)."""
+
 _METHODS = tuple(
     method + b" "
     for method in (
@@ -51,6 +54,8 @@ def detect(first: bytes) -> Detected:
         if len(first) < 3:
             return Detected.MORE if first[1:2] in (b"", b"\x03") else Detected.OPAQUE
         return Detected.TLS if first[1] == 3 and first[2] <= 4 else Detected.OPAQUE
+    if not start and len(first) > MOST_EMPTY:
+        return Detected.HTTP1  # which the codec refuses: nobody may make us collect line ends for ever
     if PREFACE.startswith(first) or any(method.startswith(start) for method in _METHODS):
         return Detected.MORE
     return Detected.HTTP1 if b" HTTP/" in line else Detected.OPAQUE

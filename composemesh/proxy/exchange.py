@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Exchange:
     """One request in flight. Slotted and plain: it lives for milliseconds, thousands of times a second."""
 
-    __slots__ = ("answered", "body", "ended", "head", "record", "whole")
+    __slots__ = ("answered", "body", "ended", "head", "record", "sent", "whole")
 
     def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool) -> None:
         self.head = head
@@ -28,6 +28,8 @@ class Exchange:
         """Whether `body` is all there is, so that it can be sent again."""
         self.ended = whole
         """Whether the client has sent all of the request."""
+        self.sent = whole
+        """Whether all of it has gone upstream: before that, the connection there can be used for nothing else."""
         self.answered = False
         """Whether bytes of an answer went to the client: after that there is no second answer."""
 

@@ -86,7 +86,7 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields
                 continue  # the application had closed it meanwhile: that is no failure of the endpoint
             raise
         finally:
-            if up.reusable:
+            if up.reusable and x.sent:
                 pool.checkin(up)
             else:
                 up.close()
@@ -112,8 +112,6 @@ async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:
         except (Broken, Cut, Refused) as problem:
             failure = problem
         nursery.cancel_scope.cancel()
-    if not x.ended:
-        up.reusable = False  # answered early: what is left of the body would be taken for the next request
     for cause in trouble:
         raise cause
     if failure is not None:
@@ -128,6 +126,7 @@ async def _pump(
             x.record.bytes_received += len(payload)
             await up.send(payload)
         await up.finish()
+        x.sent = True
     except OSError:
         pass  # the upstream wants no more of it; its answer, if there is one, says why
     except (Cut, Malformed) as problem:

@@ -76,6 +76,17 @@ def response_fields(fields: Fields, values: dict[bytes, bytes], upstream_ms: int
     return out
 
 
+def without_length(fields: Fields) -> Fields:
+    """For a response that has no body and must not speak of its length: 1xx, 204, and any that opens a tunnel
+    (RFC 9110, 8.6 and 9.3.6)."""
+    return [field for field in fields if field[0].lower() != b"content-length"]
+
+
+def interim_fields(fields: Fields, values: dict[bytes, bytes]) -> Fields:
+    """The fields of a 1xx response to send downstream."""
+    return without_length(_kept(fields, values, HOP_BY_HOP))
+
+
 def new_request_id() -> bytes:
     """A random UUID (version 4). Identifies, protects nothing: the fast generator is the right one."""
     bits = random.getrandbits(128)

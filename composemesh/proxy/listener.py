@@ -113,10 +113,10 @@ class Sidecar:
                 log.warning("cannot serve", workload=self.captured.workload.name, problem=problem.strerror)
                 sock.close()
                 continue
+            self.connections.add(connection)  # now, not when its task runs: a drain in between must find it
             nursery.start_soon(self._serve, connection)
 
     async def _serve(self, connection: Connection) -> None:
-        self.connections.add(connection)
         try:
             await connection.run()
         except Exception:

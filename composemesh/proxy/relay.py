@@ -8,6 +8,9 @@ from composemesh.proxy.wire import Wire
 
 BUFFER = 256 * 1024
 """Bytes a pump moves at a time: measured best for bulk transfers through Python."""
+_buffer = memoryview(bytearray(BUFFER))
+"""Shared by all pumps: nothing is awaited between filling and emptying it, and a connection that is silent, as most
+are at most times, has no half megabyte of its own. `Wire.send` copies what it cannot get rid of at once."""
 
 
 class Moved:
@@ -46,17 +49,15 @@ async def relay(downstream: Wire, upstream: Wire, moved: Moved) -> bool:
 
 
 async def _pump_up(downstream: Wire, upstream: Wire, moved: Moved) -> None:
-    buffer = memoryview(bytearray(BUFFER))
-    while count := await downstream.receive_into(buffer):
-        await upstream.send(buffer[:count])
+    while count := await downstream.receive_into(_buffer):
+        await upstream.send(_buffer[:count])
         moved.received += count
     _finish(upstream)
 
 
 async def _pump_down(upstream: Wire, downstream: Wire, moved: Moved) -> None:
-    buffer = memoryview(bytearray(BUFFER))
-    while count := await upstream.receive_into(buffer):
-        await downstream.send(buffer[:count])
+    while count := await upstream.receive_into(_buffer):
+        await downstream.send(_buffer[:count])
         moved.sent += count
     _finish(downstream)
 

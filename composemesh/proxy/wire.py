@@ -64,8 +64,16 @@ class Reactor:
         self._wires[number] = wire
 
     def remove(self, number: int) -> None:
-        """Forget a socket that is about to be closed, which takes it out of the epoll too."""
+        """Forget a socket that is about to be closed.
+
+        Closing does not always take it out of the epoll: a process that is just being started may hold a copy until
+        its exec (epoll(7), question 6), and the events of such a ghost would reach the number's next owner.
+        """
         self._wires.pop(number, None)
+        try:
+            self._epoll.unregister(number)
+        except (OSError, ValueError):
+            pass  # the reactor has ended, and its epoll with it
 
 
 class Wire:
@@ -109,45 +117,50 @@ class Wire:
         """Read up to `size` bytes; empty at the end. Raises OSError on a reset. Safe to cancel."""
         while True:
             if self.readable:
+                if self._in_a_row >= IN_A_ROW:
+                    await self._take_turns()
                 try:
                     data = self.sock.recv(size)
                 except BlockingIOError:
                     self.readable = False
                 else:
+                    self._in_a_row += 1
                     if len(data) < size:
                         self._in_a_row = 0
                         self.readable = self.ended
-                    else:
-                        await self._take_turns()
                     return data
             await self.until_readable()
 
     async def receive_into(self, buffer: memoryview) -> int:
-        """As `receive`, into a buffer; the number of bytes."""
+        """As `receive`, into a buffer; the number of bytes. Nothing is awaited once they are there."""
         while True:
             if self.readable:
+                if self._in_a_row >= IN_A_ROW:
+                    await self._take_turns()
                 try:
                     count = self.sock.recv_into(buffer)
                 except BlockingIOError:
                     self.readable = False
                 else:
+                    self._in_a_row += 1
                     if count < len(buffer):
                         self._in_a_row = 0
                         self.readable = self.ended
-                    else:
-                        await self._take_turns()
                     return count
             await self.until_readable()
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Write all of `data`. If cancelled, some of it may have gone out: close. Raises OSError."""
+        """Write all of `data`. If cancelled, some of it may have gone out: close. Raises OSError.
+
+        While this waits, `data` may be overwritten: what is left of it has been copied.
+        """
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
             sent = 0
         if sent == len(data):
             return
-        rest = memoryview(data)[sent:]
+        rest = memoryview(bytes(data[sent:]))
         while rest:
             self.writable = False
             try:
@@ -184,13 +197,17 @@ class Wire:
         if not self.readable:
             return True
         try:
-            self.sock.recv(1, socket.MSG_PEEK)
+            self.peek(1)
         except BlockingIOError:
             self.readable = False  # the edge told of what was read meanwhile
             return True
         except OSError:
             pass
         return False
+
+    def peek(self, size: int) -> bytes:
+        """What the next read would find, left unread. Raises OSError, also where there is nothing."""
+        return self.sock.recv(size, socket.MSG_PEEK)
 
     def close(self) -> None:
         """Close in order. Whoever still waits here gets an OSError. Idempotent."""
@@ -219,10 +236,9 @@ class Wire:
         self.sock.shutdown(socket.SHUT_WR)
 
     async def _take_turns(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= IN_A_ROW:
-            self._in_a_row = 0
-            await trio.lowlevel.checkpoint()
+        """Before a read, never after one: a cancellation must not lose what was read."""
+        self._in_a_row = 0
+        await trio.lowlevel.checkpoint()
 
     def _abort_reader(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None

@@ -102,12 +102,16 @@ class Http1Downstream:
             self._version = head.version
             connection.waiting = time.monotonic() if whole else 0.0
             try:
-                await serve(self, head, body, whole)
-            except Cut:
+                x = await serve(self, head, body, whole)
+            except BaseException as problem:
                 self._wire.reset()  # after an orderly close, a body that ends with its connection passes for complete
-                return
+                if isinstance(problem, Cut):
+                    return
+                raise
             finally:
                 connection.waiting = 0.0
+            if connection.unsure and x.record.flag is Flag.NONE:
+                connection.heard_http()
             if not self._keep or connection.draining:
                 await self._linger()
                 return

@@ -29,10 +29,14 @@ async def dial(namespace: Namespace, address: Address, reactor: Reactor) -> Wire
     try:
         sock = namespace.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as problem:
-        raise Unconnected(f"{host}:{port}: its network namespace is gone ({problem.strerror})") from None
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    code = sock.connect_ex(address)
-    wire = Wire(sock, reactor)  # after the call: an unconnected socket is told to have ended
+        raise Unconnected(f"{host}:{port}: no socket in its network namespace ({problem.strerror})") from None
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(address)
+        wire = Wire(sock, reactor)  # after the call: an unconnected socket is told to have ended
+    except OSError as problem:
+        sock.close()
+        raise Unconnected(f"{host}:{port}: {problem.strerror}") from None
     try:
         await _connected(wire, address, code)
     except BaseException:

@@ -8,6 +8,7 @@ from composemesh.model.flag import Flag
 from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_request, parse_response
 from composemesh.proxy.codec.parts import LIMITS, UNTIL_CLOSE, Fields, Malformed, ResponseHead
+from composemesh.proxy.headers import interim_fields
 from composemesh.proxy.refuse import Broken, Cut, Refused
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Http1Upstream:
             if head.status >= 200 or head.status == 101:
                 return self._began(head, data)
             if head.status != 100 or x.head.expect_continue:
+                head.fields = interim_fields(head.fields, head.values)
                 await down.interim(head)
         raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, f"more than {MOST_INTERIM} interim responses")
 
