@@ -114,6 +114,11 @@ def from_the_host(url: str) -> dict[str, Any]:
         return said
 
 
+def calls_of(counts: dict[tuple[str, str], int], called: str) -> dict[str, int]:
+    """By caller. What an earlier test gave up dialling may end, and be counted, at any time."""
+    return {source: count for (source, destination), count in counts.items() if destination == called}
+
+
 async def test_who_is_not_captured_is_named_and_why(town: Project, outsider: str) -> None:
     said = await workloads(town)
     captured = {name for name, workload in said.items() if workload["captured"]}
@@ -260,7 +265,7 @@ async def test_an_impostor_gets_no_traffic_and_is_named_once(town: Project, impo
     async with counted(town) as counts:
         hosts = {(await told(town, "caller", "http://app:8080/"))["host"] for _ in range(8)}
     assert hosts == {true}
-    assert counts == {("caller", "app"): 8}
+    assert calls_of(counts, "app") == {"caller": 8}
     docker("rm", "--force", name)
 
     async def forgotten() -> bool:
@@ -291,16 +296,16 @@ async def test_exclusions_change_live(town: Project) -> None:
     async with counted(town) as counts:
         await told(town, "caller", "http://app:8080/")
         assert (await ask(town, "caller", "tcp", "app", "2525", "x"))["said"] == "250 x\n"
-    assert counts == {("unknown", "app"): 1, ("caller", "app"): 1}
+    assert calls_of(counts, "app") == {"unknown": 1, "caller": 1}
     # The whole mesh's exclusion of a network: past the mesh on both sides, so that nobody reports.
     town.write(f"x-mesh: {{exclude: {{cidrs: [{config['Subnet']}]}}}}\n" + original)
     await in_force(caller={network}, app={network})
     async with counted(town) as counts:
         said = await told(town, "caller", "http://app:8080/")
     assert "x-request-id" not in said["headers"]
-    assert counts == {}
+    assert calls_of(counts, "app") == {}
     town.write(original)
     await in_force(caller=set(), app=set())
     async with counted(town) as counts:
         await told(town, "caller", "http://app:8080/")
-    assert counts == {("caller", "app"): 1}
+    assert calls_of(counts, "app") == {"caller": 1}
