@@ -10,11 +10,11 @@ from composemesh.model.peer import Peer
 from composemesh.model.record import unreached
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.balance.least_request import pick
-from composemesh.proxy.pool import Pool
+from composemesh.proxy.pool import Pool, Pools
 
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
-    from composemesh.runtime.captured import Address, Captured, Namespace
+    from composemesh.runtime.captured import Captured, Namespace
 
 PENALTY = 0.1
 """Seconds an endpoint that refused a connection is passed over while others can serve.
@@ -53,7 +53,7 @@ class Endpoint:
         """Whether it has just begun and is about to be captured: dialled from outside, its sidecar would answer."""
         self.ready = False
         """Whether something in it listens (see `readiness`)."""
-        self.pools: dict[Address, Pool] = {}
+        self.pools = Pools()
 
     def __repr__(self) -> str:
         state = "ready" if self.ready else "not listening yet"
@@ -65,9 +65,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Close idle connections; those in use close when their exchange ends."""
-        for pool in self.pools.values():
-            pool.close()
-        self.pools = {}
+        self.pools.close()
 
 
 class Target:
@@ -75,7 +73,7 @@ class Target:
 
     __slots__ = ("endpoint", "host", "namespace", "pools")
 
-    def __init__(self, endpoint: Endpoint, host: str, namespace: Namespace, pools: dict[Address, Pool]) -> None:
+    def __init__(self, endpoint: Endpoint, host: str, namespace: Namespace, pools: Pools) -> None:
         self.endpoint = endpoint
         self.host = host
         self.namespace = namespace
@@ -94,11 +92,7 @@ class Target:
 
     def pool(self, port: int) -> Pool:
         """The connections to this address and port."""
-        address = (self.host, port)
-        pool = self.pools.get(address)
-        if pool is None:
-            pool = self.pools[address] = Pool()
-        return pool
+        return self.pools[self.host, port]
 
 
 class Spoken:

@@ -86,7 +86,11 @@ class Fleet:
                 self._nursery.start_soon(sidecar.drain, DRAIN)
         for life, capture in captured.items():
             endpoint = self.planner.endpoints.get(life)
-            if endpoint is not None and life not in self.sidecars:
+            if endpoint is None:
+                continue
+            if life in self.sidecars:
+                self.sidecars[life].endpoint = endpoint  # it may have been out of discovery's sight meanwhile
+            else:
                 sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub, self._reactor)
                 self._nursery.start_soon(self._run, sidecar)
         for life, endpoint in self.planner.endpoints.items():
@@ -125,7 +129,4 @@ class Fleet:
             await trio.sleep(PRUNE)
             now = time.monotonic()
             for endpoint in self.planner.endpoints.values():
-                for address, pool in tuple(endpoint.pools.items()):
-                    if not pool.prune(now):
-                        pool.close()
-                        del endpoint.pools[address]
+                endpoint.pools.prune(now)

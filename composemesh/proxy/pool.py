@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from composemesh.proxy.upstream.h1 import Http1Upstream
+    from composemesh.runtime.captured import Address
 
 MOST_IDLE = 128
 """Idle connections kept to one address: more than callers usually have at a time, less than a server's backlog."""
@@ -72,3 +73,35 @@ class Pool:
         for idle in self._idle:
             idle.close()
         self._idle.clear()
+
+
+class Pools(dict["Address", Pool]):
+    """The pools of one namespace, by address. An address that is asked for the first time gets a new one.
+
+    Once closed, new ones are closed from birth: requests that began before go on asking, and nobody prunes any more.
+    """
+
+    __slots__ = ("closed",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    def __missing__(self, address: Address) -> Pool:
+        pool = self[address] = Pool()
+        pool.closed = self.closed
+        return pool
+
+    def prune(self, now: float) -> None:
+        """Prune each, and forget those in which nothing is left."""
+        for address, pool in tuple(self.items()):
+            if not pool.prune(now):
+                pool.close()
+                del self[address]
+
+    def close(self) -> None:
+        """Close all of them, for good."""
+        self.closed = True
+        for pool in self.values():
+            pool.close()
+        self.clear()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import trio
+
 from composemesh.model.flag import Flag
 from composemesh.model.record import Record
 from composemesh.proxy.codec.parts import Malformed, ResponseHead
@@ -77,6 +79,7 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
     except Cut as cut:
         record.flag = cut.flag
         raise
+    await trio.lowlevel.checkpoint()  # one client may have sent a thousand requests that nobody is waited for
 
 
 def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
