@@ -19,12 +19,12 @@ from composemesh.discovery.docker.client import DEFAULT_ENDPOINT, DockerClient
 from composemesh.discovery.docker.source import DockerSource
 from composemesh.discovery.registry import Registry
 from composemesh.model.workload import Health, State
+from e2e.relay import relay
 from environment.project import Project, project
 
 pytestmark = pytest.mark.docker
 
 BUSYBOX = Path("/bin/busybox")
-ENGINE = Path(DEFAULT_ENDPOINT.removeprefix("unix://"))
 COMPOSE = "com.docker.compose."
 
 
@@ -295,32 +295,3 @@ async def test_while_the_engine_is_out_of_sight_the_last_known_state_stays(stack
             assert watch.now.trouble == ""
             await stack.compose("kill", "web")
             await watch.until(lambda: watch.states == {})
-
-
-@asynccontextmanager
-async def relay(path: Path):
-    """The engine's socket at another place; at the end it is gone, and every connection with it."""
-
-    async def pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
-        async for data in source:
-            await sink.send_all(data)
-        await sink.send_eof()
-
-    async def serve(near: trio.SocketStream) -> None:
-        far = await trio.open_unix_socket(str(ENGINE))
-        async with near, far:
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(pump, near, far)
-                    nursery.start_soon(pump, far, near)
-            except* (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
-
-    with trio.socket.socket(trio.socket.AF_UNIX) as listening:
-        await listening.bind(str(path))
-        listening.listen()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, serve, [trio.SocketListener(listening)])
-            yield
-            nursery.cancel_scope.cancel()
-    await trio.Path(path).unlink()
