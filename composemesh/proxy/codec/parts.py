@@ -8,6 +8,8 @@ CHUNKED = -1
 """`body` of a message whose payload comes in chunks (RFC 9112, 7.1)."""
 UNTIL_CLOSE = -2
 """`body` of a response that ends with its connection (RFC 9112, 6.3, rule 8)."""
+STREAMED = -3
+"""`body` of an HTTP/2 message that ends with its stream and did not say how long it is (RFC 9113, 8.1)."""
 
 Fields = list[tuple[bytes, bytes]]
 """Field lines in the order received: name as received, value without the whitespace around it."""

@@ -1,0 +1,85 @@
+"""How much work a peer may cause for nothing. h2 counts none of it, so every flood would run for ever.
+
+Two accounts. *Noise* pays for frames that bring no request on: settings, pings, priorities, window updates, empty
+data, frames of unknown types. *Broken* pays for requests that come to nothing: rapid reset, its variant where the
+server is made to do the resetting, malformed heads, streams beyond the limit. Useful work and, more slowly, time fill
+them up again, so that whoever also does what a connection is for never notices them.
+"""
+
+from __future__ import annotations
+
+from composemesh.proxy.codec.h2.frames import Code
+from composemesh.proxy.codec.h2.limits import H2Limits
+
+TINY = 5
+"""Bytes of payload below which a DATA frame is noise: a gRPC message has five before its first."""
+WHOLE = 1024
+"""Bytes from which on a DATA frame of ours is worth its headers, though the peer's window cut it short."""
+_NOISE_A_SECOND = 20
+_BROKEN_A_SECOND = 10
+_FOR_A_BODY_SENT = 3
+_FOR_A_REQUEST = 8
+
+
+class Violation(Exception):
+    """The peer did what ends its connection."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Budget:
+    """The accounts of one connection."""
+
+    __slots__ = ("_last", "_most_broken", "_most_noise", "broken", "noise")
+
+    def __init__(self, limits: H2Limits) -> None:
+        self._most_noise = self.noise = limits.noise
+        self._most_broken = self.broken = limits.broken
+        self._last = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Budget: noise {self.noise}/{self._most_noise}, broken {self.broken}/{self._most_broken}>"
+
+    def at(self, now: float) -> None:
+        """Time has passed: seconds of any clock that only goes forward."""
+        passed = now - self._last
+        if passed >= 1.0:
+            if self._last:
+                self._earn(int(passed * _NOISE_A_SECOND), int(passed * _BROKEN_A_SECOND))
+            self._last = now
+
+    def spend_noise(self, what: str, frames: int = 1) -> None:
+        """Raises Violation when there is nothing left to spend."""
+        self.noise -= frames
+        if self.noise < 0:
+            raise Violation(Code.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    def spend_broken(self, what: str) -> None:
+        """Raises Violation when there is nothing left to spend."""
+        self.broken -= 1
+        if self.broken < 0:
+            raise Violation(Code.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    def body_came(self, size: int) -> None:
+        """A DATA frame that does not end its stream. Raises Violation."""
+        if size < TINY:
+            self.spend_noise("DATA frames with next to nothing in them")
+        elif self.noise < self._most_noise:
+            self.noise += 1
+
+    def body_went(self, size: int, asked: int) -> None:
+        """We sent so much of what we had: the peer may well answer with window updates."""
+        if self.noise < self._most_noise and (size == asked or size >= WHOLE):
+            self.noise += _FOR_A_BODY_SENT
+
+    def request_done(self) -> None:
+        """A stream came to its end on both sides."""
+        if self.noise < self._most_noise or self.broken < self._most_broken:
+            self._earn(_FOR_A_REQUEST, 1)
+
+    def _earn(self, noise: int, broken: int) -> None:
+        self.noise = min(self.noise + noise, self._most_noise)
+        self.broken = min(self.broken + broken, self._most_broken)

@@ -1,0 +1,39 @@
+"""What a peer of an HTTP/2 connection may ask of us, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from composemesh.proxy.codec.parts import LIMITS, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class H2Limits:
+    """Limits of one connection; in bytes unless said otherwise. A refusal for one of them costs the whole connection
+    only where going on would be an attacker's gain."""
+
+    heads: Limits = LIMITS
+    """Of one head: as in HTTP/1, size and number of fields. Beyond them a request is answered with 431."""
+    header_list: int = 65536
+    """SETTINGS_MAX_HEADER_LIST_SIZE, and what a block may unpack to before the connection ends: a header bomb."""
+    block: int = 65536
+    """A header block as it came, all its CONTINUATION frames together; beyond it the connection ends."""
+    continuations: int = 32
+    """CONTINUATION frames of one block (count). 60 KiB of head need four."""
+    interims: int = 16
+    """1xx responses before one response (count)."""
+    streams: int = 100
+    """SETTINGS_MAX_CONCURRENT_STREAMS: requests of the peer's at one time (count)."""
+    frame: int = 16384
+    """SETTINGS_MAX_FRAME_SIZE: the longest payload of one frame, 2**14 to 2**24 - 1."""
+    stream_window: int = 1 << 20
+    """How much of one body may be on its way to us unread: at least 65535."""
+    connection_window: int = 1 << 24
+    """The same for all streams together: so much larger that fifteen readers who stopped do not stop a sixteenth."""
+    noise: int = 400
+    """Frames that bring no request on (count), above what useful work has earned."""
+    broken: int = 100
+    """Requests that came to nothing (count): reset before an answer, malformed, or one too many at a time."""
+
+
+H2_LIMITS = H2Limits()
