@@ -27,9 +27,15 @@ Handler = Callable[[trio.SocketStream], Awaitable[object]]
 class Here:
     """The test's own namespace."""
 
+    def __init__(self, room: int = 0) -> None:
+        self.room = room
+        """Bytes that the kernel takes of what is sent, before the other side reads; 0 for its own choice."""
+
     def socket(self, family: int) -> socket.socket:
         sock = socket.socket(family)
         sock.setblocking(False)
+        if self.room:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.room)
         return sock
 
 
@@ -113,10 +119,15 @@ class Net:
         self.discovered.publish(Discovered(others))
         self.captures.publish(Captures(captured))
 
-    async def serve(self, workload: Workload, handler: Handler, port: int = PORT) -> trio.CancelScope:
-        """Run the workload's application; cancel what is returned to kill it."""
+    async def serve(
+        self, workload: Workload, handler: Handler, port: int = PORT, *, room: int = 0
+    ) -> trio.CancelScope:
+        """Run the workload's application; cancel what is returned to kill it. `room`: bytes that its kernel takes
+        before it reads."""
         address = workload.addresses[0]
         listeners = await trio.open_tcp_listeners(port, host=address)
+        if room:
+            listeners[0].socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         self.listening[address] |= {port}
         scope = trio.CancelScope()
 
