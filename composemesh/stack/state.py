@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from composemesh import __version__
+from composemesh.runtime.process import process_start, seconds_since
 from composemesh.stack.errors import CallError, UserError
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -37,18 +38,16 @@ def state_root(environ: Mapping[str, str], uid: int) -> Path:
 
 
 def process_identity(pid: int) -> str:
-    """`<start in clock ticks>@<boot id>`: a pid that was given to another process is not this process any more.
+    """`<start in clock ticks>@<boot id>`: with the pid it names one process, also in a file that outlives the boot.
 
-    Empty where no such process lives; a zombie does not live.
+    Empty where no such process lives.
     """
+    start = process_start(pid)
     try:
-        stat = Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-    # proc(5): the name, in parentheses, may hold spaces and parentheses; what follows it starts with field 3.
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else f"{fields[19]}@{boot}"
+    return "" if start is None else f"{start}@{boot}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,8 @@ class MeshEntry:
 
 def age(pid: int) -> float:
     """Seconds since the process started; 0 where it does not live."""
-    ticks = process_identity(pid).partition("@")[0]
-    if not ticks:
-        return 0.0
-    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK"), 0.0)
+    start = process_start(pid)
+    return 0.0 if start is None else seconds_since(start)
 
 
 class StateFolder:
