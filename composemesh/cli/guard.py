@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from composemesh.runtime.groups import leaves
 from composemesh.stack.errors import UserError
 
 BUG = 70
@@ -57,15 +57,6 @@ def answer_to(problem: BaseException) -> tuple[int, str]:
     if all(isinstance(leaf, KeyboardInterrupt | click.Abort) for leaf in leaves(problem)):
         return INTERRUPTED, ""
     return BUG, _one_line(_confess(problem))
-
-
-def leaves(problem: BaseException) -> Iterator[BaseException]:
-    """The exceptions that groups, nested as nurseries nest, finally hold."""
-    if isinstance(problem, BaseExceptionGroup):
-        for inner in problem.exceptions:
-            yield from leaves(inner)
-    else:
-        yield problem
 
 
 def _one_line(message: str) -> str:

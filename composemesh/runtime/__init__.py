@@ -1,1 +1,1 @@
-"""What every room stands on: one-slot feeds, supervision, processes that are still the same, captured sockets."""
+"""What every room stands on: one-slot feeds, supervision, exception groups, processes, captured sockets."""
