@@ -6,7 +6,7 @@ import pytest
 
 from e2e.meshed import COMMON, ask, counted, listening, until, workloads
 from e2e.stacks import status
-from environment.project import Project
+from environment.project import CommandFailed, Project
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -110,3 +110,16 @@ async def test_attach_finds_the_same_in_a_stack_that_compose_started(wordy: Proj
     said = await versions(wordy)
     assert said["reviews"] == ["v1", "v2", "v3"]
     assert said["probe"] == ["probing"]
+
+
+async def test_up_with_other_files_says_that_the_mesh_would_not_read_them(wordy: Project) -> None:
+    await wordy.mesh("up", "-d")
+    before = await wordy.compose("ps", "--quiet")
+    assert (await versions(wordy))["reviews"] == ["to-be-replaced", "v1", "v2"]
+    with pytest.raises(CommandFailed, match="was started with other Compose files") as caught:
+        await wordy.mesh(*OPTIONS, "up", "-d")
+    assert (caught.value.code, caught.value.err.count("\n")) == (1, 1)
+    assert await wordy.compose("ps", "--quiet") == before
+    await wordy.mesh("down", "--keep-stack")
+    await wordy.mesh(*OPTIONS, "up", "-d")
+    assert (await versions(wordy))["reviews"] == ["v1", "v2", "v3"]
