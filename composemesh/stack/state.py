@@ -101,6 +101,11 @@ def age(pid: int) -> float:
     return 0.0 if start is None else seconds_since(start)
 
 
+def private(path: str | Path, flags: int) -> int:
+    """Opens files for their owner alone, and never through a link that somebody put there; as an `opener`, too."""
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
 class StateFolder:
     """The state of one project, for the mesh that serves it and for the commands that ask about it."""
 
@@ -148,7 +153,7 @@ class StateFolder:
     @contextlib.contextmanager
     def _locked(self, name: str, *, blocking: bool) -> Iterator[None]:
         self.prepare()
-        fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = private(self.path / name, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -167,8 +172,7 @@ class StateFolder:
         """Write a file of the folder whole, 0600, and return its path."""
         path = self.path / name
         draft = path.with_name(f".{name}.{os.getpid()}")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
+        with open(draft, "w", encoding="utf-8", opener=private) as file:
             file.write(text)
         draft.replace(path)
         return path
