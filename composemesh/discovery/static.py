@@ -1,4 +1,4 @@
-"""Workloads that are known from the start and never change: the demo's local processes, and tests."""
+"""Workloads that are known from the start and never change."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from composemesh.model.flag import Flag
-from composemesh.model.peer import UNKNOWN, Peer
+from composemesh.model.peer import Peer, PeerKind
 
 
 class Record:
@@ -71,4 +71,4 @@ class Record:
 
 def unreached(service: str) -> Peer:
     """The destination of an exchange that no workload of the service ever saw."""
-    return Peer(service, "unknown", "unknown", UNKNOWN.kind.SERVICE, captured=False)
+    return Peer(service, "unknown", "unknown", PeerKind.SERVICE, captured=False)

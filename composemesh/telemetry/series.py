@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from composemesh.model.flag import Flag
+from composemesh.model.peer import Peer
 from composemesh.telemetry.window import Window
-
-if TYPE_CHECKING:
-    from composemesh.model.flag import Flag
-    from composemesh.model.peer import Peer
 
 BUCKETS = (
     *(0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000),
@@ -104,5 +100,5 @@ class TcpSeries:
 def failed(protocol: str, code: int, flag: Flag) -> bool:
     """Whether an exchange counts as an error: a 5xx or no response at all; for TCP, anything but an ordinary end."""
     if protocol == "tcp":
-        return flag.value not in ("-", "DC")
+        return flag not in (Flag.NONE, Flag.DOWNSTREAM_CONNECTION_TERMINATION)
     return code >= 500 or code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,8 @@ EVENT_LIMIT = 1024 * 1024
 """Bytes of one event. It repeats every label of its container, so an image can make it long."""
 CONNECTIONS = 8
 """Questions under way at once: the engine answers inspects in parallel, and no faster with more than this."""
+
+_API_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 
 
 class EngineError(Exception):
@@ -235,10 +238,8 @@ def _agree(newest: object, oldest: object) -> str:
 
 
 def _version(text: object) -> tuple[int, int] | None:
-    major, _, minor = text.partition(".") if isinstance(text, str) else ("", "", "")
-    if len(text_digits := major + minor) > 8 or not (major.isascii() and minor.isascii()):
-        return None
-    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() and text_digits else None
+    found = _API_VERSION.fullmatch(text) if isinstance(text, str) else None
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _message(body: bytes) -> str:
