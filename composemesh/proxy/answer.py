@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from composemesh.model.flag import Flag
 from composemesh.proxy.headers import response_fields, without_length
-from composemesh.proxy.refuse import Refused
 
 if TYPE_CHECKING:
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
@@ -26,8 +24,6 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
     fields = response_fields(head.fields, head.values, int(elapsed * 1000))
     if head.status == 101 or (x.head.method == b"CONNECT" and 200 <= head.status < 300):
         fields = without_length(fields)
-        if not x.sent:
-            raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "an upgrade amid the request's body")
         await down.tunnel(x, up, head, fields, payload)
         return
     if head.status == 204:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
 
 PORT = 8080
+NETWORK = f"127.{os.getpid() % 200 + 20}"
+"""The beginning of this process's addresses: several runs may share a machine."""
 Handler = Callable[[trio.SocketStream], Awaitable[object]]
 
 
@@ -89,7 +92,7 @@ class Net:
     def add(self, service: str, *, network: str = "net", address: str = "", life: str = "1") -> Workload:
         """One more workload, captured; it listens on PORT as soon as `serve` says so."""
         number = next(self._addresses)
-        address = address or f"127.9.{number // 250}.{number % 250 + 1}"
+        address = address or f"{NETWORK}.{number // 250}.{number % 250 + 1}"
         workload = Workload(
             f"id-{number}", f"{service}-{number}", service, life, 1, (Attachment(network, network, (address,)),)
         )

@@ -27,9 +27,16 @@ class Row:
     raw: bytes
     n: int
     close: bool
-    method: bytes
+    client: bytes
+    """What the client had sent, where a response answers more than a GET."""
+    before: int
+    """Good exchanges on the same connection before this one."""
     agree: str
     note: str
+
+    @property
+    def method(self) -> bytes:
+        return self.client.partition(b" ")[0] or b"GET"
 
 
 @functools.cache
@@ -67,7 +74,8 @@ def _row(said: dict[str, object]) -> Row:
         raw=raw,
         n=int(text("n") or 1),
         close=bool(said.get("close")),
-        method=client.partition(b" ")[0] or b"GET",
+        client=client,
+        before=int(text("before") or 0),
         agree=text("agree"),
         note=text("note"),
     )

@@ -59,14 +59,17 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
     else:
         authority, path = _other_target(method, target, host)
 
+    body = _body(values, version, limits) or 0
+    if body and method == b"CONNECT":
+        raise Malformed(400, "CONNECT with a body")  # which some take for the tunnel's first bytes (RFC 9110, 9.3.6)
     connection = values.get(b"connection")
     if connection is None:
         keep_alive, upgrade = version == 11, b""
     else:
         keep_alive, upgrading = _connection(connection, version)
-        # In HTTP/1.0 an Upgrade field MUST be ignored (RFC 9110, 7.8), and so must Expect (10.1.1).
-        upgrade = values.get(b"upgrade", b"").lower() if upgrading and version == 11 else b""
-    body = _body(values, version, limits) or 0
+        # In HTTP/1.0 an Upgrade field MUST be ignored (RFC 9110, 7.8), and so must Expect (10.1.1). With a body it may
+        # be, and is: there are servers that take the body for the first bytes of the other protocol.
+        upgrade = values.get(b"upgrade", b"").lower() if upgrading and version == 11 and not body else b""
     expects = body != 0 and version == 11 and values.get(b"expect", b"").lower() == b"100-continue"
     return RequestHead(method, target, version, fields, values, authority, path, body, keep_alive, expects, upgrade)
 

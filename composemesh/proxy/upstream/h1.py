@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from composemesh.model.flag import Flag
 from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_request, parse_response
-from composemesh.proxy.codec.parts import LIMITS, UNTIL_CLOSE, Fields, Malformed, ResponseHead
+from composemesh.proxy.codec.parts import LIMITS, UNTIL_CLOSE, Fields, Malformed, RequestHead, ResponseHead
 from composemesh.proxy.headers import interim_fields
 from composemesh.proxy.refuse import Broken, Cut, Refused
 
@@ -79,7 +79,7 @@ class Http1Upstream:
                 head = parse_response(raw, x.head.method, LIMITS)
             except Malformed as problem:
                 raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, problem.reason) from None
-            if head.status == 101 and head.upgrade not in x.head.upgrade.replace(b" ", b"").split(b","):
+            if head.status == 101 and head.upgrade not in _upgrades(x.head):
                 raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 to a protocol that was not asked for")
             if head.status >= 200 or head.status == 101:
                 return self._began(head, data)
@@ -158,8 +158,14 @@ def _framed(x: Exchange, fields: Fields, chunked: bool) -> Fields:
         fields.insert(0, (b"host", head.authority or x.record.destination.service.encode()))
     if chunked:
         fields.append(_CHUNKED)
-    if head.upgrade and b"h2c" not in head.upgrade:
-        # h2c is left out: what follows it is a second protocol on the wire, past every check made here.
+    if _upgrades(head):
         fields.append((b"connection", b"upgrade"))
         fields.append((b"upgrade", head.upgrade))
     return fields
+
+
+def _upgrades(head: RequestHead) -> list[bytes]:
+    """The protocols that the application is asked to change to. Never h2c, nor what was asked along with it: what
+    follows would be a second protocol on the wire, past every check made here."""
+    asked = head.upgrade.replace(b" ", b"").replace(b"\t", b"").split(b",")
+    return asked if asked[0] and b"h2c" not in asked else []

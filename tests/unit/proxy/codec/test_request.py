@@ -81,6 +81,8 @@ def test_one_empty_line_before_a_request_is_forgiven_and_two_are_not() -> None:
         (b"GET http://[::1/ HTTP/1.1", 400),
         (b"GET http://a\\b/ HTTP/1.1", 400),
         (b"CONNECT / HTTP/1.1", 400),
+        (b"CONNECT a:80 HTTP/1.1\r\nContent-Length: 5", 400),
+        (b"CONNECT a:80 HTTP/1.1\r\nTransfer-Encoding: chunked", 400),
         (b"CONNECT a HTTP/1.1", 400),
         (b"CONNECT a: HTTP/1.1", 400),
         (b"CONNECT a:0 HTTP/1.1", 400),
