@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import trio
 
@@ -29,7 +29,7 @@ class Stream:
 
     __slots__ = ("_arrived", "_inbox", "_opened", "link", "number", "on_reset")
 
-    def __init__(self, link: Link[h2.ServerConnection] | Link[h2.ClientConnection], number: int) -> None:
+    def __init__(self, link: Link[Any], number: int) -> None:
         self.link = link
         self.number = number
         self.on_reset: Callable[[], None] | None = None
@@ -98,9 +98,14 @@ class Stream:
 
     def drop(self, code: int) -> None:
         """Be done with the stream; where it has not ended on both sides, the peer is told."""
-        self.link.streams.pop(self.number, None)
-        self.link.codec.reset(self.number, code)
-        self.link.flush()
+        link = self.link
+        link.streams.pop(self.number, None)
+        link.codec.reset(self.number, code)
+        link.flush()
+        if not link.streams:
+            link.idle_since = time.monotonic()
+            if link.retired:
+                link.close()
 
 
 class Link(Generic[CodecT]):
@@ -108,10 +113,12 @@ class Link(Generic[CodecT]):
 
     def __init__(self, wire: Wire, codec: CodecT) -> None:
         self.wire = wire
-        self.codec = codec
+        self.codec: CodecT = codec
         self.streams: dict[int, Stream] = {}
         self.closed = False
+        self.retired = False
         self.idle_since = time.monotonic()
+        """When its last stream ended."""
         self._unsent = b""
         self._wake = trio.Event()
         self._relief = trio.Event()
@@ -210,6 +217,12 @@ class Link(Generic[CodecT]):
             except OSError:
                 self._unsent = b""  # the reader notices
             self._relief.set()
+
+    def retire(self) -> None:
+        """Take no new exchange; end with the last."""
+        self.retired = True
+        if not self.streams:
+            self.close()
 
     def close(self) -> None:
         """Close the wire, and tell every stream that its exchange is lost. Idempotent."""

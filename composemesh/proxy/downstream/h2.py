@@ -119,16 +119,27 @@ class Http2Downstream:
 
     async def serve(self, event: h2.RequestOpened) -> None:
         """Serve the request to its end. A client that gives it up takes it back whole."""
-        self._ended = event.end
         code = Code.CANCEL
         try:
             with self._scope:
-                await serve(self, event.head, b"", event.end)
+                body, self._ended = self._at_hand(event.end)
+                await serve(self, event.head, body, self._ended)
                 code = Code.NO_ERROR  # of no effect unless the client still has something to send
         except Cut:
             code = Code.INTERNAL_ERROR
         finally:
             self._stream.drop(code)
+
+    def _at_hand(self, ended: bool) -> tuple[bytes, bool]:
+        """As much of the body as has come with the head: where that is all, nobody needs to pump."""
+        body = b""
+        while not ended and (event := self._stream.next_now()) is not None:
+            if not isinstance(event, h2.BodyCame):
+                self._stream.put_back(event)
+                break
+            body += self._stream.accept(event)
+            ended = event.end
+        return body, ended
 
     async def read(self, x: Exchange) -> bytes:
         while not self._ended:
@@ -154,6 +165,8 @@ class Http2Downstream:
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         x.answered = True
+        if self._connection.unsure and x.record.flag is Flag.NONE:
+            self._connection.heard_http()
         try:
             self._stream.link.codec.send_head(self._stream.number, head.status, fields, ended and not payload)
             if payload:

@@ -13,8 +13,16 @@ from composemesh.proxy.refuse import Broken, Cut, Refused
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.wire import Reactor, Wire
 
 Http2Link = Link[h2.ClientConnection]
+
+
+def new_link(wire: Wire, reactor: Reactor) -> Http2Link:
+    """Begin to speak HTTP/2 on a connection, with prior knowledge (RFC 9113, 3.3)."""
+    link = Link(wire, h2.ClientConnection())
+    reactor.start(link.run)
+    return link
 
 
 class Http2Upstream:
@@ -39,6 +47,9 @@ class Http2Upstream:
 
     async def ask(self, x: Exchange, fields: Fields) -> None:
         head = x.head
+        trailers = head.values.get(b"te")
+        if trailers is not None:  # for one hop only, but each hop here can do what it asks for
+            fields = [*fields, (b"te", trailers)]
         end = x.whole and not x.body
         try:
             number = self._link.codec.send_head(
