@@ -25,6 +25,8 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from composemesh.runtime.groups import leaves
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
@@ -100,7 +102,7 @@ class _Server:
             try:
                 await _Connection(self._app, self._config, self._context, ConnectionState({}), stream).run()  # type: ignore[arg-type]
             except* Exception as problems:
-                log.warning("admin connection ended", problem=_first(problems))
+                log.warning("admin connection ended", problem=repr(next(leaves(problems))))
             finally:
                 del self._lives[stream]
                 await trio.aclose_forcefully(stream)
@@ -171,11 +173,3 @@ def _url_host(host: str) -> str:
     if host == "::":
         return "[::1]"
     return f"[{host}]" if ":" in host else host
-
-
-def _first(problems: BaseExceptionGroup[Exception]) -> str:
-    """The innermost reason: groups of groups tell a reader nothing."""
-    problem: BaseException = problems
-    while isinstance(problem, BaseExceptionGroup):
-        problem = problem.exceptions[0]
-    return repr(problem)

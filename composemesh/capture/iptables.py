@@ -13,9 +13,10 @@ import structlog
 import trio
 
 from composemesh.capture import rules
-from composemesh.capture.netns import NetworkNamespace, process_start
+from composemesh.capture.netns import NetworkNamespace
 from composemesh.capture.refusal import Refused
 from composemesh.capture.rules import Owner, Redirect, Version
+from composemesh.runtime.process import process_start
 
 log = structlog.get_logger()
 

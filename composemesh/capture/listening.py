@@ -48,14 +48,21 @@ def ask(question: socket.socket, family: int) -> Iterator[int]:
 
 
 def read(table: bytes) -> Iterator[int]:
-    """The same out of the text of /proc/net/tcp or tcp6, whose hex words have the machine's byte order."""
+    """The same out of the text of /proc/net/tcp or tcp6."""
+    return (port for address, port in sockets(table) if not is_loopback(address))
+
+
+def sockets(table: bytes) -> Iterator[tuple[bytes, int]]:
+    """Packed address and port of all that listens, out of such a text: its hex words have the machine's byte order.
+
+    Raises ValueError for any other text.
+    """
     for line in table.splitlines()[1:]:
         _, local, _, state, *_ = line.split(maxsplit=4)
         if int(state, 16) == _LISTEN:
             host, _, port = local.partition(b":")
             words = (int(host[at : at + 8], 16) for at in range(0, len(host), 8))
-            if not is_loopback(b"".join(word.to_bytes(4, sys.byteorder) for word in words)):
-                yield int(port, 16)
+            yield b"".join(word.to_bytes(4, sys.byteorder) for word in words), int(port, 16)
 
 
 def is_loopback(address: bytes) -> bool:

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from composemesh.capture import listening
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.captured import Address, Captured, Captures
 from composemesh.runtime.latest import Latest
@@ -223,18 +224,13 @@ def _capture(workload: Workload, doors: Doors) -> Captured:
 
 def listening_on(host: str, table: str = "/proc/self/net/tcp") -> Callable[[], frozenset[int]]:
     """A look at the TCP ports that something listens on at exactly this IPv4 address: proc(5), `/proc/net/tcp`."""
-    address = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
+    wanted = socket.inet_aton(host)
 
     def look() -> frozenset[int]:
         try:
-            with open(table, encoding="ascii") as lines:
-                sockets = [line.split(maxsplit=4) for line in lines][1:]
+            with open(table, "rb") as text:
+                return frozenset(port for address, port in listening.sockets(text.read()) if address == wanted)
         except OSError:
             return frozenset()
-        held = (local.partition(":") for _, local, _, state, *_ in sockets if state == _LISTEN)
-        return frozenset(int(port, 16) for where, _, port in held if where == address)
 
     return look
-
-
-_LISTEN = "0A"

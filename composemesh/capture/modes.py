@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import datetime
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -16,7 +14,7 @@ import trio
 from composemesh.capture.iptables import Iptables, IptablesFailed
 from composemesh.capture.life import Life
 from composemesh.capture.netns import NetworkNamespace
-from composemesh.capture.refusal import NO_PERMISSION, Refused, may_enter, refusal, unreachable
+from composemesh.capture.refusal import NO_PERMISSION, Refused, lacking, refusal, unreachable
 from composemesh.model.snapshot import CaptureMode, Exclude, Snapshot
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.captured import Captures
@@ -37,8 +35,6 @@ class Latency(NamedTuple):
     workload: str
     capturing: float
     """Seconds from capture hearing of the workload until its rules stood."""
-    since_start: float
-    """Seconds from the engine's StartedAt; of a workload that was there before the mesh this says nothing."""
 
 
 class Capture:
@@ -57,7 +53,7 @@ class Capture:
         self._snapshot = snapshot
         self._mode = mode
         self._iptables = iptables or Iptables()
-        self._permission = "" if may_enter() else NO_PERMISSION
+        self._permission = NO_PERMISSION if lacking() else ""
         self._lives: dict[tuple[str, str], Life] = {}
         self._refused: dict[str, str] = {}
         self._releasing = False
@@ -168,7 +164,7 @@ class Capture:
         new = life.captured is None
         await life.capture(exclude)
         if new:
-            latency = Latency(life.workload.name, trio.current_time() - life.seen, _since(life.workload.started))
+            latency = Latency(life.workload.name, trio.current_time() - life.seen)
             self.latencies.append(latency)
             log.debug("captured", workload=latency.workload, seconds=round(latency.capturing, 4))
 
@@ -237,10 +233,3 @@ async def sweep(workloads: Iterable[Workload]) -> int:
             if not unreachable(workload, {}):
                 nursery.start_soon(one, workload)
     return len(cleaned)
-
-
-def _since(started: str) -> float:
-    try:
-        return time.time() - datetime.fromisoformat(started).timestamp()
-    except ValueError:
-        return 0.0

@@ -25,6 +25,7 @@ from composemesh.capture import listening
 from composemesh.capture.refusal import DIED, NO_PERMISSION, Refused
 from composemesh.capture.rules import MARK
 from composemesh.model.workload import Workload
+from composemesh.runtime.process import process_start_in, seconds_since
 
 log = structlog.get_logger()
 
@@ -62,6 +63,14 @@ def _come_back(home: int) -> None:
     except OSError as problem:
         log.critical("cannot come back from a container's network: ending", problem=repr(problem))
         os._exit(70)  # EX_SOFTWARE; unwinding would run the whole program in the wrong network
+
+
+def rehearse() -> None:
+    """Enter the namespace that we are in: nothing changes, and the kernel asks for the same rights as for another.
+
+    Raises OSError.
+    """
+    _setns(_home())
 
 
 class NetworkNamespace:
@@ -107,12 +116,7 @@ class NetworkNamespace:
     @trio.lowlevel.enable_ki_protection
     def socket(self, family: int) -> socket.socket:
         """A non-blocking TCP socket inside, with the mesh's mark; 4 µs more than one at home. Raises OSError."""
-        home = _home()
-        _setns(self._fd)
-        try:
-            made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        finally:
-            _come_back(home)
+        made = self._make(lambda: socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
         except OSError:
@@ -177,23 +181,6 @@ class NetworkNamespace:
             self._question = None
 
 
-def process_start(pid: int | str, dir_fd: int | None = None) -> int | None:
-    """When a process began, in clock ticks since the host started; None where there is no such process."""
-    path = "stat" if dir_fd is not None else f"/proc/{pid}/stat"
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
-    except OSError:
-        return None
-    try:
-        # the name in parentheses may hold blanks and parentheses of its own: count from behind it
-        fields = os.read(fd, 4096).rpartition(b")")[2].split()
-        return None if fields[0] in b"ZX" else int(fields[19])  # a zombie has ended, reaped or not
-    except (OSError, IndexError):
-        return None
-    finally:
-        os.close(fd)
-
-
 def _still_is(workload: Workload, process: int) -> bool:
     """Whether a process is still the workload's: pids come again, and the one we were told may be old news.
 
@@ -208,12 +195,11 @@ def _still_is(workload: Workload, process: int) -> bool:
         return True
     if _CONTAINER_ID.fullmatch(workload.id) and _CONTAINER_ID.search(cgroup):
         return False
-    ticks = process_start("", dir_fd=process)
+    ticks = process_start_in(process)
     try:
         began = datetime.fromisoformat(workload.started).timestamp()
     except ValueError:
         return ticks is not None
     if ticks is None:
         return False
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age <= began + _CLOCK_DOUBT
+    return time.time() - seconds_since(ticks) <= began + _CLOCK_DOUBT

@@ -1,4 +1,4 @@
-"""Who is not captured, and the one sentence that says why (design: capture; admin API, `reason`)."""
+"""Who is not captured, and the one sentence that says why (admin API, `reason`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from composemesh.model.snapshot import CaptureMode, ServiceSettings
 from composemesh.model.workload import Workload
 
-_CAP_NET_ADMIN = 12
-_CAP_SYS_ADMIN = 21
+CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
+"""By bit (capabilities(7)): to put rules into a network namespace, and to enter it."""
+STATUS = Path("/proc/self/status")
 NO_PERMISSION = (
     "The mesh may not enter network namespaces: run composemesh as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN."
 )
@@ -57,11 +58,11 @@ def _shares(other: str, names: Mapping[str, str]) -> str:
     return f"It shares the network of container {other[:12]}, which is not a workload of this project."
 
 
-def may_enter(status: Path = Path("/proc/self/status")) -> bool:
-    """Whether this process holds CAP_NET_ADMIN and CAP_SYS_ADMIN (capabilities(7)); false off Linux."""
+def lacking(status: Path = STATUS) -> list[str]:
+    """Those of the `CAPABILITIES` that this process does not hold; all of them off Linux."""
     try:
         lines = status.read_text().splitlines()
     except OSError:
-        return False
+        lines = []
     held = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
-    return bool(held >> _CAP_NET_ADMIN & 1) and bool(held >> _CAP_SYS_ADMIN & 1)
+    return [name for bit, name in CAPABILITIES.items() if not held >> bit & 1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from composemesh.cli.logs import log_to
-from composemesh.stack.state import StateFolder
+from composemesh.stack.state import StateFolder, private
 
 if TYPE_CHECKING:
     from composemesh.app import Mesh
@@ -25,7 +25,7 @@ def follow(folder: StateFolder) -> Callable[[Mesh], Awaitable[None]]:
     """What shows the mesh to whoever watches. Says where the log goes, so call it before the mesh starts."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         folder.prepare()
-        log_to(open(folder.log, "a", encoding="utf-8", opener=_private, buffering=1))  # noqa: SIM115
+        log_to(open(folder.log, "a", encoding="utf-8", opener=private, buffering=1))  # noqa: SIM115
         return _picture
     log_to(sys.stderr)
     return _lines
@@ -57,7 +57,3 @@ async def _lines(mesh: Mesh) -> None:
             print(line, flush=True)
         before, said = status, line
         await trio.sleep(LINE)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

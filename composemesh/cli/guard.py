@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from composemesh.runtime.groups import leaves
 from composemesh.stack.errors import UserError
 
 BUG = 70
@@ -59,15 +59,6 @@ def answer_to(problem: BaseException) -> tuple[int, str]:
     return BUG, _one_line(_confess(problem))
 
 
-def leaves(problem: BaseException) -> Iterator[BaseException]:
-    """The exceptions that groups, nested as nurseries nest, finally hold."""
-    if isinstance(problem, BaseExceptionGroup):
-        for inner in problem.exceptions:
-            yield from leaves(inner)
-    else:
-        yield problem
-
-
 def _one_line(message: str) -> str:
     return " ".join(message.split())
 
@@ -94,13 +85,13 @@ def _confess(problem: BaseException) -> str:
 def _keep(problem: BaseException) -> Path | None:
     """Write the traceback where the user can find it; None where that is not possible either."""
     from composemesh.cli.context import state_folders
+    from composemesh.stack.state import private
 
     try:
         root = state_folders()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = root / "crash.log"
-        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
+        with open(place, "w", encoding="utf-8", opener=private) as file:
             file.write(f"{sys.argv}\n")
             traceback.print_exception(problem, file=file)
     except OSError:

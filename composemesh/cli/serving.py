@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from composemesh.cli.guard import INTERRUPTED, leaves
+from composemesh.cli.guard import INTERRUPTED
 from composemesh.discovery.docker.client import EngineError, EngineUnreachable
+from composemesh.runtime.groups import leaves
 from composemesh.stack.daemon import this_command
 from composemesh.stack.errors import UserError
 from composemesh.stack.state import MeshEntry

@@ -58,6 +58,18 @@ class Start:
         options = [f"{name}={value}" for name, value in extra if value]
         return [*this_command(), *self.project.arguments(), "mesh", *options]
 
+    def require_same_files(self) -> None:
+        """Raises UserError where this project's mesh was started with other files: it would never read these."""
+        entry = self.folder.serving()
+        its = entry.compose.get("files", ()) if entry is not None else ()
+        own = str(self.folder.path)  # an overlay of ours is among the files that labels name
+        its = [file for file in its if not file.startswith(own)]
+        if its and its != self.project.describe()["files"]:
+            raise UserError(
+                f"The mesh of project {self.project.name} was started with other Compose files ({', '.join(its)}): "
+                "`composemesh down --keep-stack` ends it, then say this again."
+            )
+
     def ensure(self) -> str:
         """See that a mesh serves in the background, and say where. One that serves already is left alone."""
         return f"The mesh of project {self.project.name} serves: {self.admin_url()}"

@@ -51,6 +51,7 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
             f"Service {name} has Docker Compose start the mesh, in the background: `composemesh up -d`, "
             "or plain `docker compose up`."
         )
+    start.require_same_files()
     start.folder.prepare()
     aliases = overlay(resolved.text, snapshot)
     files = [start.folder.replace("overlay.yaml", aliases)] if aliases else []

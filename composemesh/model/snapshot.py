@@ -19,7 +19,7 @@ class Protocol(enum.StrEnum):
 
 
 class CaptureMode(enum.StrEnum):
-    """How traffic reaches the mesh (design: capture)."""
+    """How traffic reaches the mesh."""
 
     AUTO = "auto"
     NETNS = "netns"

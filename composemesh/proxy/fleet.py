@@ -56,7 +56,7 @@ class Fleet:
                 nursery.start_soon(self._reactor.run)
                 self._update()
                 for feed in (self._discovered, self._snapshot, self._captures):
-                    nursery.start_soon(self._follow, feed)
+                    nursery.start_soon(self._follow, feed, feed.version)
                 nursery.start_soon(sweep, self._alive)
                 nursery.start_soon(self._prune)
                 task_status.started()
@@ -70,8 +70,8 @@ class Fleet:
             for sidecar in tuple(self._alive):
                 nursery.start_soon(sidecar.drain, DRAIN)
 
-    async def _follow(self, feed: Latest[Discovered] | Latest[Snapshot] | Latest[Captures]) -> None:
-        version = feed.version
+    async def _follow(self, feed: Latest[Discovered] | Latest[Snapshot] | Latest[Captures], version: int) -> None:
+        """Update with whatever is newer than `version`, which is older than this task."""
         while True:
             version = await feed.after(version)
             self._update()

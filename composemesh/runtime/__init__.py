@@ -1,1 +1,1 @@
-"""What every room stands on: one-slot feeds, supervision, and the sockets of a captured workload."""
+"""What every room stands on: one-slot feeds, supervision, exception groups, processes, captured sockets."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import errno
-import os
 import platform
-import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from composemesh.capture.iptables import Tool
+from composemesh.capture.netns import rehearse
+from composemesh.capture.refusal import CAPABILITIES, STATUS, lacking
+from composemesh.capture.rules import Version
 from composemesh.model.problem import Severity
 from composemesh.model.snapshot import MeshSettings
 from composemesh.stack.compose import ComposeProject, NoComposeFile, compose_version
@@ -24,8 +25,6 @@ from composemesh.stack.configuration import read_configuration
 from composemesh.stack.engine import ask_engine, docker_endpoint
 from composemesh.stack.errors import UserError
 
-CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
-"""By bit (capabilities(7)): to put rules into a network namespace, and to enter it."""
 PROVIDERS_SINCE = (2, 36)
 """The Compose version that began to call providers."""
 
@@ -59,17 +58,10 @@ async def check_host(project: ComposeProject, environ: Mapping[str, str]) -> lis
     return [*findings, *said, _admin_port(settings)]
 
 
-def missing_privilege(status: str | None = None) -> str:
-    """What to tell somebody who cannot enter network namespaces; empty for who can.
-
-    `status` is the text of /proc/self/status, which is read where it is not given.
-    """
-    lines = (status if status is not None else Path("/proc/self/status").read_text(encoding="ascii")).splitlines()
-    effective = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
-    lacking = [name for bit, name in CAPABILITIES.items() if not effective >> bit & 1]
-    if not lacking:
-        return ""
-    return f"Meshing containers takes root: run it with sudo (this process lacks {' and '.join(lacking)})."
+def missing_privilege(status: Path = STATUS) -> str:
+    """What to tell somebody who cannot enter network namespaces; empty for who can."""
+    missing = " and ".join(lacking(status))
+    return f"Meshing containers takes root: run it with sudo (this process lacks {missing})." if missing else ""
 
 
 def _system() -> Finding:
@@ -92,30 +84,31 @@ def _privileges() -> Finding:
 
 
 def _namespaces() -> Finding:
-    """Enter the namespace that we are in: nothing changes, and the kernel asks for the same rights as for another."""
     try:
-        namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        rehearse()
     except OSError as problem:
-        return Finding("namespaces", Verdict.FAILED, f"/proc/self/ns/net: {problem.strerror}", "Mount /proc.")
-    try:
-        if ctypes.CDLL(None, use_errno=True).setns(namespace, 0x40000000):  # CLONE_NEWNET
-            code = ctypes.get_errno()
-            hint = "Run it with sudo." if code == errno.EPERM else "See whether a seccomp profile forbids setns."
-            return Finding("namespaces", Verdict.FAILED, f"setns: {os.strerror(code)}", hint)
-    finally:
-        os.close(namespace)
+        hints = {errno.EPERM: "Run it with sudo.", errno.ENOENT: "Mount /proc."}
+        hint = hints.get(problem.errno or 0, "See whether a seccomp profile forbids setns.")
+        return Finding("namespaces", Verdict.FAILED, f"setns: {problem.strerror}", hint)
     return Finding("namespaces", Verdict.OK, "setns works")
 
 
-def _iptables() -> Iterator[Finding]:
-    for program, without in (("iptables", Verdict.FAILED), ("ip6tables", Verdict.NOTE)):
-        path = shutil.which(program)
-        if path is None or shutil.which(f"{program}-restore") is None:
+def _iptables(find: Callable[[Version], Tool | None] = Tool.find) -> Iterator[Finding]:
+    """The programs that capture itself would take."""
+    programs: tuple[tuple[Version, str, Verdict], ...] = (
+        (4, "iptables", Verdict.FAILED),
+        (6, "ip6tables", Verdict.NOTE),
+    )
+    for version, program, without in programs:
+        tool = find(version)
+        if tool is None:
             hint = "Install it (Debian, Ubuntu: apt-get install iptables)."
-            yield Finding(program, without, "not on PATH", hint)
+            yield Finding(program, without, "not installed", hint)
             continue
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-        yield Finding(program, Verdict.OK, answer.stdout.strip() or path)
+        answer = subprocess.run(
+            [tool.restore, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        yield Finding(program, Verdict.OK, answer.stdout.strip() or tool.restore)
 
 
 async def _engine(environ: Mapping[str, str]) -> Finding:

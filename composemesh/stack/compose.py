@@ -19,6 +19,7 @@ from composemesh.stack.files import compose_files
 _NAME = re.compile(r"^name: [\"']?([a-z0-9][a-z0-9_-]*)[\"']?$", re.MULTILINE)
 EVERY_PROFILE = ("*",)
 INSTALL = "https://docs.docker.com/compose/install/linux/"
+NO_PLUGIN = f"Docker has no Compose plugin: install it ({INSTALL})."
 
 
 class NoComposeFile(CallError):
@@ -119,7 +120,7 @@ class ComposeProject:
         if "no configuration file provided" in stderr:
             return NoComposeFile()
         if "unknown command" in stderr or "unknown flag: --project" in stderr or "is not a docker command" in stderr:
-            return UserError(f"Docker has no Compose plugin: install it ({INSTALL}), then run `composemesh check`.")
+            return UserError(NO_PLUGIN)
         files = self.files or await self._default_files()
         problem = explain(stderr, await trio.to_thread.run_sync(read_sources, files))
         text = str(problem).rstrip(".")
@@ -140,7 +141,7 @@ async def compose_version() -> str:
     """E.g. ``2.40.3``. Raises UserError where there is no Compose."""
     answer = await _ask("version", "--short")
     if answer.returncode:
-        raise UserError(f"Docker has no Compose plugin: install it ({INSTALL}).")
+        raise UserError(NO_PLUGIN)
     return answer.stdout.strip()
 
 

@@ -17,16 +17,15 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from composemesh.stack.errors import UserError
-from composemesh.stack.state import StateFolder, process_identity
+from composemesh.stack.logfile import last_words, turn_over
+from composemesh.stack.state import StateFolder, private, process_identity
 
 START_LIMIT = 60.0
 """Seconds a mesh may take to serve: it may have to enter hundreds of containers on a busy machine."""
 STOP_LIMIT = 30.0
 """Seconds a mesh may take to end: it drains, bounded, and takes its rules out of every container."""
-OLDEST_LOG = ".1"
 
 
 class Ended(enum.Enum):
@@ -68,9 +67,9 @@ def spawn(folder: StateFolder, command: Sequence[str], *, limit: float = START_L
     too late, it is ended before this returns. Raises UserError with what it said.
     """
     folder.prepare()
-    _turn_over(folder.log)
+    turn_over(folder.log)
     reader, writer = os.pipe()
-    with open(folder.log, "ab", opener=_private) as log:
+    with open(folder.log, "ab", opener=private) as log:
         process = subprocess.Popen(
             [*command, f"--ready-fd={writer}"],
             stdin=subprocess.DEVNULL,
@@ -96,8 +95,8 @@ def _told(reader: int, process: subprocess.Popen[bytes], folder: StateFolder, li
     if line is None:
         raise UserError(f"The mesh did not come up within {limit:.0f} s: {folder.log} says how far it got.")
     if not line:
-        code = process.wait()
-        raise UserError(f"The mesh ended while it started (exit {code}): {_last_words(folder.log)} ({folder.log})")
+        code, said = process.wait(), last_words(folder.log) or "it left no word"
+        raise UserError(f"The mesh ended while it started (exit {code}): {said} ({folder.log})")
     ready = Ready(**json.loads(line))
     if ready.error:
         process.wait()
@@ -167,21 +166,3 @@ def _ended(pidfd: int, limit: float) -> bool:
 def _how(folder: StateFolder) -> Ended:
     """A mesh that ends well takes its entry along."""
     return Ended.WELL if folder.entry() is None else Ended.KILLED
-
-
-def _turn_over(log: Path) -> None:
-    """Keep the log of the mesh before this one: it may be the one that says why it died."""
-    with contextlib.suppress(FileNotFoundError):
-        log.replace(log.with_name(log.name + OLDEST_LOG))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _last_words(log: Path) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")

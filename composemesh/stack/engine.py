@@ -60,23 +60,17 @@ def _current_context(environ: Mapping[str, str]) -> str:
 
 async def ask_engine(endpoint: str, *path: str) -> Any:
     """One answer of the engine's API, e.g. to `ask_engine(endpoint, "version")`. Raises UserError."""
-    client = None
     try:
-        client = DockerClient(endpoint)
-        return await client.get(*path)
+        async with DockerClient(endpoint) as client:
+            return await client.get(*path)
     except (EngineUnreachable, EngineError) as problem:
         raise UserError(str(problem)) from problem
-    finally:
-        if client is not None:
-            with trio.CancelScope(shield=True):
-                await client.aclose()
 
 
 async def look(endpoint: str, project: str) -> Discovered:
     """What runs in the project at this moment. Raises UserError where the engine does not answer."""
     await ask_engine(endpoint, "version")
     seen: list[Discovered] = []
-    client = DockerClient(endpoint)
 
     async with trio.open_nursery() as nursery:
 
@@ -85,7 +79,5 @@ async def look(endpoint: str, project: str) -> Discovered:
                 seen.append(state)
                 nursery.cancel_scope.cancel()
 
-        await DockerSource(client, project).watch(publish)
-    with trio.CancelScope(shield=True):
-        await client.aclose()
+        await DockerSource(DockerClient(endpoint), project).watch(publish)
     return seen[0]

@@ -10,13 +10,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from composemesh.config.loaders.sources import OVERRIDES
+
 DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
 
 
 def compose_files(environ: Mapping[str, str], folder: Path) -> tuple[Path, ...]:

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from composemesh.config.loaders.compose import Resolved
+from composemesh.discovery.docker.translate import PROJECT
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.latest import Latest
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.state import StateFolder
 
-PREFIX = "com.docker.compose.project"
 HEAD = "# Written by composemesh: the Compose files that the labels of the project's containers name.\n"
 
 
@@ -25,14 +25,14 @@ def named_by_labels(name: str, workloads: Iterable[Workload]) -> ComposeProject:
     Labels that an image carries do not count: a workload has none of them.
     """
     for workload in sorted(workloads, key=lambda workload: workload.started, reverse=True):
-        files = _present(workload.labels.get(f"{PREFIX}.config_files", ""))
+        files = _present(workload.labels.get(f"{PROJECT}.config_files", ""))
         if files:
-            directory = workload.labels.get(f"{PREFIX}.working_dir", "")
+            directory = workload.labels.get(f"{PROJECT}.working_dir", "")
             return ComposeProject(
                 name,
                 files,
                 Path(directory) if directory else None,
-                env_files=_present(workload.labels.get(f"{PREFIX}.environment_file", "")),
+                env_files=_present(workload.labels.get(f"{PROJECT}.environment_file", "")),
             )
     return ComposeProject(name)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from composemesh.config.yaml import parse
 from composemesh.model.snapshot import Snapshot
 
 HEAD = "# Written by composemesh: what services are called in `x-mesh.service`, as network aliases.\n"
@@ -39,6 +40,7 @@ def provider_service(resolved: str) -> str:
 
 
 def _services(resolved: str) -> dict[str, dict[str, Any]]:
-    document = yaml.load(resolved, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    services = document.get("services") if isinstance(document, dict) else None
+    documents = parse(resolved).documents
+    project = documents[0].value if documents else None
+    services = project.get("services") if isinstance(project, dict) else None
     return services or {}

@@ -6,7 +6,6 @@ For loopback mode. Each process is told in its environment where it finds the ot
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ import trio
 from composemesh.capture.loopback import Doors, Member, listening_on
 from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.runtime.latest import Latest
+from composemesh.stack.logfile import last_words
 
 log = structlog.get_logger()
 
@@ -163,13 +163,7 @@ class Processes:
 
     def last_words(self, name: str) -> str:
         """The last line that a process printed; empty where it said nothing."""
-        try:
-            with open(self.logs / f"{name}.log", "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
-                lines = file.read().decode(errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1] if lines else ""
+        return last_words(self.logs / f"{name}.log")
 
 
 def describe(process: Process, doors: Doors, pid: int) -> Workload:

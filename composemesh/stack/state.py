@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from composemesh import __version__
+from composemesh.runtime.process import process_start, seconds_since
 from composemesh.stack.errors import CallError, UserError
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -37,18 +38,16 @@ def state_root(environ: Mapping[str, str], uid: int) -> Path:
 
 
 def process_identity(pid: int) -> str:
-    """`<start in clock ticks>@<boot id>`: a pid that was given to another process is not this process any more.
+    """`<start in clock ticks>@<boot id>`: with the pid it names one process, also in a file that outlives the boot.
 
-    Empty where no such process lives; a zombie does not live.
+    Empty where no such process lives.
     """
+    start = process_start(pid)
     try:
-        stat = Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-    # proc(5): the name, in parentheses, may hold spaces and parentheses; what follows it starts with field 3.
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else f"{fields[19]}@{boot}"
+    return "" if start is None else f"{start}@{boot}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,13 @@ class MeshEntry:
 
 def age(pid: int) -> float:
     """Seconds since the process started; 0 where it does not live."""
-    ticks = process_identity(pid).partition("@")[0]
-    if not ticks:
-        return 0.0
-    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK"), 0.0)
+    start = process_start(pid)
+    return 0.0 if start is None else seconds_since(start)
+
+
+def private(path: str | Path, flags: int) -> int:
+    """Opens files for their owner alone, and never through a link that somebody put there; as an `opener`, too."""
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 class StateFolder:
@@ -151,7 +153,7 @@ class StateFolder:
     @contextlib.contextmanager
     def _locked(self, name: str, *, blocking: bool) -> Iterator[None]:
         self.prepare()
-        fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = private(self.path / name, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -170,8 +172,7 @@ class StateFolder:
         """Write a file of the folder whole, 0600, and return its path."""
         path = self.path / name
         draft = path.with_name(f".{name}.{os.getpid()}")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
+        with open(draft, "w", encoding="utf-8", opener=private) as file:
             file.write(text)
         draft.replace(path)
         return path

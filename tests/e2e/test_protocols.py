@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -159,6 +160,36 @@ async def test_a_request_in_flight_survives_docker_stop_and_new_ones_go_elsewher
     assert slow["body"] not in hosts
     assert len(hosts) == 1
     await talkers.run("docker", "start", stopping)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_a_body_that_a_killed_container_cut_is_never_taken_for_whole(talkers: Project, framing: str) -> None:
+    await ready(talkers)
+    told: dict[str, Any] = {}
+
+    async def read() -> None:
+        told.update(await ask(talkers, "caller", "get", f"http://talker:8080/endless/{framing}"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.sleep(0.7)
+        assert not told
+        await talkers.run("docker", "kill", f"{talkers.name}-talker-1")
+    assert told["status"] == 0
+    assert "IncompleteRead" in told["reason"] or "ConnectionReset" in told["reason"]
+    assert told["seconds"] < 5
+    await talkers.run("docker", "start", f"{talkers.name}-talker-1")
+
+
+async def test_what_is_no_http_is_refused_and_the_connection_closed(talkers: Project) -> None:
+    await ready(talkers)  # the port is known to speak HTTP
+    head = "GET / HTTP/1.1\\r\\nHost: talker\\r\\nContent-Length: 1\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+    for bad in (head, "GET / HTTP/1.1\\r\\nno colon\\r\\n\\r\\n"):
+        said = (await ask(talkers, "caller", "raw", "talker", "8080", bad))["said"]
+        assert said.startswith("HTTP/1.1 400 ")
+        assert said.count("HTTP/1.1") == 1
+        assert "connection: close" in said.lower()
+    assert (await ask(talkers, "caller", "get", "http://talker:8080/"))["status"] == 200
 
 
 async def test_udp_and_names_go_past_the_mesh(talkers: Project) -> None:

@@ -294,7 +294,7 @@ async def test_capture_off(app: Host, mesh: Mesh) -> None:
 
 
 async def test_without_permission(app: Host, mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modes, "may_enter", lambda: False)
+    monkeypatch.setattr(modes, "lacking", lambda: ["CAP_SYS_ADMIN"])
     assert await (await mesh(app)).refused(app) == NO_PERMISSION
 
 

@@ -16,13 +16,14 @@ from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, Parsed, parse
 from composemesh.model.problem import Problem
 
 MAX_FILES = 64
-_BESIDE = (
-    ".env",
-    "compose.override.yaml",
+OVERRIDES = (
     "compose.override.yml",
-    "docker-compose.override.yaml",
+    "compose.override.yaml",
     "docker-compose.override.yml",
+    "docker-compose.override.yaml",
 )
+"""In the order in which compose-go looks for one."""
+_BESIDE = (".env", *OVERRIDES)
 """Files that Compose reads without being told, when they appear beside a Compose file."""
 
 

@@ -16,15 +16,9 @@ import trio
 
 from composemesh.discovery.docker.client import DockerClient, EngineError, EngineSilent, EngineUnreachable
 from composemesh.discovery.docker.ledger import IDENTITY, Ledger, Seen
-from composemesh.discovery.docker.translate import (
-    PROJECT,
-    claims,
-    image_of,
-    labels_of,
-    stop_of,
-    translate,
-)
+from composemesh.discovery.docker.translate import PROJECT, claims, image_of, labels_of, stop_of, translate
 from composemesh.model.workload import Discovered
+from composemesh.runtime.groups import leaves
 
 log = structlog.get_logger()
 
@@ -79,7 +73,7 @@ class DockerSource:
                 try:
                     await self._session(timers, live)
                 except* (EngineUnreachable, EngineError) as problems:
-                    self._stale(str(_first(problems)))
+                    self._stale(str(next(leaves(problems))))  # one of them: they all tell of the same engine
                 delay = FIRST_RETRY if live.is_set() else delay
                 await trio.sleep(delay)
                 delay = min(delay * 2, LAST_RETRY)
@@ -220,9 +214,3 @@ def _identities(listed: object) -> set[str]:
     entries = listed if isinstance(listed, list) else []
     identities = (entry.get("Id") for entry in entries if isinstance(entry, dict))
     return {identity for identity in identities if isinstance(identity, str) and IDENTITY.fullmatch(identity)}
-
-
-def _first(problems: BaseExceptionGroup[Exception]) -> Exception:
-    """One of the exceptions of a group: they all tell of the same engine."""
-    first = problems.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -5,6 +5,7 @@ ask.py try URL [NAME:VALUE …]     the same for two seconds only
 ask.py echo URL MIB [chunked]     sends a body and reads it back at the same time
 ask.py pause URL                  lets a large answer wait before it reads it
 ask.py upgrade URL TEXT           asks for another protocol, and speaks it
+ask.py raw HOST PORT TEXT          sends text, with \\r\\n written out, and reads to the end
 ask.py tcp|udp HOST PORT TEXT     what comes back; TCP: what is said before we speak, too
 """
 
@@ -99,6 +100,15 @@ def tcp(host: str, port: str, text: str) -> dict:
         return {"banner": "", "reason": repr(problem)}
 
 
+def raw(host: str, port: str, text: str) -> dict:
+    here = socket.create_connection((host, int(port)), timeout=10)
+    here.sendall(text.replace("\\r\\n", "\r\n").encode())
+    said = b""
+    while data := here.recv(PIECE):
+        said += data
+    return {"said": said.decode(errors="replace")}
+
+
 def udp(host: str, port: str, text: str) -> dict:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
         here.settimeout(5)
@@ -116,7 +126,7 @@ def main(kind: str, *words: str) -> dict:
         case "pause", (url,):
             return call("GET", url, pause=1.0)
         case _:
-            return {"echo": echo, "upgrade": upgrade, "tcp": tcp, "udp": udp}[kind](*words)
+            return {"echo": echo, "upgrade": upgrade, "raw": raw, "tcp": tcp, "udp": udp}[kind](*words)
 
 
 if __name__ == "__main__":

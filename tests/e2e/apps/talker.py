@@ -1,6 +1,7 @@
 """Speaks many protocols: HTTP/1.1 in all its forms on 8080, a greeting over TCP on 2525, and UDP on 5353.
 
-/  who asks, as JSON · /bytes/N · /chunks/N · /slow/SECONDS · /upgrade  then all that is said comes back loud
+/  who asks, as JSON · /bytes/N · /chunks/N · /slow/SECONDS · /endless/length|chunks, which never end
+/upgrade  then all that is said comes back loud
 POST /echo sends the body back while it comes · PUT /  how long the body was
 """
 
@@ -36,6 +37,12 @@ class Web(BaseHTTPRequestHandler):
                 for number in range(int(rest[0])):
                     self.say_chunk(b"%d\n" % number)
                 self.say_chunk(b"")
+            case "endless":  # a length that is never reached, or chunks without an end
+                self.begin(("Content-Length", "1000000") if rest[0] == "length" else ("Transfer-Encoding", "chunked"))
+                while True:
+                    self.say(b"more") if rest[0] == "length" else self.say_chunk(b"more")
+                    self.wfile.flush()
+                    time.sleep(0.05)
             case "slow":
                 waiting.append(self)
                 print("asked", flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from composemesh.capture.refusal import may_enter, refusal
+from composemesh.capture.refusal import lacking, refusal
 from composemesh.model.snapshot import CaptureMode, ServiceSettings
 from composemesh.model.workload import Workload
 
@@ -46,19 +46,20 @@ def test_sentences(workload: Workload, settings: ServiceSettings, mode: CaptureM
 
 
 @pytest.mark.parametrize(
-    ("held", "may"),
+    ("held", "missing"),
     [
-        ("000001ffffffffff", True),
-        ("0000000000201000", True),
-        ("0000000000001000", False),
-        ("0000000000000000", False),
+        ("000001ffffffffff", []),
+        ("0000000000201000", []),
+        ("0000000000001000", ["CAP_SYS_ADMIN"]),
+        ("0000000000200000", ["CAP_NET_ADMIN"]),
+        ("0000000000000000", ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]),
     ],
 )
-def test_capabilities(tmp_path: Path, held: str, may: bool) -> None:
+def test_capabilities(tmp_path: Path, held: str, missing: list[str]) -> None:
     status = tmp_path / "status"
     status.write_text(f"Name:\tpython\nCapPrm:\t0000000000000000\nCapEff:\t{held}\n")
-    assert may_enter(status) is may
+    assert lacking(status) == missing
 
 
 def test_where_there_is_no_proc(tmp_path: Path) -> None:
-    assert not may_enter(tmp_path / "status")
+    assert lacking(tmp_path / "status") == ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]
