@@ -17,6 +17,7 @@ class Record:
         "destination",
         "duration",
         "flag",
+        "grpc_status",
         "method",
         "path",
         "protocol",
@@ -36,7 +37,7 @@ class Record:
         self.destination = destination
         """The workload that answered, or a peer of version and workload "unknown" where none was reached."""
         self.protocol = protocol
-        """`http` or `tcp` (Istio's request_protocol)."""
+        """`http`, `grpc` or `tcp` (Istio's request_protocol)."""
         self.start = 0.0
         """Wall clock, seconds since the epoch."""
         self.duration = 0.0
@@ -49,6 +50,8 @@ class Record:
         self.authority = ""
         self.response_code = 0
         """0 where no response was sent (Envoy's convention), and for TCP."""
+        self.grpc_status = -1
+        """The `grpc-status` of the answer (Istio's grpc_response_status); -1 where there is none."""
         self.flag = Flag.NONE
         self.bytes_received = 0
         """Body bytes from the downstream."""

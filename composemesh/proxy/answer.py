@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from composemesh.proxy.headers import response_fields, without_length
 
 if TYPE_CHECKING:
+    from composemesh.model.record import Record
+    from composemesh.proxy.codec.parts import Fields, RequestHead
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
 
 
@@ -28,6 +30,8 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
         return
     if head.status == 204:
         fields = without_length(fields)
+    if record.protocol == "grpc":
+        note_grpc_status(record, head.fields)
     record.bytes_sent = len(payload)
     await down.respond(x, head, fields, payload, ended)
     while not ended:
@@ -37,4 +41,18 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
             await down.send(payload)
         else:
             ended = True
+            if record.protocol == "grpc":
+                note_grpc_status(record, up.trailers)
             await down.finish(up.trailers)
+
+
+def is_grpc(head: RequestHead) -> bool:
+    """Whether a request is gRPC's (its protocol's "PROTOCOL-HTTP2", Requests: Content-Type)."""
+    return head.values.get(b"content-type", b"").startswith(b"application/grpc")
+
+
+def note_grpc_status(record: Record, fields: Fields) -> None:
+    """Write down how a call ended: said in the trailers, or, where there was nothing else to say, in the head."""
+    for name, value in fields:
+        if name.lower() == b"grpc-status" and value.isdigit() and len(value) <= 3:
+            record.grpc_status = int(value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import socket
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,11 +20,13 @@ from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.model.record import Record
 from composemesh.model.snapshot import Protocol
-from composemesh.proxy.detect import Detected, detect
-from composemesh.proxy.downstream.h1 import Http1Downstream
+from composemesh.proxy.detect import PREFACE, Detected, detect, greets_in_http2
+from composemesh.proxy.downstream.h1 import IDLE_TIMEOUT, Http1Downstream
+from composemesh.proxy.downstream.h2 import Http2Connection
 from composemesh.proxy.relay import Moved, relay
 from composemesh.proxy.upstream.dial import Unconnected, dial
 from composemesh.proxy.upstream.h1 import Http1Upstream
+from composemesh.proxy.upstream.h2 import new_link
 from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class Connection:
         "hub",
         "inbound",
         "moved",
+        "on_drain",
         "peer_address",
         "peer_text",
         "port",
@@ -80,6 +84,8 @@ class Connection:
         """Since when the client has been waiting for an answer; 0 when it is not."""
         self.exchanging = False
         self.draining = False
+        self.on_drain: Callable[[], None] | None = None
+        """Says so to the client, in a protocol that has a word for it."""
         self.unsure = False
         """Whether the port is taken for HTTP only by what its client said: the application has yet to agree."""
         self.moved = Moved()
@@ -132,6 +138,8 @@ class Connection:
         self.draining = True
         if not self.exchanging:
             self.end(Flag.NONE)
+        elif self.on_drain is not None:
+            self.on_drain()
 
     async def run(self) -> None:
         """Serve the connection to its end. Never raises for what a peer does; closes the socket."""
@@ -148,12 +156,25 @@ class Connection:
         cluster = self.cluster()
         protocol = cluster.spoken.protocol(self.port)
         if protocol is Protocol.HTTP:
-            await Http1Downstream(self).run(b"")
+            await self._http(b"")
         elif protocol is Protocol.TCP:
             self.exchanging = True
             await self._relay(cluster, b"")
         else:
             await self._find_out(cluster)
+
+    async def _http(self, first: bytes) -> None:
+        """The client speaks first, and its preface, if it sends one, is that of HTTP/2."""
+        self.deadline = time.monotonic() + IDLE_TIMEOUT
+        while len(first) < len(PREFACE) and PREFACE.startswith(first):
+            data = await self.wire.receive()
+            if not data:
+                return
+            first += data
+        if first.startswith(PREFACE):
+            await Http2Connection(self).run(first)
+        else:
+            await Http1Downstream(self).run(first)
 
     async def _find_out(self, cluster: Cluster) -> None:
         target, upstream = await self._dial(cluster)
@@ -162,9 +183,12 @@ class Connection:
         try:
             while kind is Detected.MORE:
                 server_spoke, data = await self._first_bytes(upstream)
+                if server_spoke and greets_in_http2(_peek(upstream)):
+                    # Such a server need not have heard anything; its client speaks all the same, and decides.
+                    server_spoke, data = False, await self.wire.receive()
                 if server_spoke:
                     kind = Detected.OPAQUE
-                    if upstream is not None and _is_greeting(upstream):
+                    if _is_greeting(_peek(upstream)):
                         cluster.spoken.learned[self.port] = Protocol.TCP
                 elif not data:
                     break
@@ -175,11 +199,15 @@ class Connection:
             if upstream is not None:
                 upstream.close()
             raise
-        if kind is Detected.HTTP1:
+        if kind is Detected.HTTP1 or kind is Detected.HTTP2:
             self.unsure = True
             if upstream is not None and target is not None:
-                target.pool(self.port).checkin(Http1Upstream(upstream))
-            await Http1Downstream(self).run(first)
+                pool = target.pool(self.port)
+                if kind is Detected.HTTP1:
+                    pool.checkin(Http1Upstream(upstream))
+                else:
+                    pool.add(new_link(upstream, self.reactor))
+            await self._http(first)
         elif upstream is not None and target is not None and (first or kind is Detected.OPAQUE):
             await self._pump(target, upstream, first)
         else:
@@ -270,14 +298,17 @@ class Connection:
         self.hub.tell(record)
 
 
-def _is_greeting(upstream: Wire) -> bool:
+def _is_greeting(said: bytes) -> bool:
     """Whether a server that was heard before its client has a protocol in which servers speak first. One that merely
     closed has not, nor has an HTTP server that grew tired of a silent client: some send a 408 then."""
+    return bool(said) and not b"HTTP/1.".startswith(said[:7])
+
+
+def _peek(upstream: Wire | None) -> bytes:
     try:
-        said = upstream.peek(len(b"HTTP/1."))
+        return b"" if upstream is None else upstream.peek(9)
     except OSError:
-        return False
-    return bool(said) and not b"HTTP/1.".startswith(said)
+        return b""
 
 
 def _address_of(sock: socket.socket) -> str:

@@ -59,3 +59,11 @@ def detect(first: bytes) -> Detected:
     if PREFACE.startswith(first) or any(method.startswith(start) for method in _METHODS):
         return Detected.MORE
     return Detected.HTTP1 if b" HTTP/" in line else Detected.OPAQUE
+
+
+def greets_in_http2(said: bytes) -> bool:
+    """Whether what a server said first is HTTP/2's SETTINGS (RFC 9113, 3.4).
+
+    Of all servers that speak first, it alone has a client that speaks first, too.
+    """
+    return len(said) >= 9 and said[3:9] == b"\x04\x00\x00\x00\x00\x00" and int.from_bytes(said[:3]) % 6 == 0

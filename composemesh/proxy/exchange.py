@@ -41,13 +41,35 @@ class Exchange:
 class Downstream(Protocol):
     """The caller's end of an exchange. Whatever it sends raises Cut when the caller has gone."""
 
-    source: Peer
-    port: int
-    """The port that the client connected to, and so the one to dial."""
-    peer_address: bytes
-    peer_text: str
-    hub: Hub
-    reactor: Reactor
+    @property
+    def source(self) -> Peer:
+        """Who calls."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The port that the client connected to, and so the one to dial."""
+        ...
+
+    @property
+    def peer_address(self) -> bytes:
+        """The client's address, as x-forwarded-for has it."""
+        ...
+
+    @property
+    def peer_text(self) -> str:
+        """The same for people."""
+        ...
+
+    @property
+    def hub(self) -> Hub:
+        """Whom to tell."""
+        ...
+
+    @property
+    def reactor(self) -> Reactor:
+        """What new connections are to be registered with."""
+        ...
 
     @property
     def why(self) -> Flag:

@@ -8,17 +8,20 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.answer import answer
-from composemesh.proxy.codec.parts import Malformed
+from composemesh.proxy.codec.parts import HTTP2, Malformed
 from composemesh.proxy.headers import request_fields
 from composemesh.proxy.refuse import Broken, Cut, Refused
 from composemesh.proxy.retry import SAFE, may_retry
 from composemesh.proxy.upstream.dial import Unconnected, dial
 from composemesh.proxy.upstream.h1 import Http1Upstream
+from composemesh.proxy.upstream.h2 import Http2Upstream, new_link
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
+    from composemesh.proxy.pool import Pool
+    from composemesh.proxy.wire import Wire
 
 BACK_OFF = 0.01
 """Seconds before every endpoint is tried a second time; doubles. Two rounds stay under the 50 ms in which a caller
@@ -58,7 +61,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
                 attempt=record.attempts,
                 untried=len(tried) < len(cluster.targets),
                 body_replayable=x.whole,
-                connected=broken.connected,
+                connected=broken.connected and not broken.unsent,
             )
             if not again:
                 raise Refused(broken.flag, broken.detail) from None
@@ -70,11 +73,12 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields
     """Send the request once, and relay what comes back. Raises Broken where nothing came back."""
     pool = target.pool(down.port)
     repeatable = x.whole and x.head.method in SAFE
+    up: Upstream | None
     while True:
-        up = pool.checkout(repeatable=repeatable)
+        up = pool.checkout(repeatable=repeatable) if x.head.version < HTTP2 else None
         reused = up is not None
         if up is None:
-            up = await _dial(target, down)
+            up = await (_stream_on(pool, target, down) if x.head.version == HTTP2 else _dial(target, down))
         try:
             await up.ask(x, fields)
             if x.whole:
@@ -86,7 +90,7 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields
                 continue  # the application had closed it meanwhile: that is no failure of the endpoint
             raise
         finally:
-            if up.reusable and x.sent:
+            if x.sent and up.reusable and isinstance(up, Http1Upstream):
                 pool.checkin(up)
             else:
                 up.close()
@@ -94,8 +98,24 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields
 
 
 async def _dial(target: Target, down: Downstream) -> Http1Upstream:
+    return Http1Upstream(await _wire(target, down))
+
+
+async def _stream_on(pool: Pool, target: Target, down: Downstream) -> Http2Upstream:
+    """A stream on a connection that others use too, or on a new one where those are full."""
+    link = pool.link()
+    if link is None:
+        async with pool.dialling:
+            link = pool.link()
+            if link is None:
+                link = new_link(await _wire(target, down), down.reactor)
+                pool.add(link)
+    return Http2Upstream(link)
+
+
+async def _wire(target: Target, down: Downstream) -> Wire:
     try:
-        return Http1Upstream(await dial(target.namespace, (target.host, down.port), down.reactor))
+        return await dial(target.namespace, (target.host, down.port), down.reactor)
     except Unconnected as problem:
         target.endpoint.failed()
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None

@@ -8,8 +8,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import trio
+
 if TYPE_CHECKING:
     from composemesh.proxy.upstream.h1 import Http1Upstream
+    from composemesh.proxy.upstream.h2 import Http2Link
     from composemesh.runtime.captured import Address
 
 MOST_IDLE = 128
@@ -27,11 +30,15 @@ crosses that close on the wire is lost. A new dial costs microseconds on one hos
 class Pool:
     """Idle connections to one address. Everything here is synchronous, so no cancellation can upset it."""
 
-    __slots__ = ("_idle", "closed")
+    __slots__ = ("_idle", "_links", "closed", "dialling")
 
     def __init__(self) -> None:
         self._idle: list[Http1Upstream] = []
+        self._links: list[Http2Link] = []
+        """Connections that carry many exchanges at a time: shared, and not lent."""
         self.closed = False
+        self.dialling = trio.Lock()
+        """Held by whoever makes a new link, so that a hundred requests at once share the first one."""
 
     def __repr__(self) -> str:
         return f"<Pool idle={len(self._idle)}{' closed' if self.closed else ''}>"
@@ -56,6 +63,20 @@ class Pool:
             up.idle_since = time.monotonic()
             self._idle.append(up)
 
+    def link(self) -> Http2Link | None:
+        """An HTTP/2 connection with room for one more exchange, or None: dial."""
+        for link in self._links:
+            if not link.closed and link.codec.room:
+                return link
+        return None
+
+    def add(self, link: Http2Link) -> None:
+        """One more connection to share. One that belongs to a closed pool ends with the exchange it was made for."""
+        if self.closed:
+            link.retire()
+        else:
+            self._links.append(link)
+
     def prune(self, now: float) -> bool:
         """Close what has been idle too long, and what the other side has closed; false when none is left."""
         kept = []
@@ -65,7 +86,11 @@ class Pool:
             else:
                 kept.append(idle)
         self._idle = kept
-        return bool(kept)
+        for link in self._links:
+            if not link.streams and now - link.idle_since > LONGEST_IDLE:
+                link.retire()
+        self._links = [link for link in self._links if not link.closed]
+        return bool(kept or self._links)
 
     def close(self) -> None:
         """Close the idle ones now, and those in use when they come back."""
@@ -73,6 +98,9 @@ class Pool:
         for idle in self._idle:
             idle.close()
         self._idle.clear()
+        for link in self._links:
+            link.retire()
+        self._links.clear()
 
 
 class Pools(dict["Address", Pool]):

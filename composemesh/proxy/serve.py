@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.record import Record
-from composemesh.proxy.codec.parts import Malformed, ResponseHead
+from composemesh.proxy.answer import is_grpc, note_grpc_status
+from composemesh.proxy.codec.parts import HTTP2, Malformed, ResponseHead
 from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.forward import forward
 from composemesh.proxy.refuse import Cut, Refused
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import RequestHead
     from composemesh.proxy.exchange import Downstream
 
+GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12}
+"""HTTP status → gRPC status, as Envoy and gRPC's own mapping have it; all others are UNAVAILABLE (14)."""
 LONGEST_TEXT = 2048
 """Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
 
@@ -30,7 +34,8 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
     """
     started = time.monotonic()
     cluster = down.cluster().named(head.authority)
-    record = describe(Record(down.source, cluster.unreached, "http"), head, down)
+    protocol = "grpc" if head.version == HTTP2 and is_grpc(head) else "http"
+    record = describe(Record(down.source, cluster.unreached, protocol), head, down)
     record.bytes_received = len(body)
     x = Exchange(head, record, body, whole)
     try:
@@ -72,14 +77,28 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
     record.flag = refused.flag
     if x.answered:
         raise Cut(refused.flag)
-    record.response_code = refused.status
-    head, body = refusal(refused)
+    head, body = grpc_refusal(refused) if record.protocol == "grpc" else refusal(refused)
+    record.response_code = head.status
+    note_grpc_status(record, head.fields)
     try:
         await down.respond(x, head, head.fields, b"" if x.head.method == b"HEAD" else body, True)
     except Cut as cut:
         record.flag = cut.flag
         raise
     await trio.lowlevel.checkpoint()  # one client may have sent a thousand requests that nobody is waited for
+
+
+def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
+    """The same for a gRPC client, which looks for its status in the head of an answer without a body."""
+    status = GRPC_STATUS.get(refused.status, 14)
+    message = quote(f"{refused.text} ({refused.flag.value})", safe=" ()/:,.").encode()
+    fields = [
+        (b"content-type", b"application/grpc"),
+        (b"grpc-status", b"%d" % status),
+        (b"grpc-message", message),
+        (b"server", b"composemesh"),
+    ]
+    return ResponseHead(200, b"", HTTP2, fields, {}, 0, True, b""), b""
 
 
 def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:

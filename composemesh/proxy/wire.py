@@ -19,6 +19,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 
 import outcome
 import trio
@@ -49,14 +50,19 @@ class Reactor:
         poll, wires = self._epoll.poll, self._wires
         descriptor = self._epoll.fileno()
         try:
-            while True:
-                await trio.lowlevel.wait_readable(descriptor)
-                for number, events in poll(0):
-                    wire = wires.get(number)
-                    if wire is not None:
-                        wire.wake(events)
+            async with trio.open_nursery() as self._nursery:
+                while True:
+                    await trio.lowlevel.wait_readable(descriptor)
+                    for number, events in poll(0):
+                        wire = wires.get(number)
+                        if wire is not None:
+                            wire.wake(events)
         finally:
             self._epoll.close()
+
+    def start(self, run: Callable[[], Awaitable[object]]) -> None:
+        """Run something that belongs to a connection and not to one of its users. It must not raise."""
+        self._nursery.start_soon(run)
 
     def add(self, wire: Wire, number: int) -> None:
         """Register a new socket. Raises OSError when the kernel has no room for it."""

@@ -27,7 +27,7 @@ MOST_EDGES = 1_000
 MOST_REMEMBERED = 4 * MOST_SERIES
 """Look-ups by identity. Peers that the mesh has replaced stay in there until it is emptied and fills again."""
 
-_Key = tuple[Peer, Peer, str, int, Flag]
+_Key = tuple[Peer, Peer, str, int, int, Flag]
 _PeerKey = tuple[str, str, str, str, bool]
 
 
@@ -47,7 +47,7 @@ class Hub:
         self.started = clock()
         self.sinks: tuple[Sink, ...] = ()
         self._known: dict[_Key, Series] = {}
-        self._series: dict[tuple[_PeerKey, _PeerKey, str, int, Flag], Series] = {}
+        self._series: dict[tuple[_PeerKey, _PeerKey, str, int, int, Flag], Series] = {}
         self._tcp: dict[tuple[_PeerKey, _PeerKey], TcpSeries] = {}
         self._edges: dict[tuple[tuple[str, ...], tuple[str, ...], str], Edge] = {}
 
@@ -69,8 +69,8 @@ class Hub:
 
     def tell(self, record: Record) -> None:
         """Count one finished exchange, and hand it to the sinks. On the request path: under 3 µs, never raises."""
-        code = record.response_code
-        series = self._known.get(key := (record.source, record.destination, record.protocol, code, record.flag))
+        grpc, code = record.grpc_status, record.response_code
+        series = self._known.get(key := (record.source, record.destination, record.protocol, code, grpc, record.flag))
         if series is None:
             series = self._meet(key)
 
@@ -121,16 +121,17 @@ class Hub:
 
     def _meet(self, key: _Key) -> Series:
         """The series of a pair of peers not seen together before, or not since the mesh changed."""
-        source, destination, protocol, code, flag = key
-        found = self._series.get((source.key, destination.key, protocol, code, flag))
+        source, destination, protocol, code, grpc, flag = key
+        found = self._series.get((source.key, destination.key, protocol, code, grpc, flag))
         if found is None:
             if len(self._series) >= MOST_SERIES or self._full(source, destination, protocol):
                 source, destination, code, flag = _other(source), _other(destination), code // 100 * 100, Flag.NONE
-            values = (source.key, destination.key, protocol, code, flag)
+                grpc = min(grpc, 1)
+            values = (source.key, destination.key, protocol, code, grpc, flag)
             found = self._series.get(values)
             if found is None:
                 edge = self._edge(source, destination, protocol)
-                found = self._series[values] = Series(source, destination, edge, code, flag)
+                found = self._series[values] = Series(source, destination, edge, code, grpc, flag)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[key] = found

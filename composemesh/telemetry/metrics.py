@@ -51,7 +51,7 @@ _ENDS = (
     "destination_service_namespace",
 )
 _TCP_LABELS = ("reporter", *_ENDS, "request_protocol", "response_flags", "connection_security_policy")
-_HTTP_LABELS = (*_TCP_LABELS, "response_code")
+_HTTP_LABELS = (*_TCP_LABELS, "response_code", "grpc_response_status")
 _BOUNDS = (*map(str, BUCKETS), "+Inf")
 
 _Labels = tuple[str, ...]
@@ -68,7 +68,8 @@ def pages(hub: Hub, project: str) -> Iterator[bytes]:
     requests: _Rows = {}
     for series in hub.series:
         if series.protocol != "tcp":
-            _bear(requests, series, project, series.protocol, series.flag.value, str(series.code))
+            grpc = str(series.grpc) if series.grpc >= 0 else ""
+            _bear(requests, series, project, series.protocol, series.flag.value, str(series.code), grpc)
     connections: _Rows = {}
     for tcp in hub.tcp_series:
         _bear(connections, tcp, project, "tcp", "-")
@@ -165,16 +166,16 @@ def _process(hub: Hub) -> CollectorRegistry:
     return registry
 
 
-def _bear(rows: _Rows, series: Series | TcpSeries, project: str, protocol: str, flags: str, *code: str) -> None:
+def _bear(rows: _Rows, series: Series | TcpSeries, project: str, protocol: str, flags: str, *answer: str) -> None:
     """Put a series under the label set of each side that reports on it."""
     source, destination = series.source, series.destination
     ends = (*_end(source, project), *_end(destination, project), *_service(destination, project))
     # The caller's side can't know whether the other end authenticated it: Istio says "unknown" there too.
     if source.captured:
-        rows.setdefault(("source", *ends, protocol, flags, "unknown", *code), []).append(series)
+        rows.setdefault(("source", *ends, protocol, flags, "unknown", *answer), []).append(series)
     # Where neither is captured the callee's sidecar spoke, of a request that never reached the application.
     if destination.captured or not source.captured:
-        rows.setdefault(("destination", *ends, protocol, flags, "none", *code), []).append(series)
+        rows.setdefault(("destination", *ends, protocol, flags, "none", *answer), []).append(series)
 
 
 def _end(peer: Peer, project: str) -> _Labels:

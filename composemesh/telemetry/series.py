@@ -6,6 +6,8 @@ from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
 from composemesh.telemetry.window import Window
 
+GRPC_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
+"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 BUCKETS = (
     *(0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000),
     *(60000, 300000, 600000, 1800000, 3600000),
@@ -49,18 +51,20 @@ class Series:
     """Exchanges from one workload to another that ended in one way."""
 
     __slots__ = (
-        *("code", "destination", "durations", "edge", "failed", "flag", "protocol", "request_sizes"),
+        *("code", "destination", "durations", "edge", "failed", "flag", "grpc", "protocol", "request_sizes"),
         *("response_sizes", "source"),
     )
 
-    def __init__(self, source: Peer, destination: Peer, edge: Edge, code: int, flag: Flag) -> None:
+    def __init__(self, source: Peer, destination: Peer, edge: Edge, code: int, grpc: int, flag: Flag) -> None:
         self.source = source
         self.destination = destination
         self.protocol = edge.protocol
         self.edge = edge
         self.code = code
+        self.grpc = grpc
+        """The grpc-status; -1 where there is none."""
         self.flag = flag
-        self.failed = int(failed(edge.protocol, code, flag))
+        self.failed = int(failed(edge.protocol, code, grpc, flag))
         """1 where such an exchange counts as an error, else 0."""
         self.durations = Histogram()
         """In seconds."""
@@ -97,8 +101,9 @@ class TcpSeries:
         return f"<TcpSeries {self.source!r} → {self.destination!r} open={self.opened - self.closed}>"
 
 
-def failed(protocol: str, code: int, flag: Flag) -> bool:
-    """Whether an exchange counts as an error: a 5xx or no response at all; for TCP, anything but an ordinary end."""
+def failed(protocol: str, code: int, grpc: int, flag: Flag) -> bool:
+    """Whether an exchange counts as an error: a 5xx, no response at all, or a gRPC status that is the server's fault
+    (as OpenTelemetry's conventions have it); for TCP, anything but an ordinary end."""
     if protocol == "tcp":
         return flag not in (Flag.NONE, Flag.DOWNSTREAM_CONNECTION_TERMINATION)
-    return code >= 500 or code == 0
+    return code >= 500 or code == 0 or grpc in GRPC_FAULTS

@@ -159,6 +159,12 @@ class Net:
             while not self.fleet.planner.endpoints[workload.life].ready:  # noqa: ASYNC110 - no event says so
                 await trio.sleep(0.005)
 
+    def way_to(self, address: str, port: int = PORT) -> tuple[str, int]:
+        """Where other programs, as processes of the caller, reach an address: every connection there is captured."""
+        name = self.captures.value.captured[self.caller.life].outbound[0].getsockname()[:2]
+        self._ways[name] = (address, port)
+        return (name[0], name[1])
+
     async def connect(
         self, to: Workload | str, port: int = PORT, *, source: Workload | None = None
     ) -> trio.SocketStream:

@@ -102,20 +102,6 @@ async def test_a_declared_protocol_is_believed(net: Net) -> None:
     assert await read_until(client, b"HTTP") == b"whatever, not HTTP"
 
 
-async def test_an_http2_preface_is_relayed_untouched(net: Net) -> None:
-    app = net.add("grpc")
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-    async def expect(stream: trio.SocketStream) -> None:
-        assert await read_until(stream, b"SM\r\n\r\n") == preface
-        await stream.send_all(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-
-    await net.serve(app, expect)
-    client = await net.connect(app)
-    await client.send_all(preface)
-    assert len(await client.receive_some()) == 9
-
-
 async def test_http_after_silence_is_still_http(net: Net) -> None:
     """The client takes its time; no timer decides meanwhile."""
     app = net.add("app")

@@ -67,8 +67,8 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
         keep_alive, upgrade = version == 11, b""
     else:
         keep_alive, upgrading = _connection(connection, version)
-        # In HTTP/1.0 an Upgrade field MUST be ignored (RFC 9110, 7.8), and so must Expect (10.1.1). With a body it may
-        # be, and is: there are servers that take the body for the first bytes of the other protocol.
+        # In HTTP/1.0 an Upgrade field MUST be ignored (RFC 9110, 7.8), and so must Expect (10.1.1). With a body it
+        # may be, and is: there are servers that take the body for the first bytes of the other protocol.
         upgrade = values.get(b"upgrade", b"").lower() if upgrading and version == 11 and not body else b""
     expects = body != 0 and version == 11 and values.get(b"expect", b"").lower() == b"100-continue"
     return RequestHead(method, target, version, fields, values, authority, path, body, keep_alive, expects, upgrade)

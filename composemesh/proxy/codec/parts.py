@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HTTP2 = 20
+"""`version` of a head that came in HTTP/2; HTTP/1.0 is 10 and HTTP/1.1 is 11."""
 CHUNKED = -1
 """`body` of a message whose payload comes in chunks (RFC 9112, 7.1)."""
 UNTIL_CLOSE = -2

@@ -74,6 +74,7 @@ def test_istios_labels_for_both_reporters(hub, peer, tell) -> None:
         "destination_service_namespace": "shop",
         "request_protocol": "http",
         "response_code": "200",
+        "grpc_response_status": "",
         "response_flags": "-",
     }
     assert source.labels == {**shared, "reporter": "source", "connection_security_policy": "unknown"}

@@ -2,7 +2,8 @@
 
 `events` what `receive` tells · `hpack` header compression (RFC 7541) · `heads` fields ↔ the heads of `codec.parts`,
 checked as strictly as HTTP/1's · `frames` bytes of frames · `budget` how much work a peer may cause · `core` h2's
-connection with our streams · `connection` the frame loop, both sides · `server`, `client` what only one side does.
+connection with our streams · `state`, `sending`, `control`, `connection` what both sides do, in four steps · `server`,
+`client` what only one of them does.
 
 h2 keeps the rules: every frame of a rare type, or for a stream in a rare state, is judged by it. What nearly all of
 the traffic is made of (HEADERS, DATA, WINDOW_UPDATE, PING, each where it is expected) is handled here, on h2's own
@@ -12,7 +13,7 @@ state, at a fourth of the cost. What the h2 library never does is count; `budget
 from __future__ import annotations
 
 from composemesh.proxy.codec.h2.client import ClientConnection
-from composemesh.proxy.codec.h2.connection import Connection, Gone
+from composemesh.proxy.codec.h2.connection import Connection
 from composemesh.proxy.codec.h2.events import (
     BodyCame,
     Ended,
@@ -30,6 +31,7 @@ from composemesh.proxy.codec.h2.events import (
 from composemesh.proxy.codec.h2.frames import Code
 from composemesh.proxy.codec.h2.limits import H2_LIMITS, H2Limits
 from composemesh.proxy.codec.h2.server import ServerConnection
+from composemesh.proxy.codec.h2.state import Gone
 
 __all__ = [
     "H2_LIMITS",

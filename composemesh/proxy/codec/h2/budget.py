@@ -15,8 +15,8 @@ TINY = 5
 """Bytes of payload below which a DATA frame is noise: a gRPC message has five before its first."""
 WHOLE = 1024
 """Bytes from which on a DATA frame of ours is worth its headers, though the peer's window cut it short."""
-_NOISE_A_SECOND = 20
-_BROKEN_A_SECOND = 10
+_NOISE_A_SECOND = 200
+_BROKEN_A_SECOND = 20
 _FOR_A_BODY_SENT = 3
 _FOR_A_REQUEST = 8
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from composemesh.proxy.codec.h2 import frames
-from composemesh.proxy.codec.h2.connection import Connection, Gone
+from composemesh.proxy.codec.h2.connection import Connection
 from composemesh.proxy.codec.h2.core import BY_RESET, BY_THEIR_RESET, HALF_CLOSED_REMOTE, Stream
 from composemesh.proxy.codec.h2.events import InterimCame, ResponseHeadCame, StreamReset
 from composemesh.proxy.codec.h2.frames import Code
 from composemesh.proxy.codec.h2.heads import response
 from composemesh.proxy.codec.h2.limits import H2_LIMITS, H2Limits
+from composemesh.proxy.codec.h2.state import Gone
 from composemesh.proxy.codec.parts import Fields, Malformed
 
 

@@ -95,6 +95,9 @@ class Core(H2Connection):
             values[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.local_settings = Settings(client=client, initial_values=values)
         self.max_inbound_frame_size = limits.frame
+        self.stream_window = limits.stream_window
+        self.send_window = self.remote_settings.initial_window_size
+        """What a new stream may send at once: as the peer's last SETTINGS say."""
         self.decoder = LeanDecoder(limits.header_list)
         self.encoder = LeanEncoder()
         self.remote_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 100
@@ -109,8 +112,8 @@ class Core(H2Connection):
         stream = self.streams[stream_id] = Stream(
             stream_id,
             self.config,
-            self.local_settings.initial_window_size,
-            self.remote_settings.initial_window_size,
+            self.stream_window,
+            self.send_window,
             client,
         )
         if client:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from composemesh.proxy.codec.grammar import LENGTH, TARGET, TOKEN, is_authority, is_destination
+from composemesh.proxy.codec.h1 import REASONS
 from composemesh.proxy.codec.h2.fields import PSEUDO, Unfit
 from composemesh.proxy.codec.parts import STREAMED, Fields, Limits, Malformed, RequestHead, ResponseHead
 
@@ -110,20 +111,20 @@ def response(
     if status < 200:
         if end or body:
             raise Malformed(400, "a body, or the end, where a response is to follow")
-        return ResponseHead(status, b"", VERSION, fields, values, 0, True, b"")
+        return ResponseHead(status, REASONS.get(status, b""), VERSION, fields, values, 0, True, b"")
     if upgrade and status < 300:
-        return ResponseHead(101, b"", VERSION, fields, values, STREAMED, False, upgrade)
+        return ResponseHead(101, REASONS[101], VERSION, fields, values, STREAMED, False, upgrade)
     if method == b"HEAD" or status == 304:
         body = 0
     elif status == 204 or (method == b"CONNECT" and status < 300):
         if body:
             raise Malformed(400, "a body where none can be")
-        body = 0 if status == 204 and end else STREAMED
+        body = 0 if status == 204 or end else STREAMED
     elif body is None:
         body = 0 if end else STREAMED
     elif end and body:
         raise Malformed(400, "body shorter than its Content-Length")
-    return ResponseHead(status, b"", VERSION, fields, values, body, True, b"")
+    return ResponseHead(status, REASONS.get(status, b""), VERSION, fields, values, body, True, b"")
 
 
 _FORBIDDEN_TRAILERS = frozenset({b"content-length", b"host", b"trailer"})

@@ -15,9 +15,9 @@ from collections import deque
 
 from hpack.exceptions import HPACKDecodingError, OversizedHeaderListError
 from hpack.hpack import Decoder, Encoder, decode_integer, encode_integer
-from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
+from composemesh.proxy.codec.h2 import huffman
 from composemesh.proxy.codec.h2.fields import Sensitive, Unfit, is_fit, outgoing
 
 Field = tuple[bytes, bytes]
@@ -25,11 +25,13 @@ Field = tuple[bytes, bytes]
 _STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
 """Counted from 1, as RFC 7541 does."""
 _STATIC_NAMES = {name: index for name, (index, _) in HeaderTable.STATIC_TABLE_MAPPING.items()}
+_STATIC_FIELDS = {field: index for index, field in reversed([*enumerate(_STATIC)][1:])}
 _FIRST_DYNAMIC = len(_STATIC)
 _OVERHEAD = 32
 """What an entry costs beside its bytes (RFC 7541, 4.1)."""
 _MEMO = 256
 """Entries that a memo may hold before it is emptied."""
+_MEMO_FIELDS = 1024
 _MEMO_BLOCK = 512
 """Longer blocks are not remembered."""
 
@@ -136,9 +138,6 @@ def _integer(data: bytes, at: int, prefix: int) -> tuple[int, int]:
     return value, at + consumed
 
 
-_huffman_memo: dict[bytes, bytes] = {}
-
-
 def _string(data: bytes, at: int) -> tuple[bytes, int]:
     """A string and where it ends (RFC 7541, 5.2)."""
     first = data[at]
@@ -153,14 +152,7 @@ def _string(data: bytes, at: int) -> tuple[bytes, int]:
     raw = data[at:end]
     if first < 0x80:
         return raw, end
-    text = _huffman_memo.get(raw)
-    if text is None:
-        text = bytes(decode_huffman(raw))
-        if length <= 64:
-            if len(_huffman_memo) >= 4096:
-                _huffman_memo.clear()
-            _huffman_memo[raw] = text
-    return text, end
+    return huffman.decode(raw), end
 
 
 class _Encoded(dict[Field, bytes]):
@@ -182,42 +174,62 @@ class LeanEncoder(Encoder):
         self._encoded = _Encoded()
         self._encoded.encoder = self
         self._bytes_of = self._encoded.__getitem__
+        self._dynamic: dict[Field, int] = {}
+        """The dynamic table: entry → index."""
         self._seen: set[Field] = set()
-        self._room = HeaderTable.DEFAULT_SIZE
-        self.header_table_size = HeaderTable.DEFAULT_SIZE
+        """Fields that came once."""
+
+    @property
+    def header_table_size(self) -> int:
+        """Bytes of the dynamic table: what the peer allows, but never more than the default."""
+        return self.header_table.maxsize
+
+    @header_table_size.setter
+    def header_table_size(self, value: int) -> None:
+        value = min(value, HeaderTable.DEFAULT_SIZE)
+        self.header_table.maxsize = value
+        if self.header_table.resized:
+            self.table_size_changes.append(value)
 
     def block(self, fields: list[Field]) -> bytes:
         """The block for these fields."""
         if self.table_size_changes:
-            self._encoded.clear()
+            self._moved()
             return self._encode_table_size_change() + b"".join(map(self._bytes_of, fields))
         return b"".join(map(self._bytes_of, fields))
 
     def encode_field(self, field: Field) -> bytes:
         """The bytes for one field that is not remembered."""
         encoded = self._encoded
+        if len(encoded) >= _MEMO_FIELDS:
+            encoded.clear()
         known = outgoing(field)
         if known is None:
-            if len(encoded) < _MEMO and len(field[1]) < 64:
+            if len(field[1]) < 64:
                 encoded[field] = b""
             return b""
         name, value = known
         if type(known) is Sensitive:
             return self._literal(name, value, 0x10, 4)
-        found = self.header_table.search(name, value)
-        if found is not None and found[2] is not None:
-            once = encoded[field] = bytes(_first_bits(found[0], 7, 0x80))
+        index = _STATIC_FIELDS.get(known) or self._dynamic.get(known)
+        if index is not None:
+            once = encoded[field] = _first_bits(index, 7, 0x80)
             return once
-        if field not in self._seen or _OVERHEAD + len(name) + len(value) > self.header_table.maxsize // 4:
+        if known not in self._seen or _OVERHEAD + len(name) + len(value) > self.header_table.maxsize // 4:
             if len(self._seen) >= _MEMO:
                 self._seen.clear()
-            self._seen.add(field)
+            self._seen.add(known)
             return self._literal(name, value, 0x00, 4)
-        self._seen.discard(field)
+        self._seen.discard(known)
         once = self._literal(name, value, 0x40, 6)
         self.header_table.add(name, value)
-        encoded.clear()  # every entry has moved on by one
+        self._moved()
         return once
+
+    def _moved(self) -> None:
+        """The dynamic table has changed, and what stood for its entries stands for others now."""
+        self._encoded.clear()
+        self._dynamic = {entry: _FIRST_DYNAMIC + at for at, entry in enumerate(self.header_table.dynamic_entries)}
 
     def _literal(self, name: bytes, value: bytes, bits: int, prefix: int) -> bytes:
         """A field spelled out (RFC 7541, 6.2), its name by index where the table has it."""

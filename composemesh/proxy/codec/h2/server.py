@@ -38,7 +38,10 @@ class ServerConnection(Connection):
         if self.draining or len(self._streams) >= self._limits.streams:
             core.close(core.open(number), BY_RESET)
             self._out += frames.rst_stream(number, Code.REFUSED_STREAM)
-            self._budget.spend_broken("streams at one time")
+            if self.draining:
+                self._budget.spend_noise("streams after GOAWAY")  # at first they may have crossed it on the way
+            else:
+                self._budget.spend_broken("streams at one time")
             return
         stream = core.open(number)
         try:

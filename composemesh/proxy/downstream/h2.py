@@ -1,0 +1,202 @@
+"""A caller that speaks HTTP/2: each request is a task of its own, and none waits for another."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.proxy.codec import h2
+from composemesh.proxy.codec.h2 import Code, Gone
+from composemesh.proxy.multiplex import Link, Stream
+from composemesh.proxy.refuse import Cut
+from composemesh.proxy.serve import serve
+
+if TYPE_CHECKING:
+    from composemesh.model.peer import Peer
+    from composemesh.proxy.cluster import Cluster
+    from composemesh.proxy.codec.parts import Fields, ResponseHead
+    from composemesh.proxy.connection import Connection
+    from composemesh.proxy.exchange import Exchange, Upstream
+    from composemesh.proxy.wire import Reactor
+    from composemesh.telemetry.hub import Hub
+
+IDLE_TIMEOUT = 3600.0
+"""Seconds a connection may be without a request (Envoy's default)."""
+
+
+class Http2Connection:
+    """The whole connection: opens exchanges, and ends when it drains and the last of them has ended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._link = Link(connection.wire, h2.ServerConnection())
+        self._scope = trio.CancelScope()
+
+    def __repr__(self) -> str:
+        return f"<Http2Connection {self._link!r}>"
+
+    async def run(self, first: bytes) -> None:
+        """Serve until either side has had enough. If cancelled, exchanges under way are lost."""
+        connection = self._connection
+        connection.on_drain = self._drain
+        self._idle()
+        async with trio.open_nursery() as self._nursery:
+            with self._scope:
+                await self._link.run(self._open, first)
+            self._nursery.cancel_scope.cancel()
+
+    def _open(self, event: h2.RequestOpened) -> None:
+        self._connection.exchanging = True
+        self._connection.deadline = math.inf
+        down = Http2Downstream(self._connection, Stream(self._link, event.stream))
+        self._nursery.start_soon(self._exchange, down, event)
+
+    async def _exchange(self, down: Http2Downstream, event: h2.RequestOpened) -> None:
+        await down.serve(event)
+        if not self._link.streams:
+            self._idle()
+            if self._connection.draining:
+                self._scope.cancel()
+
+    def _idle(self) -> None:
+        self._connection.exchanging = False
+        self._connection.deadline = time.monotonic() + IDLE_TIMEOUT
+
+    def _drain(self) -> None:
+        self._link.codec.goaway()
+        self._link.flush()
+
+
+class Http2Downstream:
+    """One request's end of the connection, as the spine sees it."""
+
+    __slots__ = ("_connection", "_ended", "_scope", "_stream")
+
+    def __init__(self, connection: Connection, stream: Stream) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._scope = trio.CancelScope()
+        self._ended = False
+        stream.on_reset = self._scope.cancel
+
+    def __repr__(self) -> str:
+        return f"<Http2Downstream {self._stream!r}>"
+
+    @property
+    def source(self) -> Peer:
+        return self._connection.source
+
+    @property
+    def port(self) -> int:
+        return self._connection.port
+
+    @property
+    def peer_address(self) -> bytes:
+        return self._connection.peer_address
+
+    @property
+    def peer_text(self) -> str:
+        return self._connection.peer_text
+
+    @property
+    def hub(self) -> Hub:
+        return self._connection.hub
+
+    @property
+    def reactor(self) -> Reactor:
+        return self._connection.reactor
+
+    @property
+    def why(self) -> Flag:
+        return self._connection.why
+
+    def cluster(self) -> Cluster:
+        return self._connection.cluster()
+
+    async def serve(self, event: h2.RequestOpened) -> None:
+        """Serve the request to its end. A client that gives it up takes it back whole."""
+        code = Code.CANCEL
+        try:
+            with self._scope:
+                body, self._ended = self._at_hand(event.end)
+                await serve(self, event.head, body, self._ended)
+                code = Code.NO_ERROR  # of no effect unless the client still has something to send
+        except Cut:
+            code = Code.INTERNAL_ERROR
+        finally:
+            self._stream.drop(code)
+
+    def _at_hand(self, ended: bool) -> tuple[bytes, bool]:
+        """As much of the body as has come with the head: where that is all, nobody needs to pump."""
+        body = b""
+        while not ended and (event := self._stream.next_now()) is not None:
+            if not isinstance(event, h2.BodyCame):
+                self._stream.put_back(event)
+                break
+            body += self._stream.accept(event)
+            ended = event.end
+        return body, ended
+
+    async def read(self, x: Exchange) -> bytes:
+        while not self._ended:
+            event = await self._stream.next()
+            if isinstance(event, h2.BodyCame):
+                self._ended = event.end
+                x.ended = event.end
+                payload = self._stream.accept(event)
+                if payload:
+                    return payload
+            elif isinstance(event, h2.Trailers):
+                self._ended = x.ended = True
+            else:
+                raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
+        return b""
+
+    async def interim(self, head: ResponseHead) -> None:
+        try:
+            self._stream.link.codec.send_head(self._stream.number, head.status, head.fields)
+        except Gone:
+            raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
+        self._stream.link.flush()
+
+    async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
+        x.answered = True
+        if self._connection.unsure and x.record.flag is Flag.NONE:
+            self._connection.heard_http()
+        try:
+            self._stream.link.codec.send_head(self._stream.number, head.status, fields, ended and not payload)
+            if payload:
+                await self._stream.send(payload, end=ended)
+            else:
+                self._stream.link.flush()
+        except Gone:
+            raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
+
+    async def send(self, payload: bytes) -> None:
+        try:
+            await self._stream.send(payload)
+        except Gone:
+            raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
+
+    async def finish(self, trailers: Fields) -> None:
+        codec = self._stream.link.codec
+        try:
+            if trailers:
+                codec.send_trailers(self._stream.number, trailers)
+            else:
+                codec.end(self._stream.number)
+        except Gone:
+            raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
+        self._stream.link.flush()
+
+    async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
+        """In HTTP/2 a tunnel is a stream like any other: what the client sends is being pumped already."""
+        await self.respond(x, head, fields, data, False)
+        while payload := await up.read():
+            x.record.bytes_sent += len(payload)
+            await self.send(payload)
+        await self.finish(up.trailers)

@@ -1,0 +1,236 @@
+"""An HTTP/2 connection on a wire: many exchanges, one reader, and no stream that can stall another.
+
+The codec decides, this file moves bytes. Whoever has something to say tells the codec and calls `flush`, which writes
+at once what the socket takes; for the rest there is one writer task, so a cancelled exchange never tears a frame.
+Received bodies wait in their stream's inbox; the peer may send more when they have been passed on, not before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from composemesh.proxy.codec import h2
+from composemesh.proxy.codec.h2 import Code
+from composemesh.proxy.wire import Wire
+
+CodecT = TypeVar("CodecT", h2.ServerConnection, h2.ClientConnection)
+
+LAST_WORDS = 1.0
+"""Seconds to deliver a GOAWAY to a peer that may not be reading."""
+
+
+class Stream:
+    """One exchange's share of the connection."""
+
+    __slots__ = ("_arrived", "_inbox", "_opened", "link", "number", "on_reset")
+
+    def __init__(self, link: Link[Any], number: int) -> None:
+        self.link = link
+        self.number = number
+        self.on_reset: Callable[[], None] | None = None
+        """Called at once when the peer gives the exchange up; whoever only reads need not know."""
+        self._inbox: deque[h2.Event] = deque()
+        self._arrived: trio.Event | None = None
+        self._opened: trio.Event | None = None
+        link.streams[number] = self
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.number} of {self.link!r} inbox={len(self._inbox)}>"
+
+    def put(self, event: h2.Event) -> None:
+        """Something has happened on this stream."""
+        if isinstance(event, h2.WindowOpened):
+            self.may_send()
+            return
+        self._inbox.append(event)
+        if self._arrived is not None:
+            self._arrived.set()
+        if isinstance(event, h2.StreamReset):
+            self.may_send()
+            if self.on_reset is not None:
+                self.on_reset()
+
+    def may_send(self) -> None:
+        """There is room in a window, or nothing is to be sent any more."""
+        if self._opened is not None:
+            self._opened.set()
+
+    async def next(self) -> h2.Event:
+        """What happened next. Safe to cancel."""
+        while not self._inbox:
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        return self._inbox.popleft()
+
+    def next_now(self) -> h2.Event | None:
+        """What has happened already, if anything."""
+        return self._inbox.popleft() if self._inbox else None
+
+    def put_back(self, event: h2.Event) -> None:
+        """It was not what was looked for: let it be the next again."""
+        self._inbox.appendleft(event)
+
+    def accept(self, event: h2.BodyCame) -> bytes:
+        """Take a piece of body off the peer's account: it will be passed on now."""
+        if event.flow:
+            self.link.codec.acknowledge(self.number, event.flow)
+            self.link.flush()
+        return event.payload
+
+    async def send(self, payload: bytes, *, end: bool = False) -> None:
+        """Send a piece of body as the windows allow. Raises Gone. If cancelled, some of it may have gone out."""
+        link = self.link
+        while True:
+            taken = link.codec.send_data(self.number, payload, end)
+            link.flush()
+            if taken == len(payload):
+                break
+            payload = payload[taken:]
+            self._opened = trio.Event()
+            await self._opened.wait()
+        if link.congested:
+            await link.relief()
+
+    def drop(self, code: int) -> None:
+        """Be done with the stream; where it has not ended on both sides, the peer is told."""
+        link = self.link
+        link.streams.pop(self.number, None)
+        link.codec.reset(self.number, code)
+        link.flush()
+        if not link.streams:
+            link.idle_since = time.monotonic()
+            if link.retired:
+                link.close()
+
+
+class Link(Generic[CodecT]):
+    """A codec's connection on a wire."""
+
+    def __init__(self, wire: Wire, codec: CodecT) -> None:
+        self.wire = wire
+        self.codec: CodecT = codec
+        self.streams: dict[int, Stream] = {}
+        self.closed = False
+        self.retired = False
+        self.idle_since = time.monotonic()
+        """When its last stream ended."""
+        self._unsent = b""
+        self._wake = trio.Event()
+        self._relief = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Link {type(self.codec).__name__} {self.wire!r} streams={len(self.streams)}>"
+
+    @property
+    def congested(self) -> bool:
+        """Whether the socket takes no more for now."""
+        return bool(self._unsent)
+
+    async def relief(self) -> None:
+        """Wait until the socket has taken what it was given."""
+        await self._relief.wait()
+
+    def flush(self) -> None:
+        """Have what the codec wants to say sent, in the order in which it was said."""
+        if self._unsent or self.closed:
+            return  # the writer takes it along
+        data = self.codec.data_to_send()
+        if not data:
+            return
+        try:
+            sent = self.wire.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # the reader notices, and tells everyone
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._relief = trio.Event()
+            self._wake.set()
+
+    async def run(self, opened: Callable[[h2.RequestOpened], None] | None = None, first: bytes = b"") -> None:
+        """Read, write and deliver until either side ends the connection; then every stream has been told.
+
+        `opened` is called for each request. Never raises for what a peer does. Closes the wire.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                self.flush()
+                await self._read(opened, first)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.close()
+
+    async def _read(self, opened: Callable[[h2.RequestOpened], None] | None, data: bytes) -> None:
+        while True:
+            if not data:
+                try:
+                    data = await self.wire.receive()
+                except OSError:
+                    return
+                if not data:
+                    return
+            for event in self.codec.receive(data, time.monotonic()):
+                if isinstance(event, h2.RequestOpened):
+                    assert opened is not None, "only a server is asked"
+                    opened(event)
+                elif isinstance(event, h2.Ended):
+                    await self._last_words()
+                    return
+                else:
+                    self._deliver(event)
+            self.flush()
+            data = b""
+
+    def _deliver(self, event: h2.Event) -> None:
+        number = getattr(event, "stream", None)
+        if number == 0:
+            for stream in self.streams.values():
+                stream.may_send()
+        elif number is not None:
+            stream_of = self.streams.get(number)
+            if stream_of is not None:
+                stream_of.put(event)
+            elif isinstance(event, h2.BodyCame) and event.flow:
+                self.codec.acknowledge(number, event.flow)  # nobody wants it: give the connection its window back
+
+    async def _last_words(self) -> None:
+        self.flush()
+        with trio.move_on_after(LAST_WORDS):
+            if self._unsent:
+                await self.relief()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            try:
+                while self._unsent:
+                    await self.wire.send(self._unsent)
+                    self._unsent = self.codec.data_to_send()
+            except OSError:
+                self._unsent = b""  # the reader notices
+            self._relief.set()
+
+    def retire(self) -> None:
+        """Take no new exchange; end with the last."""
+        self.retired = True
+        if not self.streams:
+            self.close()
+
+    def close(self) -> None:
+        """Close the wire, and tell every stream that its exchange is lost. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        self.wire.close()
+        self._relief.set()
+        for stream in tuple(self.streams.values()):
+            stream.put(h2.StreamReset(stream.number, Code.CANCEL, True, "the connection ended"))
+        self.streams.clear()

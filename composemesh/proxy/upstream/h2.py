@@ -1,0 +1,119 @@
+"""An endpoint spoken to in HTTP/2: many requests at a time on one connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composemesh.model.flag import Flag
+from composemesh.proxy.codec import h2
+from composemesh.proxy.codec.h2 import Code, Gone
+from composemesh.proxy.multiplex import Link, Stream
+from composemesh.proxy.refuse import Broken, Cut, Refused
+
+if TYPE_CHECKING:
+    from composemesh.proxy.codec.parts import Fields, ResponseHead
+    from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.wire import Reactor, Wire
+
+Http2Link = Link[h2.ClientConnection]
+
+
+def new_link(wire: Wire, reactor: Reactor) -> Http2Link:
+    """Begin to speak HTTP/2 on a connection, with prior knowledge (RFC 9113, 3.3)."""
+    link = Link(wire, h2.ClientConnection())
+    reactor.start(link.run)
+    return link
+
+
+class Http2Upstream:
+    """One exchange on a connection to an endpoint."""
+
+    __slots__ = ("_ended", "_link", "_stream", "reusable", "trailers")
+
+    def __init__(self, link: Http2Link) -> None:
+        self._link = link
+        self._stream: Stream | None = None
+        self._ended = False
+        self.reusable = False
+        """Never: it is the connection that is used again, and that needs nobody's leave."""
+        self.trailers: Fields = []
+
+    def __repr__(self) -> str:
+        return f"<Http2Upstream {self._stream!r}>"
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.drop(Code.CANCEL)
+
+    async def ask(self, x: Exchange, fields: Fields) -> None:
+        head = x.head
+        trailers = head.values.get(b"te")
+        if trailers is not None:  # for one hop only, but each hop here can do what it asks for
+            fields = [*fields, (b"te", trailers)]
+        end = x.whole and not x.body
+        try:
+            number = self._link.codec.send_head(
+                head.method, head.authority, head.path, fields, end, upgrade=head.upgrade
+            )
+            self._stream = Stream(self._link, number)
+            if x.body:
+                await self._stream.send(x.body, end=x.whole)
+            else:
+                self._link.flush()
+        except Gone:
+            raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, "connection lost", unsent=True) from None
+
+    async def send(self, payload: bytes) -> None:
+        assert self._stream is not None, "ask comes first"
+        try:
+            await self._stream.send(payload)
+        except Gone:
+            raise BrokenPipeError from None
+
+    async def finish(self) -> None:
+        assert self._stream is not None, "ask comes first"
+        try:
+            self._link.codec.end(self._stream.number)
+        except Gone:
+            raise BrokenPipeError from None
+        self._link.flush()
+
+    async def answer(self, x: Exchange, down: Downstream) -> tuple[ResponseHead, bytes, bool]:
+        assert self._stream is not None, "ask comes first"
+        while True:
+            event = await self._stream.next()
+            if isinstance(event, h2.ResponseHeadCame):
+                break
+            if isinstance(event, h2.InterimCame):
+                await down.interim(event.head)
+                continue
+            if isinstance(event, h2.StreamReset):
+                if not event.remote:
+                    raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, event.reason)
+                refused = event.code == Code.REFUSED_STREAM
+                raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, event.reason or "reset", unsent=refused)
+        self._ended = event.end
+        payload = b""
+        body = self._stream.next_now() if not event.end else None
+        if isinstance(body, h2.BodyCame):
+            payload = self._stream.accept(body)
+            self._ended = body.end
+        elif body is not None:
+            self._stream.put_back(body)
+        return event.head, payload, self._ended
+
+    async def read(self) -> bytes:
+        assert self._stream is not None, "ask comes first"
+        while not self._ended:
+            event = await self._stream.next()
+            if isinstance(event, h2.BodyCame):
+                self._ended = event.end
+                payload = self._stream.accept(event)
+                if payload:
+                    return payload
+            elif isinstance(event, h2.Trailers):
+                self._ended = True
+                self.trailers = event.fields
+            else:
+                raise Cut(Flag.UPSTREAM_CONNECTION_TERMINATION)
+        return b""

@@ -1,0 +1,222 @@
+"""HTTP/2 with prior knowledge through two sidecars in one: real clients and servers, and our own codec as both."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.model.snapshot import Protocol
+from mesh.net import PORT, Net
+
+
+class Peer:
+    """A plain h2 connection over a trio stream, for both sides of a conversation."""
+
+    def __init__(self, stream: trio.SocketStream, *, client: bool) -> None:
+        self.stream = stream
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=client, header_encoding=None))
+        self.h2.initiate_connection()
+        self.events: list[h2.events.Event] = []
+
+    async def flush(self) -> None:
+        await self.stream.send_all(self.h2.data_to_send())
+
+    async def next(self, kind: type[h2.events.Event]) -> h2.events.Event:
+        """The next event of a kind; those before it are answered and forgotten."""
+        with trio.fail_after(5):
+            while True:
+                while self.events:
+                    event = self.events.pop(0)
+                    if isinstance(event, h2.events.DataReceived):
+                        self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                        await self.flush()
+                    if isinstance(event, kind):
+                        return event
+                data = await self.stream.receive_some()
+                assert data, f"closed while {kind.__name__} was awaited"
+                self.events += self.h2.receive_data(data)
+                await self.flush()
+
+    def request(self, path: bytes, method: bytes = b"GET", *, end: bool = True) -> int:
+        number = self.h2.get_next_available_stream_id()
+        head = [(b":method", method), (b":scheme", b"http"), (b":path", path), (b":authority", b"app:8080")]
+        self.h2.send_headers(number, head, end_stream=end)
+        return number
+
+
+async def serve_paths(stream: trio.SocketStream) -> None:
+    """An application: answers each request with its path; `/slow…` not until another request has come."""
+    peer = Peer(stream, client=False)
+    await peer.flush()
+    slow: list[int] = []
+    while True:
+        try:
+            event = await peer.next(h2.events.RequestReceived)
+        except (AssertionError, trio.TooSlowError):
+            return
+        path = dict(event.headers)[b":path"]
+        if path.startswith(b"/slow"):
+            slow.append(event.stream_id)
+            continue
+        for number in (event.stream_id, *slow):
+            peer.h2.send_headers(number, [(b":status", b"200")])
+            peer.h2.send_data(number, path, end_stream=True)
+        slow.clear()
+        await peer.flush()
+
+
+async def test_streams_do_not_wait_for_one_another(net: Net) -> None:
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    first = client.request(b"/slow")
+    await client.flush()
+    await trio.sleep(0.05)
+    second = client.request(b"/quick")
+    await client.flush()
+    ended = {(await client.next(h2.events.StreamEnded)).stream_id for _ in range(2)}
+    assert ended == {first, second}
+    records = [await net.records.next(number) for number in (1, 2)]
+    assert {record.path for record in records} == {"/slow", "/quick"}
+    assert {(record.response_code, record.protocol, record.flag) for record in records} == {(200, "http", Flag.NONE)}
+    assert net.fleet.planner.spoken["app"].protocol(PORT) is Protocol.HTTP
+
+
+async def test_one_connection_to_the_endpoint_serves_many_callers(net: Net) -> None:
+    app = net.add("app")
+    connections = 0
+
+    async def count(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        await serve_paths(stream)
+
+    await net.serve(app, count)
+    for _ in range(5):
+        client = Peer(await net.connect(app), client=True)
+        for number in range(5):
+            client.request(b"/%d" % number)
+        await client.flush()
+        for _ in range(5):
+            await client.next(h2.events.StreamEnded)
+    assert connections <= 2  # the first one was dialled before it was known what the client speaks
+
+
+async def test_nobody_there_is_said_on_the_stream_and_the_connection_lives(net: Net) -> None:
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    client.request(b"/")
+    await client.flush()
+    await client.next(h2.events.StreamEnded)
+    net.remove(app)
+    for _ in range(2):
+        client.request(b"/")
+        await client.flush()
+        answer = dict((await client.next(h2.events.ResponseReceived)).headers)
+        assert answer[b":status"] == b"503"
+        assert answer[b"x-composemesh-flag"] == b"UH"
+        await client.next(h2.events.StreamEnded)
+
+
+async def test_a_reset_by_the_client_reaches_the_application(net: Net) -> None:
+    app = net.add("app")
+    cancelled = trio.Event()
+
+    async def wait_for_reset(stream: trio.SocketStream) -> None:
+        peer = Peer(stream, client=False)
+        await peer.flush()
+        await peer.next(h2.events.RequestReceived)
+        await peer.next(h2.events.StreamReset)
+        cancelled.set()
+
+    await net.serve(app, wait_for_reset)
+    client = Peer(await net.connect(app), client=True)
+    number = client.request(b"/")
+    await client.flush()
+    await trio.sleep(0.05)
+    client.h2.reset_stream(number, 8)
+    await client.flush()
+    with trio.fail_after(2):
+        await cancelled.wait()
+    assert (await net.records.next()).flag is Flag.DOWNSTREAM_CONNECTION_TERMINATION
+
+
+async def test_a_reset_by_the_application_after_its_head_is_a_reset_for_the_client(net: Net) -> None:
+    app = net.add("app")
+
+    async def cut(stream: trio.SocketStream) -> None:
+        peer = Peer(stream, client=False)
+        await peer.flush()
+        event = await peer.next(h2.events.RequestReceived)
+        peer.h2.send_headers(event.stream_id, [(b":status", b"200")])
+        peer.h2.send_data(event.stream_id, b"only this")
+        await peer.flush()
+        await trio.sleep(0.05)
+        peer.h2.reset_stream(event.stream_id, 2)
+        await peer.flush()
+        await stream.receive_some()
+
+    await net.serve(app, cut)
+    client = Peer(await net.connect(app), client=True)
+    client.request(b"/")
+    await client.flush()
+    await client.next(h2.events.StreamReset)
+    assert (await net.records.next()).flag is Flag.UPSTREAM_CONNECTION_TERMINATION
+
+
+async def test_draining_says_goaway_and_lets_streams_end(net: Net) -> None:
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    client.request(b"/slow")
+    await client.flush()
+    await trio.sleep(0.05)
+    other = Peer(await net.connect(app), client=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(net.fleet.drain)
+        await client.next(h2.events.ConnectionTerminated)
+        await trio.sleep(0.05)
+        assert net.fleet.planner.endpoints[app.life].active == 1
+        nursery.cancel_scope.cancel()
+    await other.stream.aclose()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "index.html").write_text("hello\n")
+    (tmp_path / "big").write_bytes(bytes(range(256)) * 8000)
+    return tmp_path
+
+
+@pytest.fixture
+def real_server(net: Net, root: Path) -> Iterator[str]:
+    """nghttpd, in clear, as the application of a workload; its address."""
+    if shutil.which("nghttpd") is None or shutil.which("curl") is None:
+        pytest.skip("nghttpd and curl are not installed (Debian: nghttp2-server, curl)")
+    app = net.add("app")
+    address = app.addresses[0]
+    server = subprocess.Popen(["nghttpd", "--no-tls", "-a", address, "-d", str(root), str(PORT)])
+    net.listening[address] |= {PORT}
+    yield address
+    server.terminate()
+    server.wait()
+
+
+async def test_curl_and_nghttpd_through_the_mesh(net: Net, real_server: str, root: Path) -> None:
+    host, port = net.way_to(real_server)
+    command = ("curl", "--silent", "--show-error", "--http2-prior-knowledge", "--retry", "5", "--retry-all-errors")
+    for name in ("index.html", "big"):
+        done = await trio.run_process([*command, f"http://{host}:{port}/{name}"], capture_stdout=True)
+        assert done.stdout == (root / name).read_bytes()
+    record = next(record for record in net.records.all if record.path == "/big")
+    assert record.bytes_sent == 2_048_000
