@@ -41,8 +41,8 @@ composemesh {version}, project {project}: {state}
 _HINTS = {404: "GET / lists the addresses.", 405: "Only GET and HEAD are served here."}
 
 
-def make_app(mesh: MeshView, names: tuple[str, ...] = ()) -> ASGIApp:
-    """The ASGI application. `names` are further host names to answer to, besides those of loopback."""
+def make_app(mesh: MeshView) -> ASGIApp:
+    """The ASGI application."""
 
     async def index(request: Request) -> Response:
         return PlainTextResponse(INDEX.format_map(mesh.status()))
@@ -93,7 +93,7 @@ def make_app(mesh: MeshView, names: tuple[str, ...] = ()) -> ASGIApp:
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _mistake},
     )
-    return Guard(app, names)
+    return Guard(app)
 
 
 def refusal(status: int, error: str, hint: str = "") -> Response:
@@ -104,9 +104,8 @@ def refusal(status: int, error: str, hint: str = "") -> Response:
 class Guard:
     """Stands before the application: only our own names, only GET and HEAD, and no exception gets past it."""
 
-    def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._names = frozenset({"127.0.0.1", "localhost", "[::1]", *names})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -142,9 +141,10 @@ class Guard:
             return False
         port = f":{server[1]}"
         host = hosts[0]
-        return host.removesuffix(port) in self._names and (host.endswith(port) or port == ":80")
+        return host.removesuffix(port) in _NAMES and (host.endswith(port) or port == ":80")
 
 
+_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),

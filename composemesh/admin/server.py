@@ -26,6 +26,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from composemesh.runtime.groups import leaves
+from composemesh.runtime.unix import address_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -40,8 +41,6 @@ DRAIN = 1.0
 """Seconds that answers in flight have after cancellation."""
 SEND_TIMEOUT = 10.0
 """Seconds that a client may leave an answer unread."""
-LONGEST_PATH = 107
-"""Bytes of a Unix socket's path that Linux takes."""
 
 
 async def serve(
@@ -49,7 +48,7 @@ async def serve(
     *,
     host: str,
     port: int,
-    unix_path: Path | str | None,
+    unix_path: Path | None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; then answers in flight get a second, and the socket file is removed.
@@ -140,7 +139,7 @@ async def _listen(host: str, port: int) -> list[trio.SocketListener]:
 
 
 @contextmanager
-def _unix_listener(path: Path | str | None) -> Iterator[trio.SocketListener | None]:
+def _unix_listener(path: Path | None) -> Iterator[trio.SocketListener | None]:
     """A listener that only its owner can connect to; what an earlier mesh left at `path` is replaced.
 
     The caller holds the project's lock, so that no living mesh can own it.
@@ -148,15 +147,13 @@ def _unix_listener(path: Path | str | None) -> Iterator[trio.SocketListener | No
     if path is None:
         yield None
         return
-    path = Path(path)
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise OSError(errno.ENAMETOOLONG, f"{path} is too long for a socket: choose a shorter state folder")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
         before = os.umask(0o177)  # no moment at which others could connect
         try:
-            sock.bind(os.fspath(path))
+            with address_of(path) as address:
+                sock.bind(address)
         finally:
             os.umask(before)
         sock.listen(MOST_CONNECTIONS)

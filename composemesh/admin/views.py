@@ -83,7 +83,7 @@ def services(discovered: Discovered, snapshot: Snapshot, captures: Captures, hub
             "name": name,
             "versions": sorted({version for version, _ in members[name]}),
             "workloads": [
-                _workload(version, one, snapshot, captures)
+                _workload(version, one, captures)
                 for version, one in sorted(members[name], key=lambda member: (member[0], member[1].name))
             ],
             **_rates(traffic.get(name, ()), hub),
@@ -156,7 +156,7 @@ def _impostor(one: Impostor) -> Problem:
     )
 
 
-def _workload(version: str, one: Workload, snapshot: Snapshot, captures: Captures) -> Json:
+def _workload(version: str, one: Workload, captures: Captures) -> Json:
     captured = one.life in captures.captured
     return {
         "name": one.name,
@@ -164,16 +164,8 @@ def _workload(version: str, one: Workload, snapshot: Snapshot, captures: Capture
         "address": next(iter(one.addresses), ""),
         "health": one.health.value if one.state is State.RUNNING else one.state.value,
         "captured": captured,
-        "reason": "" if captured else _why_not(one, snapshot, captures),
+        "reason": "" if captured else captures.refused.get(one.id, "Not captured yet."),
     }
-
-
-def _why_not(one: Workload, snapshot: Snapshot, captures: Captures) -> str:
-    if reason := captures.refused.get(one.id):
-        return reason
-    if not snapshot.settings_of(one).meshed:
-        return "x-mesh: false leaves this service alone."
-    return "Not captured yet."
 
 
 def _rates(edges: Iterable[Edge], hub: Hub) -> Json:

@@ -1,1 +1,1 @@
-"""What every room stands on: one-slot feeds, supervision, exception groups, processes, captured sockets."""
+"""What every room stands on: one-slot feeds, supervision, exception groups, processes, sockets."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from composemesh.runtime.unix import address_of
 from composemesh.stack.errors import UserError
-
-LONGEST_ADDRESS = 107
-"""Bytes of a Unix socket's path: sun_path has 108, one of them the end."""
 
 
 class MeshClient:
@@ -72,18 +67,5 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        with _short(self._path) as address:
+        with address_of(self._path) as address:
             self.sock.connect(address)
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """An address of the socket that fits: a long folder is named by an open descriptor instead."""
-    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

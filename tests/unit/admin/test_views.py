@@ -10,7 +10,6 @@ from composemesh.admin import views
 from composemesh.model.peer import UNKNOWN, PeerKind
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.record import unreached
-from composemesh.model.snapshot import ServiceSettings, Snapshot
 from composemesh.model.workload import Discovered, Health, Impostor, State
 
 from .conftest import captured, peer, workload
@@ -61,14 +60,12 @@ def test_health_is_what_decides_about_requests(mesh, more: dict, shown: str) -> 
 
 
 def test_what_is_not_captured_has_a_reason(mesh) -> None:
-    host, left, late = workload("host"), workload("left"), workload("late")
-    mesh.discovered.publish(Discovered((host, left, late)))
-    mesh.snapshot.publish(Snapshot("shop", services={"left": ServiceSettings("left", "v1", meshed=False)}))
+    host, late = workload("host"), workload("late")
+    mesh.discovered.publish(Discovered((host, late)))
     mesh.captures.publish(captured(refused={host.id: "It shares the host's network."}))
     reasons = {entry["name"]: entry["workloads"][0]["reason"] for entry in mesh.services()}
     assert reasons == {
         "host": "It shares the host's network.",
-        "left": "x-mesh: false leaves this service alone.",
         "late": "Not captured yet.",
     }
 
