@@ -80,19 +80,17 @@ class MeshOptions:
     """Compose files to watch, also while they can't be resolved."""
     initial_check: bool = False
     """Whether to refuse to start on a configuration with errors."""
-    capture: str | None = None
-    """Overrides `x-mesh.capture`."""
-    admin: str | None = None
-    """`HOST:PORT`; overrides `x-mesh.admin`."""
+    capture: str = ""
+    """Overrides `x-mesh.capture`, unless empty."""
+    admin: str = ""
+    """`HOST:PORT`; overrides `x-mesh.admin`, unless empty."""
 
 
 class Mesh:
     """A mesh that serves: what the live view and the commands may ask of it."""
 
-    def __init__(self, view: MeshView, fleet: Fleet, capture: Capturing) -> None:
+    def __init__(self, view: MeshView) -> None:
         self.view = view
-        self.fleet = fleet
-        self.capture = capture
 
     @property
     def admin_url(self) -> str:
@@ -178,7 +176,7 @@ async def _run(
             view.admin_url = await rooms.start(_serve_admin, view, options)
             view.ready = True
             rooms.start_soon(supervise, "access log", partial(AccessLogSink(hub).run, config.snapshot))
-            task_status.started(Mesh(view, fleet, capture))
+            task_status.started(Mesh(view))
             await ending.wait()
         finally:
             with trio.CancelScope(shield=True):

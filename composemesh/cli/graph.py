@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
@@ -18,15 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--window", default="", metavar="DURATION", help="How far back, e.g. 60s, or all. Default: 60s.")
+@click.option("--window", default="", metavar="DURATION", help="How far back, e.g. 5m, or all. Default: 60s.")
 @format_option
 @about_project
 def graph(project: ComposeProject, window: str, form: str) -> None:
     """Show who calls whom, and with what success."""
+    from composemesh.admin.views import window_seconds
     from composemesh.stack.client import MeshClient
 
-    if window and not re.fullmatch(r"\d+(\.\d+)?(ms|s|m|h)?|all", window):
-        raise CallError(f"--window={window} is no duration: say e.g. 60s or 5m, or all.")
+    if window:
+        try:
+            window_seconds(window)
+        except ValueError as problem:
+            raise CallError(f"--window={window}: {problem}") from None
     folder, _ = serving(project)
     said = MeshClient(folder.socket).graph(window)
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from composemesh.cli.context import state_folders
+from composemesh.config.schema import read
+from composemesh.config.schema.shapes import Address
 from composemesh.model.snapshot import CaptureMode
 from composemesh.stack.check import missing_privilege
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.daemon import spawn, this_command
 from composemesh.stack.engine import ask_engine, docker_endpoint
-from composemesh.stack.errors import UserError
+from composemesh.stack.errors import CallError, UserError
 from composemesh.stack.state import StateFolder
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ class Start:
             resolve=self.resolve or (self.project.resolve if self.project.files else None),
             files=self.project.files,
             initial_check=bool(self.project.files),
-            capture=self.capture or None,
-            admin=self.admin or None,
+            capture=self.capture,
+            admin=self.admin,
         )
 
     def command(self) -> list[str]:
@@ -84,7 +86,10 @@ class Start:
 
 
 async def make_start(project: ComposeProject, *, capture: str = "", admin: str = "") -> Start:
-    """Raises UserError where no engine answers, before anything is started."""
+    """Raises CallError for an admin address that `x-mesh` would not take, UserError where no engine answers: before
+    anything is started."""
+    for finding in read(Address(), admin).findings if admin else ():
+        raise CallError(f"The option admin: {finding.message} {finding.hint}")
     docker = docker_endpoint(os.environ)
     await ask_engine(docker, "version")
     return Start(project, StateFolder(state_folders(), project.name), docker, capture, admin)

@@ -84,7 +84,7 @@ def test_every_command_is_where_it_says_and_has_help(name: str) -> None:
         (["-p", "shop", "status"], 1, ["No mesh serves project shop", "composemesh up"]),
         (["status", "-p", "shop"], 1, ["No mesh serves project shop"]),
         (["-p", "shop", "graph"], 1, ["No mesh serves project shop"]),
-        (["-p", "shop", "graph", "--window", "soon"], 2, ["--window=soon is no duration"]),
+        (["-p", "shop", "graph", "--window", "soon"], 2, ["--window=soon: window is 1s to 1h, or all"]),
         (["status"], 1, ["There is no `docker` command on PATH"]),
         (["up"], 1, ["There is no `docker` command on PATH"]),
         (["attach"], 1, ["There is no `docker` command on PATH"]),
@@ -167,6 +167,15 @@ def test_what_keeps_the_provider_from_it_is_told_to_compose(run: Run) -> None:
     (line,) = answer.stdout.splitlines()
     assert json.loads(line)["type"] == "error"
     assert "/nowhere" in json.loads(line)["message"]
+
+
+@pytest.mark.parametrize("admin", ["0.0.0.0:15000", "nonsense", "127.0.0.1:0"])
+def test_the_provider_takes_no_address_that_the_file_could_not_name(run: Run, admin: str) -> None:
+    answer = run("compose", "--project-name=shop", "up", "--capture=none", f"--admin={admin}", "mesh")
+    said = json.loads(answer.stdout)
+    assert (answer.returncode, said["type"]) == (2, "error")
+    assert said["message"].startswith("The option admin: it ")
+    assert said["message"].endswith("Write 127.0.0.1:15000.")
 
 
 @pytest.mark.parametrize("command", ["down", "stop"])
