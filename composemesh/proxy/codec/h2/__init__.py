@@ -1,9 +1,9 @@
 """HTTP/2 without a socket (RFC 9113): bytes in, events and bytes out. The `h2` library, made lean and given limits.
 
-`events` what `receive` tells · `hpack` header compression (RFC 7541) · `heads` fields ↔ the heads of `codec.parts`,
-checked as strictly as HTTP/1's · `frames` bytes of frames · `budget` how much work a peer may cause · `core` h2's
-connection with our streams · `state`, `sending`, `control`, `connection` what both sides do, in four steps · `server`,
-`client` what only one of them does.
+`events` what `receive` tells · `limits` what a peer may ask · `budget` how much work it may cause · `fields`,
+`hpack`, `huffman` header compression (RFC 7541) · `heads` fields ↔ the heads of `codec.parts`, as strict as HTTP/1 ·
+`frames` their bytes · `core` h2's connection with our streams · `state`, `sending`, `control`, `connection` what both
+sides do, in four steps · `server`, `client` what only one of them does.
 
 h2 keeps the rules: every frame of a rare type, or for a stream in a rare state, is judged by it. What nearly all of
 the traffic is made of (HEADERS, DATA, WINDOW_UPDATE, PING, each where it is expected) is handled here, on h2's own

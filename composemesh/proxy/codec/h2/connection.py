@@ -40,10 +40,10 @@ class Connection(Control):
         self._handlers: tuple[_Handler, ...] = (
             self._data,
             self._headers,
-            self._judged,  # PRIORITY: deprecated, but still to be checked
+            self._priority,
             self._rst_stream,
             self._settings,
-            self._judged,  # PUSH_PROMISE: never asked for
+            self._push_promise,
             self._ping,
             self._goaway,
             self._window_update,

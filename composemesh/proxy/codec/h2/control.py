@@ -97,6 +97,10 @@ class Control(Sending):
             stream.short = False
             self._events.append(WindowOpened(number))
 
-    def _judged(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
+    def _push_promise(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
+        raise Violation(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which nobody may send here")
+
+    def _priority(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
+        """Deprecated, but still to be checked (RFC 9113, 5.3.2 and 6.3)."""
         self._budget.spend_noise("PRIORITY frames")
         self._judge(data[at - frames.HEADER : end])

@@ -107,9 +107,10 @@ class State:
             self._give_back(stream.unread)
 
     def _give_back(self, size: int) -> None:
-        """So much of the connection's window is free again. The peer is told when that is half of it."""
+        """So much of the connection's window is free again. The peer is told when it is half a stream's: were it half
+        of the connection's, eight readers who stopped would stop all others."""
         self._unread += size
-        if self._unread >= self._limits.connection_window >> 1:
+        if self._unread >= self._limits.stream_window >> 1:
             self._out += frames.window_update(0, self._unread)
             self._window += self._unread
             self._unread = 0
