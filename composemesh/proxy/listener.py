@@ -87,6 +87,7 @@ class Sidecar:
             connection.look_after(now)
 
     async def _accept(self, listener: socket.socket, inbound: bool, nursery: trio.Nursery) -> None:
+        full = False
         while True:
             try:
                 sock, _ = listener.accept()
@@ -99,9 +100,12 @@ class Sidecar:
                 if problem.errno not in OVERLOADED:
                     await trio.lowlevel.checkpoint()
                     continue  # the client gave up between its SYN and our accept
-                log.warning("cannot accept", workload=self.captured.workload.name, problem=problem.strerror)
+                if not full:  # said once, not ten times a second
+                    log.warning("cannot accept", workload=self.captured.workload.name, problem=problem.strerror)
+                full = True
                 await trio.sleep(BACK_OFF)
                 continue
+            full = False
             sock.setblocking(False)
             destination = self.captured.original_destination(sock)
             if destination is None:
