@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
 
 from composemesh.cli.guard import INTERRUPTED, complain, exit_with
+from composemesh.model.snapshot import CaptureMode
 from composemesh.stack.errors import UserError
 
 if TYPE_CHECKING:
-    import trio
-
     from composemesh.app import Mesh
-    from composemesh.capture.loopback import LoopbackCapture
     from composemesh.cli.bookinfo import Reader
-    from composemesh.stack.processes import Processes
-    from composemesh.stack.state import StateFolder
 
 PROJECT = "demo"
 DOCKER_PROJECT = "demo-docker"
@@ -90,12 +85,22 @@ class Visit:
 async def _processes(visit: Visit) -> None:
     """Local processes, each on an address of its own: no Docker, no root."""
     import tempfile
+    from functools import partial
     from pathlib import Path
 
+    import trio
+
+    from composemesh import app
     from composemesh.capture.loopback import LoopbackCapture, open_doors, unsupported
-    from composemesh.cli.bookinfo import bookinfo
+    from composemesh.cli.bookinfo import Reader, bookinfo
+    from composemesh.cli.context import state_folders
+    from composemesh.cli.following import follow
+    from composemesh.cli.serving import serve
+    from composemesh.cli.starting import Start
+    from composemesh.stack.compose import ComposeProject
     from composemesh.stack.examples import example
     from composemesh.stack.processes import Processes
+    from composemesh.stack.state import StateFolder
 
     if reason := unsupported():
         raise UserError(reason)
@@ -106,57 +111,18 @@ async def _processes(visit: Visit) -> None:
         for each in doors.values():
             stack.callback(each.close)
         source = Processes(processes, doors, logs, os.environ)
-        await _serve(visit, source, LoopbackCapture(source.discovered, doors))
+        capture = LoopbackCapture(source.discovered, doors)
+        start = Start(
+            ComposeProject(PROJECT), StateFolder(state_folders(), PROJECT), docker="", capture=CaptureMode.LOOPBACK
+        )
+        show = follow(start.folder)
 
-
-async def _serve(visit: Visit, source: Processes, capture: LoopbackCapture) -> None:
-    """Be the mesh of these processes until the visit is over, or SIGINT or SIGTERM comes."""
-    import trio
-
-    from composemesh.cli.context import state_folders
-    from composemesh.stack.state import StateFolder
-
-    state = StateFolder(state_folders(), PROJECT)
-    with state.lock(), trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            serving = trio.CancelScope()
-            nursery.start_soon(_obey, signals, serving)
-            with serving:
-                await _mesh(visit, state, source, capture)
-            nursery.cancel_scope.cancel()
-
-
-async def _mesh(visit: Visit, state: StateFolder, source: Processes, capture: LoopbackCapture) -> None:
-    from functools import partial
-
-    import trio
-
-    from composemesh import app
-    from composemesh.cli.bookinfo import Reader
-    from composemesh.cli.following import follow
-    from composemesh.stack.state import MeshEntry
-
-    show = follow(state)
-    options = app.MeshOptions(project=PROJECT, state=state.path, capture="loopback")
-    try:
-        async with trio.open_nursery() as nursery:
-            run = partial(app.run, options, sources=[source], capture=capture)
-            mesh: Mesh = await nursery.start(run)
-            state.write(MeshEntry.of_this_process(PROJECT, {}, admin_url=mesh.admin_url))
+        async def pay(mesh: Mesh) -> None:
             with trio.move_on_after(START_LIMIT):  # who is not there by then is named in the end
                 await source.listening()
             await visit.pay(mesh, Reader(*capture.front), show)
-            nursery.cancel_scope.cancel()
-    finally:
-        state.clear()
 
-
-async def _obey(signals: AsyncIterator[int], serving: trio.CancelScope) -> None:
-    """The first signal ends everything in order; the second at once, and the processes then end by themselves."""
-    async for _ in signals:
-        if serving.cancel_called:
-            os._exit(INTERRUPTED)
-        serving.cancel()
+        await serve(start, view=pay, run=partial(app.run, sources=[source], capture=capture))
 
 
 async def _containers(visit: Visit) -> None:
@@ -180,17 +146,14 @@ async def _containers(visit: Visit) -> None:
             if await project.run("up", "--detach"):
                 raise UserError("Docker Compose did not start Bookinfo: it says why above.")
 
-        with trio.CancelScope() as over:
+        async def pay(mesh: Mesh) -> None:
+            await visit.pay(mesh, Reader("127.0.0.1", port), show)
 
-            async def pay(mesh: Mesh) -> None:
-                await visit.pay(mesh, Reader("127.0.0.1", port), show)
-                over.cancel()
-
-            try:
-                await serve(start, view=pay, before=up)
-            finally:
-                with trio.CancelScope(shield=True):
-                    await project.run("down", "--timeout", "5", own_session=True)
+        try:
+            await serve(start, view=pay, before=up)
+        finally:
+            with trio.CancelScope(shield=True):
+                await project.run("down", "--timeout", "5", own_session=True)
 
 
 def _free_port(first: int) -> int:

@@ -45,6 +45,7 @@ def mesh(project: ComposeProject, docker: str, capture: str, admin: str, ready_f
         Ready(admin_url=mesh.admin_url).tell(ready_fd)
         if labelled is not None:
             await labelled.follow(mesh.view.discovered)
+        await trio.sleep_forever()
 
     async def run() -> None:
         await serve(start, view=tell)

@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import trio
 
+from composemesh import app
 from composemesh.cli.guard import INTERRUPTED
 from composemesh.discovery.docker.client import EngineError, EngineUnreachable
 from composemesh.runtime.groups import leaves
@@ -19,12 +20,12 @@ from composemesh.stack.errors import UserError
 from composemesh.stack.state import MeshEntry
 
 if TYPE_CHECKING:
-    from composemesh.app import Mesh
     from composemesh.cli.starting import Start
 
 ENDING = "Ending: requests under way get a few seconds. A second signal (Ctrl-C) ends it at once."
 
-Viewer = Callable[["Mesh"], Awaitable[object]]
+Viewer = Callable[[app.Mesh], Awaitable[object]]
+Runner = Callable[..., Awaitable[None]]
 
 
 async def nothing() -> None:
@@ -35,15 +36,16 @@ async def serve(
     start: Start,
     *,
     view: Viewer,
+    run: Runner = app.run,
     before: Callable[[], Awaitable[object]] = nothing,
     after: Callable[[], Awaitable[object]] = nothing,
     in_a_hurry: Sequence[str] = (),
 ) -> None:
-    """Be the mesh of this project until SIGINT or SIGTERM, then take everything down in order.
+    """Be the mesh of this project until SIGINT or SIGTERM, or until `view` is over; take everything down in order.
 
-    `before` runs first; `view` is given the mesh once it serves; `after` runs when capture is released and the mesh
-    has drained, or when the signal came before that. A second signal ends the process at once: then others clean
-    up behind it, and `in_a_hurry` is run in the place of `after`.
+    `before` runs first; `run` is `app.run` or that with more arguments; `view` is given the mesh once it serves;
+    `after` runs when capture is released and the mesh has drained, or when the signal came before that. A second
+    signal ends the process at once: then others clean up behind it, and `in_a_hurry` is run in the place of `after`.
     """
     with start.folder.lock(), trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
@@ -51,32 +53,30 @@ async def serve(
             nursery.start_soon(_obey, signals, serving, start.project.name, in_a_hurry)
             with serving:
                 await before()
-                await _mesh(start, view)
+                await _mesh(start, view, run)
             start.folder.clear()
             await after()
             nursery.cancel_scope.cancel()
 
 
-async def _mesh(start: Start, view: Viewer) -> NoReturn:
-    """Serve until cancelled. A mesh that fails leaves its entry behind, so that the next command cleans up."""
+async def _mesh(start: Start, view: Viewer, run: Runner) -> None:
+    """Serve while `view` runs. A mesh that fails leaves its entry behind, so that the next command cleans up."""
     folder, compose = start.folder, start.project.describe()
     folder.write(MeshEntry.of_this_process(folder.project, compose))
     async with trio.open_nursery() as nursery:
-        mesh = await nursery.start(_run, start)
+        mesh = await nursery.start(_run, start, run)
         folder.write(MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url))
         try:
             await view(mesh)
-            await trio.sleep_forever()
         finally:
             print(ENDING, file=sys.stderr, flush=True)
+        nursery.cancel_scope.cancel()
 
 
-async def _run(start: Start, *, task_status: trio.TaskStatus[Mesh]) -> None:
+async def _run(start: Start, run: Runner, *, task_status: trio.TaskStatus[app.Mesh]) -> None:
     """The mesh, with what users can mend about its start said as users are spoken to."""
-    from composemesh import app
-
     try:
-        await app.run(start.options(), task_status=task_status)
+        await run(start.options(), task_status=task_status)
     except* (app.Rejected, EngineUnreachable, EngineError) as problems:
         raise UserError(str(next(leaves(problems)))) from problems
 
