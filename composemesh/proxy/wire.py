@@ -22,7 +22,10 @@ import struct
 from collections.abc import Awaitable, Callable
 
 import outcome
+import structlog
 import trio
+
+log = structlog.get_logger()
 
 CHUNK = 65536
 """Bytes a read asks for. Larger reads only pay for bulk transfers, which `relay` does with a buffer of its own."""
@@ -61,8 +64,8 @@ class Reactor:
             self._epoll.close()
 
     def start(self, run: Callable[[], Awaitable[object]]) -> None:
-        """Run something that belongs to a connection and not to one of its users. It must not raise."""
-        self._nursery.start_soon(run)
+        """Run something that belongs to a connection and not to one of its users."""
+        self._nursery.start_soon(_guarded, run)
 
     def add(self, wire: Wire, number: int) -> None:
         """Register a new socket. Raises OSError when the kernel has no room for it."""
@@ -80,6 +83,14 @@ class Reactor:
             self._epoll.unregister(number)
         except (OSError, ValueError):
             pass  # the reactor has ended, and its epoll with it
+
+
+async def _guarded(run: Callable[[], Awaitable[object]]) -> None:
+    """A bug that one peer has found must not end the reactor, which is everybody's."""
+    try:
+        await run()
+    except Exception:
+        log.exception("connection failed", part=repr(run))
 
 
 class Wire:
@@ -222,10 +233,9 @@ class Wire:
         self._reactor.remove(self._number)
         self._number = -1
         self.sock.close()
-        gone = outcome.Error(OSError(errno.EBADF, os.strerror(errno.EBADF)))
         for task in (self._reader, self._writer):
-            if task is not None:
-                trio.lowlevel.reschedule(task, gone)
+            if task is not None:  # an outcome for each: it can be unwrapped only once
+                trio.lowlevel.reschedule(task, outcome.Error(OSError(errno.EBADF, os.strerror(errno.EBADF))))
         self._reader = self._writer = None
 
     def reset(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import trio
 
 from bench.processes import free_port, running
-from mesh.net import GET, NETWORK, answering, ask
+from mesh.net import GET, answering, ask
 
 TESTS = Path(__file__).resolve().parents[1]
 DESCRIPTORS = 64
@@ -57,10 +56,10 @@ async def test_without_descriptors_it_waits_and_comes_back(tmp_path: Path, nurse
         for client in flood:
             client.close()
         assert await answered(port, seconds=2)
-        said = Path(tmp_path, "mesh.log").read_text()
+        said = process.log.read_text()
         assert "Traceback" not in said
         assert said.count("cannot accept") < 10
         with trio.fail_after(3):
-            while len(os.listdir(f"/proc/{pid}/fd")) > held - DESCRIPTORS // 2:
-                await trio.sleep(0.05)  # noqa: ASYNC110 - no event says so
+            while len(os.listdir(f"/proc/{pid}/fd")) > held - DESCRIPTORS // 2:  # noqa: ASYNC110 - no event
+                await trio.sleep(0.05)
     nursery.cancel_scope.cancel()

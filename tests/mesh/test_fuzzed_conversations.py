@@ -18,17 +18,22 @@ CONVERSATIONS = 10_000
 AT_ONCE = 40
 RESET = struct.pack("ii", 1, 0)
 
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 WORDS = [
     b"GET", b"POST", b"CONNECT", b"PRI", b" ", b"/", b"*", b"http://a/", b"a:80", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n",
     b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"Host: a\r\n", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n",
     b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"ffffffff\r\n", b"hello", b"Connection: ",
     b"close\r\n", b"upgrade\r\n", b"Upgrade: websocket\r\n", b"Expect: 100-continue\r\n", b"HTTP/1.1 200 OK\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\n\r\n",
-    b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", b": ", b"\0", b"\x16\x03\x01", b"x" * 9000,
+    b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b": ", b"\0", b"\x16\x03\x01", b"x" * 9000,
     GET, OK, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS + b"\0\0\6\1\5\0\0\0\1\x82\x86\x84\x41\1a", SETTINGS,
+    b"\0\0\6\1\4\0\0\0\3\x83\x86\x84\x41\1a", b"\0\0\5\0\0\0\0\0\3hello", b"\0\0\4\3\0\0\0\0\1\0\0\0\x08",
+    b"\0\0\1\1\5\0\0\0\1\x88", b"\0\0\2\0\1\0\0\0\1ok", b"\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\0",
 ]  # fmt: skip
 
 
@@ -116,8 +121,8 @@ async def test_whatever_is_said_the_mesh_lives_and_forgets(net: Net) -> None:
 
                 nursery.start_soon(one)
         with trio.fail_after(10):
-            while len(sidecar.connections) > 1 or trio.lowlevel.current_statistics().tasks_living > tasks:
-                await trio.sleep(0.05)  # noqa: ASYNC110 - no event says so
+            while len(sidecar.connections) > 1 or trio.lowlevel.current_statistics().tasks_living > tasks:  # noqa: ASYNC110
+                await trio.sleep(0.05)
     assert logs == []
     assert unwell == []
     assert (await ask(steady, GET)).endswith(b"ok")
