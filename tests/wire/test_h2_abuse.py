@@ -204,3 +204,11 @@ def test_data_on_its_way_to_a_stream_we_reset() -> None:
 def test_the_frame_builders_agree() -> None:
     assert rst_stream(1, 8) == rst(1)
     assert header(5, 0, 1, 3) + b"12345" == frame(DATA, 1, 3, b"12345")
+
+
+def test_settings_of_any_number_are_not_kept() -> None:
+    connection = Server().connection
+    for first in range(9, 60_000, 1000):
+        connection.receive(settings(*((code, 1) for code in range(first, first + 1000))), now=float(first))
+    assert connection.ended is None
+    assert len(connection._core.remote_settings) <= 8

@@ -50,6 +50,12 @@ class Connection(Control):
             self._continuation,
         )
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the peer is in the middle of something that it should bring to an end soon: the preface and its first
+        SETTINGS, a frame, a header block. Give it a deadline, as a slow head of HTTP/1 has one."""
+        return not self._settled or self._block is not None or bool(self._held)
+
     def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
         """Take what was received, at that time (seconds, any clock that only goes forward; it fills the budgets)."""
         events = self._events = []

@@ -37,7 +37,7 @@ class Control(Sending):
         if flags & frames.ACK and end > at:
             raise Violation(Code.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
         self._settled = True
-        self._judge(data[at - frames.HEADER : end])
+        self._judge(frames.known_settings(number, flags, data[at:end]))
         if not flags & frames.ACK:
             remote = self._core.remote_settings
             self._core.send_window = remote.initial_window_size

@@ -71,6 +71,17 @@ def ping(opaque: bytes, flags: int = 0) -> bytes:
     return header(8, PING, flags, 0) + opaque
 
 
+def known_settings(stream: int, flags: int, pairs: bytes) -> bytes:
+    """A SETTINGS frame as it came, without the settings that nobody here knows (RFC 9113, 6.5.2: ignore them).
+
+    h2 would keep them all, up to 65,536 for each connection.
+    """
+    if len(pairs) % 6 == 0:
+        known = (pairs[at : at + 6] for at in range(0, len(pairs), 6))
+        pairs = b"".join(pair for pair in known if pair[0] == 0 and pair[1] <= 8)
+    return header(len(pairs), SETTINGS, flags, stream) + pairs
+
+
 def headers(stream: int, block: bytes, end: bool, longest: int) -> bytes:
     """HEADERS, and CONTINUATION where the block is longer than the peer takes in one frame."""
     flags = END_STREAM if end else 0

@@ -279,3 +279,18 @@ def test_the_repr_tells_the_state() -> None:
     fresh.receive(b"GET / HTTP/1.1\r\n")
     assert "not the preface" in repr(fresh)
     assert PREFACE.startswith(b"PRI")
+
+
+def test_what_is_begun_and_not_ended_is_seen() -> None:
+    client, server = ClientConnection(), ServerConnection()
+    client.send_head(b"GET", b"a", b"/", [(b"x-long", b"y" * 20_000)], True)
+    data = client.data_to_send()
+    seen = []
+    for at in range(len(data)):
+        server.receive(data[at : at + 1])
+        seen.append(server.unfinished)
+    first = len(PREFACE) + 9 + int.from_bytes(data[len(PREFACE) :][:3], "big")
+    assert all(seen[: first - 1])
+    assert not seen[first - 1]
+    assert not seen[-1]
+    assert all(seen[-20_000:-1]), "also between HEADERS and CONTINUATION"
