@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.model.peer import UNKNOWN
 from composemesh.proxy.answer import answer
 from composemesh.proxy.codec.parts import HTTP2, Malformed
 from composemesh.proxy.headers import request_fields
@@ -35,7 +36,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     cancelled, the upstream connection is closed.
     """
     head, record = x.head, x.record
-    fields, request_id = request_fields(head.fields, head.values, down.peer_address)
+    fields, request_id = request_fields(head.fields, head.values, down.peer_address, outside=down.source is UNKNOWN)
     record.request_id = request_id.decode("latin-1")
     tried: list[Target] = []
     back_off = BACK_OFF

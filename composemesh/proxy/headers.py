@@ -19,6 +19,8 @@ NEVER_NOMINATED = frozenset({b"host", b"content-length", b"authorization", b"coo
 """A `Connection` that names one of these is an attempt to strip it before a later hop sees it: ignored."""
 NEVER_NOMINATED_PREFIXES = (b"x-forwarded-", b"x-envoy-")
 
+_NOT_FROM_OUTSIDE = (b"x-envoy-", b"x-forwarded-client-cert")
+"""What proxies of a mesh tell one another: who is calling, how long to try. Applications believe it."""
 _OURS_ON_REQUESTS = frozenset({b"x-forwarded-for"})
 _OURS_ON_RESPONSES = frozenset({b"server", b"x-envoy-upstream-service-time"})
 _DROPPED_FROM_REQUESTS = HOP_BY_HOP | _OURS_ON_REQUESTS
@@ -49,9 +51,16 @@ def _kept(fields: Fields, values: dict[bytes, bytes], dropped: frozenset[bytes])
     return [field for field in fields if field[0].lower() not in dropped]
 
 
-def request_fields(fields: Fields, values: dict[bytes, bytes], peer_address: bytes) -> tuple[Fields, bytes]:
-    """The fields to send upstream, and the request's id. Framing and upgrade fields are the caller's to add."""
+def request_fields(
+    fields: Fields, values: dict[bytes, bytes], peer_address: bytes, *, outside: bool = False
+) -> tuple[Fields, bytes]:
+    """The fields to send upstream, and the request's id. Framing and upgrade fields are the caller's to add.
+
+    `outside`: whether the request comes from outside the mesh, where nobody can speak for a proxy of it.
+    """
     out = _kept(fields, values, _DROPPED_FROM_REQUESTS)
+    if outside:
+        out = [field for field in out if not field[0].lower().startswith(_NOT_FROM_OUTSIDE)]
     came_from = values.get(b"x-forwarded-for")
     out.append((b"x-forwarded-for", came_from + b"," + peer_address if came_from else peer_address))
     if b"x-forwarded-proto" not in values:

@@ -98,6 +98,18 @@ async def test_where_a_request_came_from_is_added_to_what_it_says(net: Net) -> N
     assert (await net.records.next()).x_forwarded_for == "127.0.0.1"
 
 
+async def test_nobody_outside_speaks_for_a_proxy_of_the_mesh(net: Net) -> None:
+    seen: list[bytes] = []
+    app = net.add("app")
+    await net.serve(app, answering(OK, seen))
+    spoof = b"X-Envoy-Peer-Metadata: a\r\nx-envoy-retry-on: 5xx\r\nX-Forwarded-Client-Cert: By=a\r\nX-Real: b\r\n"
+    for client in (await net.connect_from_outside(app), await net.connect(app)):
+        await ask(client, b"GET / HTTP/1.1\r\nHost: app\r\n" + spoof + b"\r\n")
+    from_outside, from_inside = ({name for name, _ in fields(head)} for head in seen)
+    assert from_inside - from_outside == {b"x-envoy-peer-metadata", b"x-envoy-retry-on", b"x-forwarded-client-cert"}
+    assert b"x-real" in from_outside
+
+
 async def test_of_target_and_host_the_target_wins_and_one_is_left(net: Net) -> None:
     seen: list[bytes] = []
     app = net.add("app")
