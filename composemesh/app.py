@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -86,40 +86,18 @@ class MeshOptions:
     """`HOST:PORT`; overrides `x-mesh.admin`, unless empty."""
 
 
-class Mesh:
-    """A mesh that serves: what the live view and the commands may ask of it."""
-
-    def __init__(self, view: MeshView) -> None:
-        self.view = view
-
-    @property
-    def admin_url(self) -> str:
-        return self.view.admin_url
-
-    def status(self) -> dict[str, Any]:
-        """As `/api/v1/status`."""
-        return self.view.status()
-
-    def services(self) -> list[dict[str, Any]]:
-        """As `/api/v1/services`."""
-        return self.view.services()
-
-    def graph(self, window: float | None = 60.0) -> dict[str, Any]:
-        """As `/api/v1/graph`; `window` in seconds, None for all that the mesh has seen."""
-        return self.view.graph(window)
-
-
 async def run(
     options: MeshOptions,
     *,
     sources: Sequence[Source] | None = None,
     capture: Capturing | None = None,
-    task_status: trio.TaskStatus[Mesh] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[MeshView] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be the mesh of one project until cancelled; then release capture and drain, within a few seconds.
 
-    `sources` and `capture` stand in for Docker and its namespaces (`composemesh demo`). Raises Rejected, and
-    EngineUnreachable where there is no Docker at the start; later absences are survived.
+    `task_status` is told, once the mesh serves, what the live view and the commands may ask of it. `sources`
+    and `capture` stand in for Docker and its namespaces (`composemesh demo`). Raises Rejected, and EngineUnreachable
+    where there is no Docker at the start; later absences are survived.
     """
     ending = trio.Event()
 
@@ -142,7 +120,7 @@ async def _run(
     sources: Sequence[Source] | None,
     capture: Capturing | None,
     ending: trio.Event,
-    task_status: trio.TaskStatus[Mesh],
+    task_status: trio.TaskStatus[MeshView],
 ) -> None:
     registry = Registry()
     hub = Hub()
@@ -176,7 +154,7 @@ async def _run(
             view.admin_url = await rooms.start(_serve_admin, view, options)
             view.ready = True
             rooms.start_soon(supervise, "access log", partial(AccessLogSink(hub).run, config.snapshot))
-            task_status.started(Mesh(view))
+            task_status.started(view)
             await ending.wait()
         finally:
             with trio.CancelScope(shield=True):

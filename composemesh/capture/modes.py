@@ -14,7 +14,7 @@ import trio
 from composemesh.capture.iptables import Iptables, IptablesFailed
 from composemesh.capture.life import Life
 from composemesh.capture.netns import NetworkNamespace
-from composemesh.capture.refusal import NO_PERMISSION, Refused, lacking, refusal, unreachable
+from composemesh.capture.refusal import NO_PERMISSION, Refused, lacking, refusal, shares_with, unreachable
 from composemesh.model.snapshot import CaptureMode, Exclude, Snapshot
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.captured import Captures
@@ -160,7 +160,7 @@ class Capture:
         life.enter()
         for other in takewhile(lambda other: other is not life, self._lives.values()):
             if other.inode == life.inode and other.wish.value is not None:
-                raise Refused(f"It shares the network of {other.workload.name}, whose sidecar carries its traffic.")
+                raise Refused(shares_with(other.workload.name))
         new = life.captured is None
         await life.capture(exclude)
         if new:

@@ -51,10 +51,15 @@ def unreachable(workload: Workload, names: Mapping[str, str]) -> str:
     return ""
 
 
+def shares_with(name: str) -> str:
+    """Why a workload is not captured that lives in the network namespace of another, which is."""
+    return f"It shares the network of {name}, whose sidecar carries its traffic."
+
+
 def _shares(other: str, names: Mapping[str, str]) -> str:
     name = names.get(other) or next((named for key, named in names.items() if other and key.startswith(other)), "")
     if name:
-        return f"It shares the network of {name}, whose sidecar carries its traffic."
+        return shares_with(name)
     return f"It shares the network of container {other[:12]}, which is not a workload of this project."
 
 

@@ -16,7 +16,7 @@ from composemesh.model.snapshot import CaptureMode
 from composemesh.stack.errors import UserError
 
 if TYPE_CHECKING:
-    from composemesh.app import Mesh
+    from composemesh.admin.mesh_view import MeshView
     from composemesh.cli.bookinfo import Reader
 
 PROJECT = "demo"
@@ -54,7 +54,7 @@ class Visit:
         self.silent: list[str] | None = None
         """Who did not answer; None as long as the visit has not come to its end."""
 
-    async def pay(self, mesh: Mesh, reader: Reader, show: Callable[[Mesh], Awaitable[object]]) -> None:
+    async def pay(self, mesh: MeshView, reader: Reader, show: Callable[[MeshView], Awaitable[object]]) -> None:
         """Read the page until the time is over or the requests are made; for ever where neither is said."""
         import trio
 
@@ -117,7 +117,7 @@ async def _processes(visit: Visit) -> None:
         )
         show = follow(start.folder)
 
-        async def pay(mesh: Mesh) -> None:
+        async def pay(mesh: MeshView) -> None:
             with trio.move_on_after(START_LIMIT):  # who is not there by then is named in the end
                 await source.listening()
             await visit.pay(mesh, Reader(*capture.front), show)
@@ -146,7 +146,7 @@ async def _containers(visit: Visit) -> None:
             if await project.run("up", "--detach"):
                 raise UserError("Docker Compose did not start Bookinfo: it says why above.")
 
-        async def pay(mesh: Mesh) -> None:
+        async def pay(mesh: MeshView) -> None:
             await visit.pay(mesh, Reader("127.0.0.1", port), show)
 
         try:

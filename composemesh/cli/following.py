@@ -13,7 +13,7 @@ from composemesh.cli.logs import log_to
 from composemesh.stack.state import StateFolder, private
 
 if TYPE_CHECKING:
-    from composemesh.app import Mesh
+    from composemesh.admin.mesh_view import MeshView
 
 FRAME = 1.0
 """Seconds between two pictures: rates are taken over seconds, so more would show nothing new."""
@@ -21,7 +21,7 @@ LINE = 3.0
 """Seconds between two looks for something worth a line."""
 
 
-def follow(folder: StateFolder) -> Callable[[Mesh], Awaitable[None]]:
+def follow(folder: StateFolder) -> Callable[[MeshView], Awaitable[None]]:
     """What shows the mesh to whoever watches. Says where the log goes, so call it before the mesh starts."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         folder.prepare()
@@ -31,7 +31,7 @@ def follow(folder: StateFolder) -> Callable[[Mesh], Awaitable[None]]:
     return _lines
 
 
-async def _picture(mesh: Mesh) -> None:
+async def _picture(mesh: MeshView) -> None:
     from rich.live import Live
 
     from composemesh.cli.live import live_view
@@ -42,7 +42,7 @@ async def _picture(mesh: Mesh) -> None:
             await trio.sleep(FRAME)
 
 
-async def _lines(mesh: Mesh) -> None:
+async def _lines(mesh: MeshView) -> None:
     from composemesh.cli.plain import events, summary
 
     print(f"The mesh serves: {mesh.admin_url}", flush=True)

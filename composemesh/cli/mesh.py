@@ -10,7 +10,7 @@ import click
 from composemesh.cli.context import about_project
 
 if TYPE_CHECKING:
-    from composemesh.app import Mesh
+    from composemesh.admin.mesh_view import MeshView
     from composemesh.stack.compose import ComposeProject
 
 
@@ -39,12 +39,12 @@ def mesh(project: ComposeProject, docker: str, capture: str, admin: str, ready_f
     start = Start(project, folder, docker, capture, admin, labelled.resolve if labelled else None)
     told = False
 
-    async def tell(mesh: Mesh) -> None:
+    async def tell(mesh: MeshView) -> None:
         nonlocal told
         told = True
         Ready(admin_url=mesh.admin_url).tell(ready_fd)
         if labelled is not None:
-            await labelled.follow(mesh.view.discovered)
+            await labelled.follow(mesh.discovered)
         await trio.sleep_forever()
 
     async def run() -> None:

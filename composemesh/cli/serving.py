@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh import app
+from composemesh.admin.mesh_view import MeshView
 from composemesh.cli.guard import INTERRUPTED
 from composemesh.discovery.docker.client import EngineError, EngineUnreachable
 from composemesh.runtime.groups import leaves
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 ENDING = "Ending: requests under way get a few seconds. A second signal (Ctrl-C) ends it at once."
 
-Viewer = Callable[[app.Mesh], Awaitable[object]]
+Viewer = Callable[[MeshView], Awaitable[object]]
 Runner = Callable[..., Awaitable[None]]
 
 
@@ -73,7 +74,7 @@ async def _mesh(start: Start, view: Viewer, run: Runner) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _run(start: Start, run: Runner, *, task_status: trio.TaskStatus[app.Mesh]) -> None:
+async def _run(start: Start, run: Runner, *, task_status: trio.TaskStatus[MeshView]) -> None:
     """The mesh, with what users can mend about its start said as users are spoken to."""
     try:
         await run(start.options(), task_status=task_status)
