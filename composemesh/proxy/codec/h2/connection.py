@@ -52,8 +52,8 @@ class Connection(Control):
 
     @property
     def unfinished(self) -> bool:
-        """Whether the peer is in the middle of something that it should bring to an end soon: the preface and its first
-        SETTINGS, a frame, a header block. Give it a deadline, as a slow head of HTTP/1 has one."""
+        """Whether the peer is in the middle of what it should bring to an end soon: the preface with its SETTINGS, a
+        frame, a header block. Give it a deadline, as a slow head of HTTP/1 has one."""
         return not self._settled or self._block is not None or bool(self._held)
 
     def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
