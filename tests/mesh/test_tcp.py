@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 
@@ -68,6 +69,47 @@ async def test_half_close_loses_no_byte(net: Net) -> None:
         await client.send_all(b"\x00" * size)
         await client.send_eof()
         assert await read_all(client) == b"%d bytes" % size
+
+
+async def test_bulk_both_ways_arrives_byte_for_byte(net: Net) -> None:
+    """Enough for the kernel to be asked to move it, in pieces that end anywhere, and slowly read at times."""
+    app = net.add("bulk")
+    data = random.Random(1).randbytes(24_000_001)
+
+    async def echo(stream: trio.SocketStream) -> None:
+        pieces, received = trio.open_memory_channel[bytes](1000)
+
+        async def answer() -> None:
+            async for piece in received:
+                await stream.send_all(piece)
+            await stream.send_eof()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            with pieces:
+                while more := await stream.receive_some(1 << 20):
+                    await pieces.send(more)
+
+    await net.serve(app, echo)
+    client = await net.connect(app)
+    back = bytearray()
+
+    async def write() -> None:
+        await client.send_all(b"\x00" + data[1:])
+        await client.send_eof()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            while more := await client.receive_some(1 << 20):
+                back += more
+                if len(back) % 7 == 0:
+                    await trio.sleep(0.002)
+    assert back == b"\x00" + data[1:]
+    series = net.hub.tcp(net.peer(net.caller), net.peer(app))
+    await client.aclose()
+    await net.records.next()
+    assert (series.received, series.sent, series.closed) == (len(data), len(data), 1)
 
 
 async def test_a_reset_is_passed_on_as_one(net: Net) -> None:
