@@ -15,7 +15,8 @@ PARTS: dict[str, Callable[[], object]] = {
     "Docker Compose": compose.provide,
     "Python image": python_image.provide,
     "network namespace tools": tools.netns_tools,
-    "promtool": tools.promtool,
+    "Prometheus": tools.prometheus,
+    "curl and nghttpd": tools.clients,
 }
 NEEDS = {"Python image": "Docker engine"}
 

@@ -21,16 +21,24 @@ def find(program: str) -> Path | None:
     return Path(found) if found else None
 
 
-def promtool() -> Path:
-    """Prometheus's own checker of metrics, fetched without root or the server it comes with. Raises Missing."""
-    if (found := find("promtool")) is not None:
-        return found
-    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
-    unpacked = apt.fetch("prometheus", suite, HOME / "promtool.unpacking")
-    TOOLS.mkdir(parents=True, exist_ok=True)
-    (unpacked / "usr/bin/promtool").replace(TOOLS / "promtool")
-    shutil.rmtree(unpacked)
-    return TOOLS / "promtool"
+def prometheus() -> str:
+    """Prometheus and its checker of metrics, fetched without root or a service being set up. Raises Missing."""
+    wanted = ("prometheus", "promtool")
+    if any(find(program) is None for program in wanted):
+        suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
+        unpacked = apt.fetch("prometheus", suite, HOME / "prometheus.unpacking")
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        for program in wanted:
+            (unpacked / "usr/bin" / program).replace(TOOLS / program)
+        shutil.rmtree(unpacked)
+    return ", ".join(str(find(program)) for program in wanted)
+
+
+def clients() -> None:
+    """curl and nghttpd, a client and a server that are not ours. Raises Missing."""
+    packages = {"curl": "curl", "nghttpd": "nghttp2-server"}
+    if lacking := [package for program, package in packages.items() if find(program) is None]:
+        apt.install(*lacking)
 
 
 def bench_peers() -> None:
