@@ -33,7 +33,7 @@ def down(project: ComposeProject, keep_stack: bool) -> None:
         raise CallError(f"{handed_on()[0]} is for the stack, and --keep-stack leaves that alone: say one of them.")
     folder = folder_of(project)
     entry = folder.entry()
-    print(end_mesh(folder))
+    print(end_mesh(folder, keep_stack=keep_stack))
     if keep_stack:
         return
     if entry is not None and not project.files:
@@ -43,12 +43,12 @@ def down(project: ComposeProject, keep_stack: bool) -> None:
         raise UserError(f"Docker Compose did not take down project {folder.project}: it says why above.")
 
 
-def end_mesh(folder: StateFolder) -> str:
+def end_mesh(folder: StateFolder, *, keep_stack: bool) -> str:
     """Stop the mesh of a project and see that nothing of it is left; say in one line what was done."""
     from composemesh.stack.daemon import Ended, stop
 
     with folder.starting():
-        match stop(folder):
+        match stop(folder, keep_stack=keep_stack):
             case Ended.NOT_RUNNING:
                 return f"No mesh serves project {folder.project}."
             case Ended.WELL:

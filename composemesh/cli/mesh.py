@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--ready-fd", type=int, required=True)
 @about_project
 def mesh(project: ComposeProject, docker: str, capture: str, admin: str, ready_fd: int) -> None:
-    """Serve a project until SIGTERM. Standard error is the log."""
+    """Serve a project until a signal ends it. Standard error is the log."""
     import trio
 
     from composemesh.cli.context import state_folders

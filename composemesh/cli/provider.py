@@ -52,11 +52,11 @@ def up(context: click.Context, service: Sequence[str], capture: str, admin: str)
 
 
 def _stop(context: click.Context, service: Sequence[str]) -> None:
-    """Stop the mesh of the project. Compose removes or stops the containers itself."""
+    """Stop the mesh of the project, and only that: Compose removes or stops the containers itself."""
     from composemesh.cli.down import end_mesh
 
     try:
-        end_mesh(StateFolder(state_folders(), _project(context)))
+        end_mesh(StateFolder(state_folders(), _project(context)), keep_stack=True)
     except BaseException as problem:
         _refuse(context, problem)
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -16,7 +16,7 @@ from composemesh.admin.mesh_view import MeshView
 from composemesh.cli.guard import INTERRUPTED
 from composemesh.discovery.docker.client import EngineError, EngineUnreachable
 from composemesh.runtime.groups import leaves
-from composemesh.stack.daemon import this_command
+from composemesh.stack.daemon import KEEP_STACK, this_command
 from composemesh.stack.errors import UserError
 from composemesh.stack.state import MeshEntry
 
@@ -42,21 +42,23 @@ async def serve(
     after: Callable[[], Awaitable[object]] = nothing,
     in_a_hurry: Sequence[str] = (),
 ) -> None:
-    """Be the mesh of this project until SIGINT or SIGTERM, or until `view` is over; take everything down in order.
+    """Be the mesh of this project until a signal, or until `view` is over; take everything down in order.
 
     `before` runs first; `run` is `app.run` or that with more arguments; `view` is given the mesh once it serves;
-    `after` runs when capture is released and the mesh has drained, or when the signal came before that. A second
-    signal ends the process at once: then others clean up behind it, and `in_a_hurry` is run in the place of `after`.
+    `after` runs when capture is released and the mesh has drained, or when the signal came before that; not so if
+    the signal was KEEP_STACK. A second signal ends the process at once: then others clean up behind it, and
+    `in_a_hurry` is run in the place of `after`.
     """
-    with start.folder.lock(), trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with start.folder.lock(), trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, KEEP_STACK) as signals:
         async with trio.open_nursery() as nursery:
-            serving = trio.CancelScope()
-            nursery.start_soon(_obey, signals, serving, start.project.name, in_a_hurry)
-            with serving:
+            end = _End(start.project.name, in_a_hurry)
+            nursery.start_soon(end.obey, signals)
+            with end.serving:
                 await before()
                 await _mesh(start, view, run)
             start.folder.clear()
-            await after()
+            if not end.keep_stack:
+                await end.last(after)
             nursery.cancel_scope.cancel()
 
 
@@ -82,16 +84,40 @@ async def _run(start: Start, run: Runner, *, task_status: trio.TaskStatus[MeshVi
         raise UserError(str(next(leaves(problems)))) from problems
 
 
-async def _obey(
-    signals: AsyncIterator[int], serving: trio.CancelScope, project: str, in_a_hurry: Sequence[str]
-) -> None:
-    async for _ in signals:
-        if not serving.cancel_called:
-            serving.cancel()
-            continue
-        _leave_to_others([*this_command(), "down", "--keep-stack", f"--project-name={project}"])
-        if in_a_hurry:
-            _leave_to_others(in_a_hurry)
+class _End:
+    """What signals ask for: the end, then the end at once, and whether the stack goes on without the mesh."""
+
+    def __init__(self, project: str, in_a_hurry: Sequence[str]) -> None:
+        self.serving = trio.CancelScope()
+        self.keep_stack = False
+        self._project = project
+        self._in_a_hurry = in_a_hurry
+        self._last: trio.CancelScope | None = None
+
+    async def obey(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number == KEEP_STACK:
+                self.keep_stack = True
+            if not self.serving.cancel_called:
+                self.serving.cancel()
+            elif number == KEEP_STACK:
+                continue  # it asks for no hurry
+            elif self._last is not None:
+                self._last.cancel()
+            else:
+                self._at_once()
+
+    async def last(self, after: Callable[[], Awaitable[object]]) -> None:
+        """Run `after` until it is done, or until it is to be done in a hurry."""
+        with trio.CancelScope() as self._last:
+            await after()
+        if self._last.cancelled_caught:
+            self._at_once()
+
+    def _at_once(self) -> NoReturn:
+        _leave_to_others([*this_command(), "down", "--keep-stack", f"--project-name={self._project}"])
+        if self._in_a_hurry and not self.keep_stack:
+            _leave_to_others(self._in_a_hurry)
         os._exit(INTERRUPTED)
 
 

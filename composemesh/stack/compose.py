@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,11 +105,10 @@ class ComposeProject:
     async def run(self, *command: str, files: Sequence[Path] = (), own_session: bool = False) -> int:
         """Run a command with the terminal that we have, and return its exit code. Cancelled, it is terminated.
 
-        `own_session` keeps the terminal's Ctrl-C from it.
+        `own_session` keeps the terminal's Ctrl-C from it; cancelled, it is killed, and writes nothing more.
         """
-        process = await _docker(
-            *self.arguments(*files), *command, stdin=subprocess.DEVNULL, start_new_session=own_session
-        )
+        how = {"start_new_session": True, "deliver_cancel": _kill_session} if own_session else {}
+        process = await _docker(*self.arguments(*files), *command, stdin=subprocess.DEVNULL, **how)
         return process.returncode
 
     async def _default_files(self) -> tuple[Path, ...]:
@@ -149,6 +151,12 @@ async def _ask(*arguments: str) -> subprocess.CompletedProcess[str]:
     answer = await _docker(*arguments, stdin=subprocess.DEVNULL, capture_stdout=True, capture_stderr=True)
     out, err = (text.decode(errors="replace") for text in (answer.stdout, answer.stderr))
     return subprocess.CompletedProcess(answer.args, answer.returncode, out, err)
+
+
+async def _kill_session(process: trio.Process) -> None:
+    """Kill `docker` and the Compose plugin, its child, which would outlive it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _docker(*arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:

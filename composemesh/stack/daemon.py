@@ -26,6 +26,8 @@ START_LIMIT = 60.0
 """Seconds a mesh may take to serve: it may have to enter hundreds of containers on a busy machine."""
 STOP_LIMIT = 30.0
 """Seconds a mesh may take to end: it drains, bounded, and takes its rules out of every container."""
+KEEP_STACK = signal.SIGUSR1
+"""Asks a mesh to end alone. SIGTERM, like Ctrl-C, also stops the stack of an `up` in the foreground."""
 
 
 class Ended(enum.Enum):
@@ -130,8 +132,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def stop(folder: StateFolder, *, limit: float = STOP_LIMIT) -> Ended:
-    """End the mesh that serves this project and wait for its exit. Raises UserError where it is not ours to end."""
+def stop(folder: StateFolder, *, keep_stack: bool = False, limit: float = STOP_LIMIT) -> Ended:
+    """End the mesh that serves this project and wait for its exit. Raises UserError where it is not ours to end.
+
+    `keep_stack`: see that a mesh which would stop its stack as it ends leaves it alone.
+    """
     entry = folder.entry()
     if entry is None:
         return Ended.NOT_RUNNING
@@ -145,7 +150,7 @@ def stop(folder: StateFolder, *, limit: float = STOP_LIMIT) -> Ended:
         # Only now is the pid held: what was checked before may have been the process before.
         if process_identity(entry.pid) != entry.process:
             return _how(folder)
-        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        signal.pidfd_send_signal(pidfd, KEEP_STACK if keep_stack else signal.SIGTERM)
         if _ended(pidfd, limit):
             return _how(folder)
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -239,6 +239,18 @@ async def read_until(terminal: int, words: str) -> str:
     return seen.decode(errors="replace")
 
 
+async def read_to_the_end(terminal: int) -> str:
+    """What is still written there until nobody has the terminal open any more."""
+    seen = b""
+    with trio.fail_after(SHORT):
+        while True:
+            await trio.lowlevel.wait_readable(terminal)
+            try:
+                seen += os.read(terminal, 65536)
+            except OSError:  # EIO
+                return seen.decode(errors="replace")
+
+
 async def end_of(process: trio.Process, terminal: int) -> int:
     """Its exit code, while somebody reads what it still prints."""
 
@@ -283,6 +295,20 @@ async def test_attach_in_a_terminal_leaves_the_stack(compose_project: Project) -
         assert await end_of(process, terminal) == 0
     assert await rules(compose_project) == 0
     assert await started(compose_project) == before
+
+
+async def test_down_keep_stack_leaves_the_stack_of_an_up_in_the_foreground(compose_project: Project) -> None:
+    compose_project.write(REVIEWS)
+    async with foreground(compose_project, "up") as (process, terminal):
+        await read_until(terminal, "No traffic yet.")
+        before = await started(compose_project)
+        said = await compose_project.mesh("down", "--keep-stack")
+        assert await end_of(process, terminal) == 0
+    assert said == f"The mesh of project {compose_project.name} has ended.\n"
+    assert entry(compose_project) is None
+    assert len(before) == 3
+    assert await started(compose_project) == before
+    assert await rules(compose_project) == 0
 
 
 async def test_up_over_a_mesh_that_serves_is_refused(compose_project: Project) -> None:
@@ -348,3 +374,20 @@ async def test_a_second_ctrl_c_does_not_wait_and_leaves_nothing(compose_project:
         while entry(compose_project) is not None:
             await trio.lowlevel.checkpoint()
     assert await rules(compose_project) == 0
+
+
+async def test_a_second_ctrl_c_while_compose_stops_the_stack_silences_it(compose_project: Project) -> None:
+    compose_project.write(
+        "services:\n  deaf:\n    image: ${PYTHON_IMAGE}\n    command: [sleep, infinity]\n    stop_grace_period: 20s\n"
+    )
+    async with foreground(compose_project, "up") as (process, terminal):
+        await read_until(terminal, "No traffic yet.")
+        process.send_signal(signal.SIGINT)
+        await read_until(terminal, "Stopping")
+        process.send_signal(signal.SIGINT)
+        said = await read_to_the_end(terminal)
+        assert await process.wait() == 130
+    assert "Stopped" not in said
+    with trio.fail_after(SHORT):
+        while (await look("unix:///var/run/docker.sock", compose_project.name)).workloads:
+            await trio.lowlevel.checkpoint()

@@ -25,7 +25,7 @@ from composemesh.stack.state import MeshEntry, StateFolder
 folder = StateFolder(Path(sys.argv[1]), "shop")
 fd = int(sys.argv[-1].removeprefix("--ready-fd="))
 part = sys.argv[2]
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
 print("log line", flush=True)
 if part == "dies":
     sys.exit("no such thing")
@@ -38,7 +38,7 @@ if part == "hangs":
 folder.write(MeshEntry.of_this_process("shop", {}, admin_url="http://mesh"))
 print(os.getsid(0) == os.getpid(), os.readlink("/proc/self/fd/0"), file=sys.stderr, flush=True)
 Ready(admin_url="http://mesh").tell(fd)
-signal.sigwait([signal.SIGTERM])
+print(signal.sigwait([signal.SIGTERM, signal.SIGUSR1]).name, flush=True)
 if part == "deaf":
     signal.pause()
 folder.clear()
@@ -77,8 +77,16 @@ def test_it_serves_when_spawn_returns_and_ends_when_stop_does(
     assert folder.log.read_text() == "log line\nTrue /dev/null\n"
     reap(folder)
     assert stop(folder) is Ended.WELL
+    assert folder.log.read_text().endswith("SIGTERM\n")
     assert not entry.alive
     assert stop(folder) is Ended.NOT_RUNNING
+
+
+def test_it_is_told_to_leave_the_stack_alone(folder: StateFolder, play: Callable[[str], list[str]]) -> None:
+    spawn(folder, play("serves"))
+    reap(folder)
+    assert stop(folder, keep_stack=True) is Ended.WELL
+    assert folder.log.read_text().endswith("SIGUSR1\n")
 
 
 def test_why_it_ended_while_it_started_is_told(folder: StateFolder, play: Callable[[str], list[str]]) -> None:
