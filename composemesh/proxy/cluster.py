@@ -28,9 +28,9 @@ class Endpoint:
     """One life of a workload, as the proxy deals with it. Stable across plans: pools and counters live here."""
 
     __slots__ = (
+        "_failures",
         "active",
         "captured",
-        "failed_until",
         "networks",
         "peer",
         "pending",
@@ -48,7 +48,7 @@ class Endpoint:
         self.captured: Captured | None = None
         self.active = 0
         """Requests in flight, over all its addresses."""
-        self.failed_until = 0.0
+        self._failures: dict[int, float] = {}
         self.pending = False
         """Whether it has just begun and is about to be captured: dialled from outside, its sidecar would answer."""
         self.ready = False
@@ -59,9 +59,18 @@ class Endpoint:
         state = "ready" if self.ready else "not listening yet"
         return f"<Endpoint {self.workload.name} {self.workload.state} {state} active={self.active}>"
 
-    def failed(self) -> None:
-        """A dial failed: pass it over for a moment."""
-        self.failed_until = time.monotonic() + PENALTY
+    def failed(self, port: int) -> None:
+        """A dial failed: pass the port over for a moment."""
+        self._failures[port] = time.monotonic() + PENALTY
+
+    def fails(self, port: int) -> bool:
+        """Whether a dial of this port failed a moment ago."""
+        if not self._failures:
+            return False
+        if self._failures.get(port, 0.0) > time.monotonic():
+            return True
+        self._failures.pop(port, None)
+        return False
 
     def close(self) -> None:
         """Close idle connections; those in use close when their exchange ends."""
@@ -85,10 +94,6 @@ class Target:
     @property
     def active(self) -> int:
         return self.endpoint.active
-
-    @property
-    def failed_until(self) -> float:
-        return self.endpoint.failed_until
 
     def pool(self, port: int) -> Pool:
         """The connections to this address and port."""
@@ -127,10 +132,12 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<Cluster {self.service} {list(self.targets)}>"
 
-    def pick(self, tried: Collection[Target] = ()) -> Target | None:
+    def pick(self, port: int, tried: Collection[Target] = ()) -> Target | None:
         """The target for the next request; None where there is none that was not tried."""
         self.turn += 1
-        return pick(self.targets, self.turn, time.monotonic(), tried)
+        failing = [target for target in self.targets if target.endpoint.fails(port)]
+        best = pick(self.targets, self.turn, [*failing, *tried]) if failing else None
+        return best or pick(self.targets, self.turn, tried)
 
     def named(self, authority: bytes) -> Cluster:
         """The part of this cluster that the authority names: the whole, unless it names a version or an instance."""

@@ -41,7 +41,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     tried: list[Target] = []
     back_off = BACK_OFF
     while True:
-        target = cluster.pick(tried)
+        target = cluster.pick(down.port, tried)
         if target is None:
             if not tried:
                 raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has no running endpoint")
@@ -118,7 +118,7 @@ async def _wire(target: Target, down: Downstream) -> Wire:
     try:
         return await dial(target.namespace, (target.host, down.port), down.reactor)
     except Unconnected as problem:
-        target.endpoint.failed()
+        target.endpoint.failed(down.port)
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None
 
 

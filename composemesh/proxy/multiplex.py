@@ -20,6 +20,14 @@ from composemesh.proxy.wire import Wire
 
 CodecT = TypeVar("CodecT", h2.ServerConnection, h2.ClientConnection)
 
+UNFINISHED = 10.0
+"""Seconds a peer may take over a frame, a header block or its first SETTINGS, as over a head in HTTP/1."""
+SILENCE = 30.0
+"""Seconds without a word, while exchanges are under way, after which a peer is asked for a sign of life."""
+NO_ANSWER = 15.0
+"""Seconds it has to give one."""
+STALLED = 300.0
+"""Seconds in which a peer must take something of what is to be sent (Envoy's stream idle timeout)."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -116,9 +124,16 @@ class Link(Generic[CodecT]):
         self.codec: CodecT = codec
         self.streams: dict[int, Stream] = {}
         self.closed = False
+        self.on_refused: Callable[[h2.StreamReset], None] | None = None
+        """Told of a request that was malformed, and so never opened."""
         self.retired = False
         self.idle_since = time.monotonic()
         """When its last stream ended."""
+        self._heard = self._moved = self.idle_since
+        self._unfinished = 0.0
+        """Since when the peer owes the rest of something; 0 where it owes nothing."""
+        self._asked = 0.0
+        """When it was asked for a sign of life, and has not given one since; 0 where it owes none."""
         self._unsent = b""
         self._wake = trio.Event()
         self._relief = trio.Event()
@@ -150,6 +165,7 @@ class Link(Generic[CodecT]):
             return  # the reader notices, and tells everyone
         if sent < len(data):
             self._unsent = data[sent:]
+            self._moved = time.monotonic()
             self._relief = trio.Event()
             self._wake.set()
 
@@ -176,7 +192,11 @@ class Link(Generic[CodecT]):
                     return
                 if not data:
                     return
-            for event in self.codec.receive(data, time.monotonic()):
+            self._heard = now = time.monotonic()
+            self._asked = 0.0
+            events = self.codec.receive(data, now)
+            self._unfinished = (self._unfinished or now) if self.codec.unfinished else 0.0
+            for event in events:
                 if isinstance(event, h2.RequestOpened):
                     assert opened is not None, "only a server is asked"
                     opened(event)
@@ -199,6 +219,8 @@ class Link(Generic[CodecT]):
                 stream_of.put(event)
             elif isinstance(event, h2.BodyCame) and event.flow:
                 self.codec.acknowledge(number, event.flow)  # nobody wants it: give the connection its window back
+            elif isinstance(event, h2.StreamReset) and not event.remote and self.on_refused is not None:
+                self.on_refused(event)
 
     async def _last_words(self) -> None:
         self.flush()
@@ -213,10 +235,24 @@ class Link(Generic[CodecT]):
             try:
                 while self._unsent:
                     await self.wire.send(self._unsent)
+                    self._moved = time.monotonic()
                     self._unsent = self.codec.data_to_send()
             except OSError:
                 self._unsent = b""  # the reader notices
             self._relief.set()
+
+    def look_after(self, now: float) -> None:
+        """Called now and then: a peer that owes us something for too long has gone, or means ill."""
+        if (
+            (self._unfinished and now - self._unfinished > UNFINISHED)
+            or (self._asked and now - self._asked > NO_ANSWER)
+            or (self._unsent and now - self._moved > STALLED)
+        ):
+            self.close()
+        elif self.streams and not self._asked and now - self._heard > SILENCE:
+            self._asked = now
+            self.codec.ping()
+            self.flush()
 
     def retire(self) -> None:
         """Take no new exchange; end with the last."""

@@ -87,6 +87,7 @@ class Pool:
                 kept.append(idle)
         self._idle = kept
         for link in self._links:
+            link.look_after(now)
             if not link.streams and now - link.idle_since > LONGEST_IDLE:
                 link.retire()
         self._links = [link for link in self._links if not link.closed]

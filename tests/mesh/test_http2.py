@@ -15,6 +15,7 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.snapshot import Protocol
+from composemesh.proxy import multiplex
 from mesh.net import PORT, Net
 
 
@@ -189,6 +190,54 @@ async def test_draining_says_goaway_and_lets_streams_end(net: Net) -> None:
         assert net.fleet.planner.endpoints[app.life].active == 1
         nursery.cancel_scope.cancel()
     await other.stream.aclose()
+
+
+async def test_a_malformed_request_is_reset_and_recorded_and_the_connection_lives(net: Net) -> None:
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    client.h2.config.validate_outbound_headers = client.h2.config.normalize_outbound_headers = False
+    number = client.h2.get_next_available_stream_id()
+    head = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/a b"), (b":authority", b"app")]
+    client.h2.send_headers(number, head, end_stream=True)
+    await client.flush()
+    await client.next(h2.events.StreamReset)
+    assert (await net.records.next()).flag is Flag.DOWNSTREAM_PROTOCOL_ERROR
+    client.request(b"/")
+    await client.flush()
+    await client.next(h2.events.StreamEnded)
+
+
+async def test_half_a_frame_is_waited_for_only_so_long(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert multiplex.UNFINISHED == 10
+    monkeypatch.setattr(multiplex, "UNFINISHED", 0.3)
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    client.request(b"/")
+    await client.flush()
+    await client.next(h2.events.StreamEnded)
+    await client.stream.send_all(b"\x00\x00\x20\x01")
+    with trio.fail_after(2):
+        while await client.stream.receive_some():
+            pass
+
+
+async def test_a_silent_endpoint_is_asked_for_a_sign_of_life(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiplex, "SILENCE", 0.2)
+    monkeypatch.setattr(multiplex, "NO_ANSWER", 0.5)
+    app = net.add("app")
+
+    async def freeze(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await trio.sleep_forever()
+
+    await net.serve(app, freeze)
+    client = Peer(await net.connect(app), client=True)
+    client.request(b"/", b"POST")
+    await client.flush()
+    answer = dict((await client.next(h2.events.ResponseReceived)).headers)
+    assert answer[b"x-composemesh-flag"] == b"UC"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
-from mesh.net import GET, PORT, Net, answering, ask, read_all, read_until
+from mesh.net import GET, OK, PORT, Net, answering, ask, read_all, read_until
 
 
 async def test_a_server_that_speaks_first_is_heard_at_once(net: Net) -> None:
@@ -133,6 +133,22 @@ async def test_nobody_there_is_a_reset_for_opaque_clients(net: Net) -> None:
     await client.send_all(b"\x01\x02\x03\x04")
     with pytest.raises(trio.BrokenResourceError):
         await read_all(client)
+
+
+async def test_a_port_may_speak_http_and_something_else(net: Net) -> None:
+    """A client that speaks TLS to a port that others speak HTTP to gets through, as it would without a mesh."""
+    app = net.add("both")
+    hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"
+
+    async def either(stream: trio.SocketStream) -> None:
+        first = await stream.receive_some()
+        await stream.send_all(OK if first.startswith(b"GET") else b"TLS: " + first)
+
+    await net.serve(app, either)
+    assert (await ask(await net.connect(app), GET)).startswith(b"HTTP/1.1 200 ")
+    client = await net.connect(app)
+    await client.send_all(hello)
+    assert await read_until(client, hello) == b"TLS: " + hello
 
 
 async def test_a_declared_protocol_is_believed(net: Net) -> None:

@@ -18,16 +18,11 @@ class Loaded(Protocol):
         """Requests in flight."""
         ...
 
-    @property
-    def failed_until(self) -> float:
-        """Clock time until which it is asked only when nobody else is left."""
-        ...
-
 
 LoadedT = TypeVar("LoadedT", bound=Loaded)
 
 
-def pick(targets: Sequence[LoadedT], turn: int, now: float, tried: Collection[LoadedT]) -> LoadedT | None:
+def pick(targets: Sequence[LoadedT], turn: int, tried: Collection[LoadedT]) -> LoadedT | None:
     """The best target that was not tried yet; None where all were. `turn` counts up with each call."""
     best: LoadedT | None = None
     least = 0
@@ -36,7 +31,7 @@ def pick(targets: Sequence[LoadedT], turn: int, now: float, tried: Collection[Lo
         target = targets[(turn + offset) % count]
         if target in tried:
             continue
-        load = target.active if target.failed_until <= now else target.active + 1_000_000
+        load = target.active
         if best is None or load < least:
             best, least = target, load
     return best

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.model.record import Record
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code, Gone
 from composemesh.proxy.multiplex import Link, Stream
@@ -34,6 +35,7 @@ class Http2Connection:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._link = Link(connection.wire, h2.ServerConnection())
+        self._link.on_refused = self._refused
         self._scope = trio.CancelScope()
 
     def __repr__(self) -> str:
@@ -42,7 +44,7 @@ class Http2Connection:
     async def run(self, first: bytes) -> None:
         """Serve until either side has had enough. If cancelled, exchanges under way are lost."""
         connection = self._connection
-        connection.on_drain = self._drain
+        connection.http2 = self
         self._idle()
         async with trio.open_nursery() as self._nursery:
             with self._scope:
@@ -66,9 +68,21 @@ class Http2Connection:
         self._connection.exchanging = False
         self._connection.deadline = time.monotonic() + IDLE_TIMEOUT
 
-    def _drain(self) -> None:
+    def _refused(self, event: h2.StreamReset) -> None:
+        """A request that was malformed: recorded, and not a byte of it travels on."""
+        record = Record(self._connection.source, self._connection.cluster().unreached, "http")
+        record.start = time.time()
+        record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
+        self._connection.hub.tell(record)
+
+    def drain(self) -> None:
+        """Let the client open no new stream; the connection ends with the last."""
         self._link.codec.goaway()
         self._link.flush()
+
+    def look_after(self, now: float) -> None:
+        """See `Link.look_after`."""
+        self._link.look_after(now)
 
 
 class Http2Downstream:

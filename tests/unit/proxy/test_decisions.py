@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 
 from composemesh.model.flag import Flag
+from composemesh.model.record import unreached
+from composemesh.model.workload import Workload
 from composemesh.proxy.balance.least_request import pick
+from composemesh.proxy.cluster import Cluster, Endpoint, Spoken
+from composemesh.proxy.cluster import Target as ClusterTarget
 from composemesh.proxy.headers import (
     interim_fields,
     new_request_id,
@@ -21,26 +26,46 @@ from composemesh.proxy.retry import RETRIES, may_retry
 from composemesh.proxy.serve import refusal
 
 
+class Nowhere:
+    """A namespace that is never entered."""
+
+    def socket(self, family: int) -> socket.socket:
+        raise OSError(family)
+
+
 class Target:
-    def __init__(self, active: int = 0, failed_until: float = 0.0) -> None:
+    def __init__(self, active: int = 0) -> None:
         self.active = active
-        self.failed_until = failed_until
 
 
 def test_equals_take_turns_and_the_least_busy_wins() -> None:
     targets = [Target(), Target(), Target()]
-    assert [targets.index(pick(targets, turn, 0, ()) or targets[0]) for turn in range(6)] == [0, 1, 2, 0, 1, 2]
+    assert [targets.index(pick(targets, turn, ()) or targets[0]) for turn in range(6)] == [0, 1, 2, 0, 1, 2]
     targets[1].active = targets[2].active = 1
-    assert {pick(targets, turn, 0, ()) for turn in range(3)} == {targets[0]}
+    assert {pick(targets, turn, ()) for turn in range(3)} == {targets[0]}
 
 
-def test_a_failed_one_is_the_last_resort_and_a_tried_one_is_none() -> None:
-    healthy, failed = Target(active=100), Target(failed_until=5)
-    assert pick([healthy, failed], 1, 0, ()) is healthy
-    assert pick([healthy, failed], 1, 0, [healthy]) is failed
-    assert pick([healthy, failed], 1, 6, ()) is failed
-    assert pick([healthy, failed], 0, 0, [healthy, failed]) is None
-    assert pick([], 0, 0, ()) is None
+def test_one_that_was_tried_is_not_picked_again() -> None:
+    busy, idle = Target(active=100), Target()
+    assert pick([busy, idle], 0, ()) is idle
+    assert pick([busy, idle], 0, [idle]) is busy
+    assert pick([busy, idle], 0, [busy, idle]) is None
+    assert pick([], 0, ()) is None
+
+
+def test_a_port_that_failed_is_the_last_resort_for_a_moment_and_no_other_port_is() -> None:
+    endpoints = [Endpoint(Workload(f"w{number}", f"w{number}", "app", "t", 1), unreached("app")) for number in (1, 2)]
+    cluster = Cluster(
+        "app", tuple(ClusterTarget(each, "10.0.0.1", Nowhere(), each.pools) for each in endpoints), Spoken()
+    )
+    endpoints[0].failed(80)
+    assert {picked.endpoint for _ in range(4) if (picked := cluster.pick(80))} == {endpoints[1]}
+    assert {picked.endpoint for _ in range(4) if (picked := cluster.pick(81))} == set(endpoints)
+    second = cluster.pick(80)
+    assert second is not None
+    last = cluster.pick(80, [second])
+    assert last is not None
+    assert last.endpoint is endpoints[0]
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST", b"DELETE", b"get", b"CONNECT"])

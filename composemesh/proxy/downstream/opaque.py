@@ -1,0 +1,101 @@
+"""A caller whose bytes are passed on as they are: TCP services, TLS, and whatever else is not HTTP."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from composemesh.model.flag import Flag
+from composemesh.model.record import Record
+from composemesh.proxy.relay import Moved, relay
+from composemesh.proxy.upstream.dial import Unconnected, dial
+
+if TYPE_CHECKING:
+    from composemesh.model.peer import Peer
+    from composemesh.proxy.cluster import Cluster, Target
+    from composemesh.proxy.connection import Connection
+    from composemesh.proxy.wire import Reactor, Wire
+    from composemesh.telemetry.hub import TcpSeries
+
+
+class Reached(NamedTuple):
+    """A target, and a connection to it."""
+
+    target: Target
+    wire: Wire
+
+
+async def reach(cluster: Cluster, port: int, reactor: Reactor) -> Reached | None:
+    """Dial the cluster's targets in the balancer's order until one answers; None where none does."""
+    tried: list[Target] = []
+    while (target := cluster.pick(port, tried)) is not None:
+        try:
+            return Reached(target, await dial(target.namespace, (target.host, port), reactor))
+        except Unconnected:
+            target.endpoint.failed(port)
+            tried.append(target)
+    return None
+
+
+class OpaqueDownstream:
+    """One such connection, from its first byte to its one record."""
+
+    __slots__ = ("_connection", "_moved", "_series", "_settled", "_started")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._moved = Moved()
+        self._settled = Moved()
+        """What telemetry has been told of already."""
+        self._started = time.monotonic()
+        self._series: TcpSeries | None = None
+
+    def settle(self) -> None:
+        """Tell telemetry what has passed so far, which for a long connection must not wait for its end."""
+        moved, settled, series = self._moved, self._settled, self._series
+        if series is None:
+            return
+        series.received += moved.received - settled.received
+        series.sent += moved.sent - settled.sent
+        settled.received, settled.sent = moved.received, moved.sent
+
+    async def run(self, reached: Reached, first: bytes) -> None:
+        """Pump, beginning with what the client has said already, until both sides have ended."""
+        target, upstream = reached
+        connection = self._connection
+        self._series = series = connection.hub.tcp(connection.source, target.endpoint.peer)
+        series.opened += 1
+        target.endpoint.active += 1
+        flag = Flag.NONE
+        try:
+            if first:
+                await upstream.send(first)
+                self._moved.received += len(first)
+            if not await relay(connection.wire, upstream, self._moved):
+                flag = Flag.UPSTREAM_CONNECTION_TERMINATION
+        except OSError:
+            upstream.close()
+            connection.wire.reset()
+            flag = Flag.UPSTREAM_CONNECTION_TERMINATION
+        except BaseException:
+            upstream.close()
+            flag = connection.why
+            raise
+        finally:
+            target.endpoint.active -= 1
+            self.settle()
+            series.closed += 1
+            self._tell(target.endpoint.peer, flag)
+
+    def refuse(self) -> None:
+        """Nobody could be reached: the client sees a reset, as it would have without a mesh."""
+        self._tell(self._connection.cluster().unreached, Flag.UPSTREAM_CONNECTION_FAILURE)
+        self._connection.wire.reset()
+
+    def _tell(self, destination: Peer, flag: Flag) -> None:
+        record = Record(self._connection.source, destination, "tcp")
+        record.duration = time.monotonic() - self._started
+        record.start = time.time() - record.duration
+        record.flag = flag
+        record.bytes_received, record.bytes_sent = self._moved.received, self._moved.sent
+        self._connection.hub.tell(record)

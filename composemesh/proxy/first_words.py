@@ -1,0 +1,78 @@
+"""What a connection speaks, told by who says what first. No timer decides, and nobody needs to declare anything.
+
+A server that is heard before its client is opaque TCP (MySQL, SMTP), with two exceptions: HTTP/2 servers may send
+their settings into the silence, and HTTP/1.1 servers that grow tired of it a 408. Else the client's bytes tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from composemesh.proxy.detect import Detected, detect, greets_in_http2
+from composemesh.proxy.wire import Wire
+
+PATIENCE = 1.0
+"""Seconds to find out how to refuse a connection whose callee can't be reached: in HTTP, or with a reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstWords:
+    """What was heard, and what it means."""
+
+    kind: Detected
+    """MORE where the client left, or said nothing that means anything, before it was clear."""
+    first: bytes
+    """What the client said."""
+    greeted: bool
+    """Whether the server spoke first, in a protocol in which servers do."""
+
+
+async def first_words(downstream: Wire, upstream: Wire | None, patience: float) -> FirstWords:
+    """Listen to both sides until it is clear what they speak. What the server said is left unread.
+
+    `upstream` is None where nobody was dialled, or could be reached; then `patience` bounds each wait for the client,
+    in seconds. Raises OSError where the client was reset. Safe to cancel.
+    """
+    first = b""
+    kind = Detected.MORE
+    while kind is Detected.MORE:
+        data = await _listen(downstream, upstream, patience)
+        if data is None:
+            said = _peek(upstream)
+            if not greets_in_http2(said):
+                return FirstWords(Detected.OPAQUE, first, bool(said) and not b"HTTP/1.".startswith(said[:7]))
+            data = await downstream.receive()  # its client speaks all the same, and decides
+        if not data:
+            break
+        first += data
+        kind = detect(first)
+    return FirstWords(kind, first, False)
+
+
+async def _listen(downstream: Wire, upstream: Wire | None, patience: float) -> bytes | None:
+    """The client's next bytes, nothing where it has closed or had nothing to say; None where the server was first."""
+    if upstream is None:
+        with trio.move_on_after(patience):
+            return await downstream.receive()
+        return b""
+    client_spoke = False
+
+    async def watch_server() -> None:
+        await upstream.until_readable()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_server)
+        await downstream.until_readable()
+        client_spoke = True
+        nursery.cancel_scope.cancel()
+    return await downstream.receive() if client_spoke else None
+
+
+def _peek(upstream: Wire | None) -> bytes:
+    try:
+        return b"" if upstream is None else upstream.peek(9)
+    except OSError:
+        return b""
