@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,21 @@ if TYPE_CHECKING:
     from composemesh.cli.starting import Start
 
 
-@click.group(hidden=True)
+class Provider(click.Group):
+    """Says whatever goes wrong in Compose's own words: it ends its command there, and prints nothing else of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise
+        except BaseException as problem:
+            code, message = answer_to(problem)
+            say("error", message or "interrupted", sys.stdout)
+            ctx.exit(code)
+
+
+@click.group(cls=Provider, hidden=True)
 @click.option("--project-name", default="")
 def compose(project_name: str) -> None:
     """Speak with Docker Compose, one JSON object a line."""
@@ -32,33 +46,27 @@ def metadata_() -> None:
 
 @compose.command()
 @click.argument("service", nargs=-1)
-@click.option("--capture", default="", type=click.Choice(["", *OPTIONS["capture"][1].split(",")]))
+@click.option("--capture", type=click.Choice(OPTIONS["capture"][1].split(",")))
 @click.option("--admin", default="")
 @click.pass_context
-def up(context: click.Context, service: Sequence[str], capture: str, admin: str) -> None:
+def up(context: click.Context, service: Sequence[str], capture: str | None, admin: str) -> None:
     """Start the mesh of the project in the background, or find it there, and say where its admin API is."""
     from composemesh.cli.logs import run
     from composemesh.cli.starting import make_start, require_privilege
     from composemesh.stack.compose import ComposeProject
 
     async def start() -> Start:
-        require_privilege(capture)
-        return await make_start(ComposeProject(_project(context)), capture=capture, admin=admin)
+        require_privilege(capture or "")
+        return await make_start(ComposeProject(_project(context)), capture=capture or "", admin=admin)
 
-    try:
-        say("setenv", f"URL={run(start).admin_url()}", sys.stdout)
-    except BaseException as problem:
-        _refuse(context, problem)
+    say("setenv", f"URL={run(start).admin_url()}", sys.stdout)
 
 
 def _stop(context: click.Context, service: Sequence[str]) -> None:
     """Stop the mesh of the project, and only that: Compose removes or stops the containers itself."""
     from composemesh.cli.down import end_mesh
 
-    try:
-        end_mesh(StateFolder(state_folders(), _project(context)), keep_stack=True)
-    except BaseException as problem:
-        _refuse(context, problem)
+    end_mesh(StateFolder(state_folders(), _project(context)), keep_stack=True)
 
 
 for _name in ("down", "stop"):
@@ -68,10 +76,3 @@ for _name in ("down", "stop"):
 def _project(context: click.Context) -> str:
     assert context.parent is not None
     return str(context.parent.params["project_name"] or "")
-
-
-def _refuse(context: click.Context, problem: BaseException) -> None:
-    """What keeps us from it, in Compose's own words: it ends its command there and prints the message."""
-    code, message = answer_to(problem)
-    say("error", message or "interrupted", sys.stdout)
-    context.exit(code)

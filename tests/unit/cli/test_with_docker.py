@@ -171,6 +171,18 @@ async def test_docker_compose_alone_starts_and_stops_the_mesh(compose_project: P
     assert not mesh.alive
 
 
+async def test_docker_compose_shows_why_the_mesh_does_not_start(compose_project: Project) -> None:
+    command = compose_project.write(f'#!/bin/sh\nexec {sys.executable} -m composemesh "$@"\n', "bin/composemesh")
+    command.chmod(0o755)
+    environment = compose_project.environment
+    environment["PATH"] = f"{command.parent}:{environment['PATH']}"
+    compose_project.write(PROVIDED.replace("capture: netns", "capture: netnss"))
+    with pytest.raises(CommandFailed) as caught:
+        await compose_project.compose("up", "--detach")
+    assert "'netnss' is not one of 'auto', 'netns', 'none'" in caught.value.err
+    assert await started(compose_project) == {}
+
+
 async def test_a_wrong_key_starts_nothing(compose_project: Project) -> None:
     compose_project.write(REVIEWS.replace("version: v2", "versoin: v2"))
     with pytest.raises(CommandFailed) as caught:
