@@ -15,6 +15,8 @@ Json = Mapping[str, Any]
 STATES = {"serving": "bold green", "starting": "bold yellow", "degraded": "bold red"}
 HEALTH = {"healthy": "green", "unhealthy": "red", "starting": "yellow"}
 SEVERITIES = {"error": "red", "warning": "yellow"}
+OTHER = "other"
+"""What the hub calls all those that are too many to be told apart."""
 MOST_PROBLEMS = 5
 """In the live view, which must leave room for the services; `composemesh status` shows all."""
 
@@ -60,7 +62,7 @@ def graph_view(graph: Json) -> RenderableType:
         errors = edge.get("errors")
         rows.add_row(
             _node(nodes, edge.get("source")),
-            _node(nodes, edge.get("destination")),
+            _called(nodes, edge.get("destination")),
             safe(edge.get("protocol", "")),
             count(edge.get("requests")),
             Text(count(errors), style="red" if errors else ""),
@@ -137,6 +139,13 @@ def _node(nodes: Mapping[Any, Json], name: Any) -> Text:
     plain = version in ("", "unknown", "latest")
     text = safe(node.get("service") or name, "" if node.get("kind") == "service" else "italic")
     return text if plain else text.append(safe(f" {version}", "dim"))
+
+
+def _called(nodes: Mapping[Any, Json], name: Any) -> Text:
+    """As `_node`; a service of which no workload was reached is told from one whose workloads are of no version."""
+    node, text = nodes.get(name) or {}, _node(nodes, name)
+    unreached = node.get("kind") == "service" and node.get("version") == "unknown" and node.get("service") != OTHER
+    return text.append(" (not reached)", "dim") if unreached else text
 
 
 def _problems(problems: Sequence[Json]) -> Iterator[Text]:

@@ -59,11 +59,14 @@ def _nearest(word: str) -> str:
     return f" Did you mean `{near[0]}`?" if near else ""
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @project_options
 @click.version_option(__version__, "-V", "--version", prog_name="composemesh", message="%(prog)s %(version)s")
-def root(**_: Any) -> None:
+@click.pass_context
+def root(context: click.Context, /, **_: Any) -> None:
     """A service mesh for Docker Compose: one process, no sidecar containers, no change to images or applications.
 
     The options choose the Compose project, as `docker compose` takes them; without them it is the one here.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -67,6 +67,12 @@ def test_help_names_every_command_and_loads_no_trio(run: Run) -> None:
     assert not loaded & {"trio", "rich", "yaml", "structlog"}
 
 
+def test_without_a_command_it_is_help(run: Run) -> None:
+    answer = run()
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout == run("--help").stdout
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
 def test_every_command_is_where_it_says_and_has_help(name: str) -> None:
     answer = CliRunner().invoke(root, [name, "--help"])
@@ -176,6 +182,27 @@ def test_the_provider_takes_no_address_that_the_file_could_not_name(run: Run, ad
     assert (answer.returncode, said["type"]) == (2, "error")
     assert said["message"].startswith("The option admin: it ")
     assert said["message"].endswith("Write 127.0.0.1:15000.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--project-name=shop", "up", "--capture=netnss", "mesh"],
+            "'netnss' is not one of 'auto', 'netns', 'none'.",
+        ),
+        (["--project-name=shop", "up", "--sidecar=yes", "mesh"], "--sidecar"),
+        (["--project-name=../etc", "up", "--capture=none", "mesh"], "'../etc' is no Compose project name"),
+        (["--project-name=../etc", "down", "mesh"], "'../etc' is no Compose project name"),
+        (["--project-name=shop", "pu"], "No such command 'pu'"),
+    ],
+)
+def test_a_wrong_call_of_the_provider_is_told_to_compose(run: Run, arguments: list[str], words: str) -> None:
+    answer = run("compose", *arguments)
+    (line,) = answer.stdout.splitlines()
+    said = json.loads(line)
+    assert (answer.returncode, answer.stderr, said["type"]) == (2, "", "error")
+    assert words in said["message"]
 
 
 @pytest.mark.parametrize("command", ["down", "stop"])

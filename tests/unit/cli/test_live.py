@@ -69,6 +69,22 @@ def test_a_shape_with_less_in_it_is_still_shown() -> None:
     assert "a/v1" in rendered(graph_view({"edges": [{"source": "a/v1", "destination": "b/v1"}]}), 80)
 
 
+def test_a_service_that_was_not_reached_has_a_row_of_its_own() -> None:
+    peers = [("client", "latest"), ("web", "latest"), ("web", "unknown"), ("other", "unknown")]
+    nodes = [
+        {"id": f"{name}/{version}", "service": name, "version": version, "kind": "service"} for name, version in peers
+    ]
+    edges = [
+        {"source": "client/latest", "destination": node["id"], "protocol": "http", "requests": 7, "errors": 0}
+        for node in nodes[1:]
+    ]
+    for view in (graph_view, lambda graph: live_view(status(), graph)):
+        shown = rows(rendered(view({"nodes": nodes, "edges": edges}), 80))
+        assert "client web http 7 0 - -" in shown
+        assert "client web (not reached) http 7 0 - -" in shown
+        assert "client other http 7 0 - -" in shown
+
+
 HOSTILE = "x\x1b[2J\x07[red]y\n\u202e"
 
 
