@@ -8,15 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import peers, report, rounds, stack
+from . import report, rounds, stack
+from .contests import CONTESTS
 from .processes import NotHere
-
-SECONDS, QUICK_SECONDS = 5, 1
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="composemesh beside Envoy, nginx and haproxy.")
-    parser.add_argument("--quick", action="store_true", help="shorter rounds: a minute in all")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: about a minute in all")
+    parser.add_argument("--contest", metavar="WORD", default="", help="only the protocols whose name has this word")
     parser.add_argument("--only", metavar="WORD", default="", help="only the peers whose name has this word")
     parser.add_argument("--no-stack", action="store_true", help="leave out the real stack of 20 services")
     parser.add_argument("--output", type=Path, default=Path("bench-results.json"), help="the figures as JSON")
@@ -33,8 +33,16 @@ def main() -> int:
 
 
 def bench(asked: argparse.Namespace) -> None:
-    wanted = [peer for peer in peers.PEERS if asked.only.lower() in peer.name.lower()]
-    seen, left_out = rounds.run(wanted, QUICK_SECONDS if asked.quick else SECONDS)
+    seen: list[report.Round] = []
+    left_out: dict[str, str] = {}
+    for contest in CONTESTS:
+        wanted = [peer for peer in contest.peers if asked.only.lower() in peer.name.lower()]
+        if not wanted or asked.contest.lower() not in contest.name.lower():
+            continue
+        try:
+            seen += rounds.run(contest, wanted, asked.quick, left_out)
+        except NotHere as missing:
+            left_out[contest.name] = str(missing)
     figures = None if asked.no_stack else weigh_stack(left_out)
     table = report.rows(seen)
     report.show(table, figures)

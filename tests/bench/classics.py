@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from environment.tools import find
-
-from .processes import LOOPBACK, NotHere
+from .load import program
+from .processes import LOOPBACK
 
 # Room for the longest run: no server here should close a connection because it has served enough.
 FOREVER = 1_000_000_000
@@ -46,9 +45,8 @@ HAPROXY = """
 global
   nbthread 1
 defaults
-  mode http
-  option http-keep-alive
-  http-reuse always
+  mode {mode}
+{options}
   timeout connect 1s
   timeout client 60s
   timeout server 60s
@@ -56,6 +54,8 @@ listen in
   bind {loopback}:{port}
   server origin {loopback}:{origin}
 """
+
+HAPROXY_OPTIONS = {"http": "  option http-keep-alive\n  http-reuse always", "tcp": "  option splice-auto"}
 
 
 def origin(folder: Path, port: int) -> list[str]:
@@ -67,20 +67,15 @@ def nginx(folder: Path, port: int, origin: int) -> list[str]:
     return _nginx(folder, "nginx", PROXY.format(loopback=LOOPBACK, port=port, origin=origin, forever=FOREVER))
 
 
-def haproxy(folder: Path, port: int, origin: int) -> list[str]:
+def haproxy(folder: Path, port: int, origin: int, mode: str = "http") -> list[str]:
+    """`mode` is haproxy's: `http`, or `tcp`, where it may splice as we do."""
     config = folder / "haproxy.cfg"
-    config.write_text(HAPROXY.format(loopback=LOOPBACK, port=port, origin=origin))
-    return [_program("haproxy"), "-db", "-q", "-f", str(config)]
+    options = HAPROXY_OPTIONS[mode]
+    config.write_text(HAPROXY.format(loopback=LOOPBACK, port=port, origin=origin, mode=mode, options=options))
+    return [program("haproxy"), "-db", "-q", "-f", str(config)]
 
 
 def _nginx(folder: Path, name: str, content: str) -> list[str]:
     config = folder / f"{name}.conf"
     config.write_text(NGINX.format(folder=folder, name=name, forever=FOREVER, content=content))
-    return [_program("nginx"), "-e", "stderr", "-c", str(config)]
-
-
-def _program(name: str) -> str:
-    found = find(name)
-    if found is None:
-        raise NotHere(f"{name} is not installed (`make bench` as root on Debian does)")
-    return str(found)
+    return [program("nginx"), "-e", "stderr", "-c", str(config)]

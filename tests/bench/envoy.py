@@ -17,6 +17,7 @@ from .processes import LOOPBACK, NotHere
 
 Json = dict[str, Any]
 FILTERS = "type.googleapis.com/envoy.extensions.filters"
+HTTP_OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 
 
@@ -34,23 +35,32 @@ def command(config: Path) -> list[str]:
     return [binary(), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
 
 
-def hop(folder: Path, port: int, origin: int) -> Path:
-    """The least that Envoy can do: a route and a cluster."""
-    return _write(folder / "envoy-hop.json", port, origin, filters=[], request_ids=False)
+def tcp(folder: Path, port: int, origin: int) -> Path:
+    """Bytes passed on."""
+    proxy = {"@type": f"{FILTERS}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "in", "cluster": "out"}
+    chain = {"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]}
+    return _write(folder / "envoy-tcp.json", port, chain, _cluster(origin))
 
 
-def caller(folder: Path, port: int, callee_port: int) -> Path:
+def hop(folder: Path, port: int, origin: int, http2: bool = False) -> Path:
+    """The least that Envoy can do: a route and a cluster. Downstream it speaks what the client does."""
+    chain = {"filters": [_http([], request_ids=False)]}
+    return _write(folder / "envoy-hop.json", port, chain, _cluster(origin, http2))
+
+
+def caller(folder: Path, port: int, callee_port: int, http2: bool = False) -> Path:
     """The caller's sidecar: fault filter, request ids, mutual TLS towards the callee."""
     fault = {"name": "envoy.filters.http.fault", "typed_config": {"@type": f"{FILTERS}.http.fault.v3.HTTPFault"}}
     tls = {
         "@type": f"{TLS}.UpstreamTlsContext",
         "sni": "callee",
-        "common_tls_context": _tls(folder, "caller", CALLEE),
+        "common_tls_context": _tls(folder, "caller", CALLEE, http2),
     }
-    return _write(folder / "envoy-caller.json", port, callee_port, filters=[fault], cluster_tls=tls)
+    chain = {"filters": [_http([fault])]}
+    return _write(folder / "envoy-caller.json", port, chain, _cluster(callee_port, http2) | _socket(tls))
 
 
-def callee(folder: Path, port: int, origin: int) -> Path:
+def callee(folder: Path, port: int, origin: int, http2: bool = False) -> Path:
     """The callee's sidecar: mutual TLS demanded, and only the caller's identity allowed in."""
     name = {"authenticated": {"principal_name": {"exact": CALLER}}}
     rules = {"action": "ALLOW", "policies": {"caller": {"permissions": [{"any": True}], "principals": [name]}}}
@@ -61,22 +71,20 @@ def callee(folder: Path, port: int, origin: int) -> Path:
     tls = {
         "@type": f"{TLS}.DownstreamTlsContext",
         "require_client_certificate": True,
-        "common_tls_context": _tls(folder, "callee", CALLER),
+        "common_tls_context": _tls(folder, "callee", CALLER, http2),
     }
-    return _write(folder / "envoy-callee.json", port, origin, filters=[rbac], listener_tls=tls)
+    chain = {"filters": [_http([rbac], forward_identity=True)]} | _socket(tls)
+    return _write(folder / "envoy-callee.json", port, chain, _cluster(origin, http2))
 
 
-def _write(
-    path: Path,
-    port: int,
-    upstream: int,
-    filters: list[Json],
-    request_ids: bool = True,
-    listener_tls: Json | None = None,
-    cluster_tls: Json | None = None,
-) -> Path:
-    chain: Json = {"filters": [_http(filters, request_ids, forward_identity=listener_tls is not None)]}
-    listener = {"name": "in", "address": _address(port), "filter_chains": [chain | _socket(listener_tls)]}
+def _write(path: Path, port: int, chain: Json, cluster: Json) -> Path:
+    listener = {"name": "in", "address": _address(port), "filter_chains": [chain]}
+    resources = {"listeners": [listener], "clusters": [cluster]}
+    path.write_text(json.dumps({"static_resources": resources}, indent=1))
+    return path
+
+
+def _cluster(upstream: int, http2: bool = False) -> Json:
     endpoint = {"endpoint": {"address": _address(upstream)}}
     cluster: Json = {
         "name": "out",
@@ -84,12 +92,13 @@ def _write(
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": "out", "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
-    resources = {"listeners": [listener], "clusters": [cluster | _socket(cluster_tls)]}
-    path.write_text(json.dumps({"static_resources": resources}, indent=1))
-    return path
+    if http2:
+        options = {"@type": HTTP_OPTIONS, "explicit_http_config": {"http2_protocol_options": {}}}
+        cluster["typed_extension_protocol_options"] = {HTTP_OPTIONS.partition("/")[2]: options}
+    return cluster
 
 
-def _http(filters: list[Json], request_ids: bool, forward_identity: bool) -> Json:
+def _http(filters: list[Json], request_ids: bool = True, forward_identity: bool = False) -> Json:
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"}}
     host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "out"}}]}
     manager: Json = {
@@ -105,7 +114,7 @@ def _http(filters: list[Json], request_ids: bool, forward_identity: bool) -> Jso
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
 
-def _tls(folder: Path, own: str, peer: str) -> Json:
+def _tls(folder: Path, own: str, peer: str, http2: bool) -> Json:
     trusted = {"san_type": "URI", "matcher": {"exact": peer}}
     certificate = {
         "certificate_chain": {"filename": str(folder / f"{own}.pem")},
@@ -115,7 +124,8 @@ def _tls(folder: Path, own: str, peer: str) -> Json:
         "trusted_ca": {"filename": str(folder / "root.pem")},
         "match_typed_subject_alt_names": [trusted],
     }
-    return {"tls_certificates": [certificate], "validation_context": validation}
+    context: Json = {"tls_certificates": [certificate], "validation_context": validation}
+    return context | {"alpn_protocols": ["h2"]} if http2 else context
 
 
 def _socket(tls: Mapping[str, Any] | None) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from . import certificates, classics, envoy, mesh
@@ -32,44 +33,48 @@ def _mesh(folder: Path, port: int, origin: int) -> Commands:
     return {"composemesh": mesh.command(port, origin)}
 
 
-def _envoy_pair(folder: Path, port: int, origin: int) -> Commands:
+def _envoy_pair(folder: Path, port: int, origin: int, http2: bool = False) -> Commands:
     certificates.issue(folder)
     between = free_port()
     return {
-        "envoy-caller": envoy.command(envoy.caller(folder, port, between)),
-        "envoy-callee": envoy.command(envoy.callee(folder, between, origin)),
+        "envoy-caller": envoy.command(envoy.caller(folder, port, between, http2)),
+        "envoy-callee": envoy.command(envoy.callee(folder, between, origin, http2)),
     }
 
 
-def _envoy_hop(folder: Path, port: int, origin: int) -> Commands:
-    return {"envoy-hop": envoy.command(envoy.hop(folder, port, origin))}
+def _envoy_hop(folder: Path, port: int, origin: int, http2: bool = False) -> Commands:
+    return {"envoy-hop": envoy.command(envoy.hop(folder, port, origin, http2))}
+
+
+def _envoy_tcp(folder: Path, port: int, origin: int) -> Commands:
+    return {"envoy-tcp": envoy.command(envoy.tcp(folder, port, origin))}
 
 
 def _nginx(folder: Path, port: int, origin: int) -> Commands:
     return {"nginx": classics.nginx(folder, port, origin)}
 
 
-def _haproxy(folder: Path, port: int, origin: int) -> Commands:
-    return {"haproxy": classics.haproxy(folder, port, origin)}
+def _haproxy(folder: Path, port: int, origin: int, mode: str = "http") -> Commands:
+    return {"haproxy": classics.haproxy(folder, port, origin, mode)}
 
 
-MESH = "composemesh"
-PAIR = "Envoy pair, mTLS"
-PEERS = (
-    Peer(MESH, _mesh),
-    Peer(PAIR, _envoy_pair),
-    Peer("Envoy, one bare hop", _envoy_hop),
-    Peer("nginx", _nginx),
-    Peer("haproxy", _haproxy),
-)
+MESH = Peer("composemesh", _mesh)
+PAIR = Peer("Envoy pair, mTLS", _envoy_pair)
+PAIR_H2 = Peer("Envoy pair, mTLS", partial(_envoy_pair, http2=True))
+HOP = Peer("Envoy, one bare hop", _envoy_hop)
+HOP_H2 = Peer("Envoy, one bare hop", partial(_envoy_hop, http2=True))
+HOP_TCP = Peer("Envoy, tcp_proxy", _envoy_tcp)
+NGINX = Peer("nginx", _nginx)
+HAPROXY = Peer("haproxy", _haproxy)
+HAPROXY_TCP = Peer("haproxy, mode tcp", partial(_haproxy, mode="tcp"))
 
 
 @contextmanager
-def start(peer: Peer, folder: Path, origin: int) -> Iterator[Started]:
+def start(peer: Peer, folder: Path, origin: int, answers: Callable[[int], bool]) -> Iterator[Started]:
     """Start a peer's programs and wait until it answers through all of them. Raises NotHere."""
     started = Started(peer.name, free_port())
     with ExitStack() as stack:
         for name, command in peer.commands(folder, started.port, origin).items():
             started.programs.append(stack.enter_context(running(name, command, folder)))
-        await_answer(started.port, started.programs)
+        await_answer(started.port, started.programs, answers)
         yield started

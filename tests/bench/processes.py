@@ -6,9 +6,7 @@ import os
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,10 +60,10 @@ def running(name: str, command: list[str], folder: Path) -> Iterator[Running]:
             process.wait()
 
 
-def await_answer(port: int, programs: list[Running]) -> None:
-    """Return once a GET of `port` is answered with 200. Raises NotHere when a program ends or time is up."""
+def await_answer(port: int, programs: list[Running], answers: Callable[[int], bool]) -> None:
+    """Return once somebody `answers` behind `port`. Raises NotHere when a program ends or time is up."""
     deadline = time.monotonic() + READY_SECONDS
-    while not _answers(port):
+    while not answers(port):
         for program in programs:
             if program.process.poll() is not None:
                 raise NotHere(f"{program.name} ended at once: {program.last_words()}")
@@ -79,14 +77,6 @@ def free_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/", timeout=1) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _family(pid: int) -> Iterator[int]:

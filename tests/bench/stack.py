@@ -137,7 +137,7 @@ async def _capture_latency(stack: Project, service: str) -> float:
         nursery.start_soon(stack.run, "docker", "restart", "--time", "0", container)
         event = await anext(aiter(events))
         inspected = await engine.get("containers", container, "json")
-        return await _captured_at(inspected["State"]["Pid"]) - event["timeNano"] / 1e6
+        return float(await _captured_at(inspected["State"]["Pid"]) - event["timeNano"] / 1e6)
 
 
 async def _captured_at(pid: int) -> float:

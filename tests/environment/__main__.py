@@ -43,7 +43,7 @@ def main() -> int:
     commands.add_parser("provide", help="engine, Compose, image and tools; says what is missing")
     commands.add_parser("release", help="stop the engine if it was started here")
     commands.add_parser("image", help="print the name of the Python image, made if need be")
-    commands.add_parser("bench", help="install nginx, haproxy, wrk and h2load")
+    commands.add_parser("bench", help="install nginx, haproxy, wrk, h2load, nghttpd and iperf3")
     commands.add_parser("compose", help="print the path of a Compose plugin").add_argument(
         "line", choices=compose.SUITES
     )

@@ -11,7 +11,7 @@ from . import apt
 from .folder import HOME
 
 TOOLS = HOME / "tools"
-BENCH_PACKAGES = ("haproxy", "nghttp2-client", "nginx-light", "wrk")
+BENCH_PACKAGES = ("haproxy", "iperf3", "nghttp2-client", "nghttp2-server", "nginx-light", "wrk")
 SYSTEM_PROGRAMS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
@@ -42,8 +42,8 @@ def clients() -> None:
 
 
 def bench_peers() -> None:
-    """nginx, haproxy, wrk and h2load. Raises Missing."""
-    if any(find(program) is None for program in ("nginx", "haproxy", "wrk", "h2load")):
+    """nginx, haproxy, wrk, h2load, nghttpd and iperf3. Raises Missing."""
+    if any(find(program) is None for program in ("nginx", "haproxy", "wrk", "h2load", "nghttpd", "iperf3")):
         apt.install(*BENCH_PACKAGES)
 
 
