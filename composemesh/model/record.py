@@ -18,6 +18,7 @@ class Record:
         "duration",
         "flag",
         "grpc_status",
+        "http_version",
         "method",
         "path",
         "protocol",
@@ -50,6 +51,8 @@ class Record:
         self.authority = ""
         self.response_code = 0
         """0 where no response was sent (Envoy's convention), and for TCP."""
+        self.http_version = 0
+        """10, 11 or 20; 0 for TCP."""
         self.grpc_status = -1
         """The `grpc-status` of the answer (Istio's grpc_response_status); -1 where there is none."""
         self.flag = Flag.NONE

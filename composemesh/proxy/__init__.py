@@ -1,16 +1,22 @@
 """The request path. Read it from the top; a file imports only what stands below it.
 
-    fleet        captures come and go → sidecars start and stop; the one writer of the plan
-    listener     accept, overload back-off, drain
-    connection   one accepted socket: whose is it, what does it speak → serve, or relay
-    serve        THE SPINE, page 1: route → shape → forward → record
-    forward      THE SPINE, page 2: pick → checkout → send → retry → answer
-    plan         snapshot, workloads and captures → live clusters and endpoints, bound once
-    balance/ retry pool readiness    which · again? · reuse · may it be sent anything yet
-    upstream     dial from where the callee stands
-    headers refuse    what a sidecar adds and takes away · the one table flag → status and text
-    exchange     what one request carries
-    codec/ detect relay wire         bytes: sans-I/O HTTP/1.1, first bytes, pumping, non-blocking sockets
+    fleet          captures come and go → sidecars start and stop; the one writer of the plan
+    listener       accept, overload back-off, drain
+    connection     one accepted socket: where was it going, what does it speak → serve, or pass on
+    first_words    who speaks first, and what that means
+    downstream/    callers, a file a protocol: h1 · h2 · opaque
+    serve          THE SPINE, page 1: route → forward → record
+    forward        THE SPINE, page 2: pick → checkout → send → retry
+    answer         the way back: head, body, trailers
+    plan           snapshot, workloads and captures → live clusters and endpoints, bound once
+    cluster        endpoints, and the targets that one caller can reach
+    readiness      may it be sent anything yet
+    balance/ retry pool      which · again? · reuse
+    upstream/      endpoints: dial from where the callee stands · h1 · h2
+    headers refuse           what a sidecar adds and takes away · the one table flag → status and text
+    exchange       what one request carries, and what the spine asks of both ends
+    multiplex detect relay   HTTP/2 on a wire · first bytes · pumping
+    codec/ wire    sans-I/O HTTP/1.1 and HTTP/2 · non-blocking sockets on an epoll of our own
 
 One hop does the work of Istio's two sidecars: the caller's socket is accepted inside the caller's namespace, and
 the callee is dialled inside its own, so a request between two workloads of one host never crosses a wire.

@@ -17,9 +17,10 @@ from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.detect import Detected
-from composemesh.proxy.downstream.h1 import IDLE_TIMEOUT, Http1Downstream
+from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
 from composemesh.proxy.downstream.opaque import OpaqueDownstream, Reached, reach
+from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.first_words import PATIENCE, FirstWords, first_words
 from composemesh.proxy.upstream.h1 import Http1Upstream
 from composemesh.proxy.upstream.h2 import new_link

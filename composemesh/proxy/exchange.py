@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from composemesh.proxy.wire import Reactor
     from composemesh.telemetry.hub import Hub
 
+IDLE_TIMEOUT = 3600.0
+"""Seconds a connection may wait for its next exchange (Envoy's default)."""
+
 
 class Exchange:
     """One request in flight. Slotted and plain: it lives for milliseconds, thousands of times a second."""

@@ -73,6 +73,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
 async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields) -> None:
     """Send the request once, and relay what comes back. Raises Broken where nothing came back."""
     pool = target.pool(down.port)
+    x.record.upstream_address = pool.address
     repeatable = x.whole and x.head.method in SAFE
     up: Upstream | None
     while True:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 
-Fields = list[tuple[bytes, bytes]]
+from composemesh.proxy.codec.parts import Fields
 
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}

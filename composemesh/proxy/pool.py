@@ -30,9 +30,12 @@ crosses that close on the wire is lost. A new dial costs microseconds on one hos
 class Pool:
     """Idle connections to one address. Everything here is synchronous, so no cancellation can upset it."""
 
-    __slots__ = ("_idle", "_links", "closed", "dialling")
+    __slots__ = ("_idle", "_links", "address", "closed", "dialling")
 
-    def __init__(self) -> None:
+    def __init__(self, address: Address = ("", 0)) -> None:
+        host, port = address
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        """As records name it."""
         self._idle: list[Http1Upstream] = []
         self._links: list[Http2Link] = []
         """Connections that carry many exchanges at a time: shared, and not lent."""
@@ -117,7 +120,7 @@ class Pools(dict["Address", Pool]):
         self.closed = False
 
     def __missing__(self, address: Address) -> Pool:
-        pool = self[address] = Pool()
+        pool = self[address] = Pool(address)
         pool.closed = self.closed
         return pool
 

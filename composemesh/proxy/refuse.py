@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from composemesh.model.flag import Flag
+from composemesh.proxy.codec.parts import HTTP2, ResponseHead
 
 ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.NO_HEALTHY_UPSTREAM: (503, "no healthy upstream"),
@@ -15,6 +18,8 @@ ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.OVERLOAD_MANAGER: (503, "overloaded"),
 }
 """What a client is told when the mesh itself answers (Envoy's statuses and words, where it has them)."""
+GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12}
+"""HTTP status → gRPC status, as Envoy and gRPC's own mapping have it; all others are UNAVAILABLE (14)."""
 
 
 class Refused(Exception):
@@ -46,3 +51,28 @@ class Cut(Exception):
     def __init__(self, flag: Flag) -> None:
         super().__init__(flag)
         self.flag = flag
+
+
+def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
+    """The same for a gRPC client, which looks for its status in the head of an answer without a body."""
+    status = GRPC_STATUS.get(refused.status, 14)
+    message = quote(f"{refused.text} ({refused.flag.value})", safe=" ()/:,.").encode()
+    fields = [
+        (b"content-type", b"application/grpc"),
+        (b"grpc-status", b"%d" % status),
+        (b"grpc-message", message),
+        (b"server", b"composemesh"),
+    ]
+    return ResponseHead(200, b"", HTTP2, fields, {}, 0, True, b""), b""
+
+
+def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
+    """The mesh's own answer, head and body: what is wrong in words, and the flag for machines."""
+    body = f"{refused.text} ({refused.flag.value})\n".encode()
+    fields = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-composemesh-flag", refused.flag.value.encode()),
+        (b"server", b"composemesh"),
+    ]
+    return ResponseHead(refused.status, b"", 11, fields, {}, len(body), True, b""), body

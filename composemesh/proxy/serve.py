@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.record import Record
 from composemesh.proxy.answer import is_grpc, note_grpc_status
-from composemesh.proxy.codec.parts import HTTP2, Malformed, ResponseHead
+from composemesh.proxy.codec.parts import HTTP2, Malformed
 from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.forward import forward
-from composemesh.proxy.refuse import Cut, Refused
+from composemesh.proxy.refuse import Cut, Refused, grpc_refusal, refusal
 
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import RequestHead
     from composemesh.proxy.exchange import Downstream
 
-GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12}
-"""HTTP status → gRPC status, as Envoy and gRPC's own mapping have it; all others are UNAVAILABLE (14)."""
 LONGEST_TEXT = 2048
 """Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
 
@@ -59,6 +56,7 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
 def describe(record: Record, head: RequestHead, down: Downstream) -> Record:
     """Write down what the request said of itself."""
     record.start = time.time()
+    record.http_version = head.version
     record.method = head.method.decode("latin-1")
     record.path = head.target[:LONGEST_TEXT].decode("latin-1")
     record.authority = head.authority[:LONGEST_TEXT].decode("latin-1")
@@ -86,28 +84,3 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
         record.flag = cut.flag
         raise
     await trio.lowlevel.checkpoint()  # one client may have sent a thousand requests that nobody is waited for
-
-
-def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
-    """The same for a gRPC client, which looks for its status in the head of an answer without a body."""
-    status = GRPC_STATUS.get(refused.status, 14)
-    message = quote(f"{refused.text} ({refused.flag.value})", safe=" ()/:,.").encode()
-    fields = [
-        (b"content-type", b"application/grpc"),
-        (b"grpc-status", b"%d" % status),
-        (b"grpc-message", message),
-        (b"server", b"composemesh"),
-    ]
-    return ResponseHead(200, b"", HTTP2, fields, {}, 0, True, b""), b""
-
-
-def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
-    """The mesh's own answer, head and body: what is wrong in words, and the flag for machines."""
-    body = f"{refused.text} ({refused.flag.value})\n".encode()
-    fields = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-composemesh-flag", refused.flag.value.encode()),
-        (b"server", b"composemesh"),
-    ]
-    return ResponseHead(refused.status, b"", 11, fields, {}, len(body), True, b""), body

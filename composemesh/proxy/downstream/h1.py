@@ -13,9 +13,10 @@ from composemesh.model.record import Record
 from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_response, parse_request
 from composemesh.proxy.codec.parts import LIMITS, Fields, Malformed, RequestHead, ResponseHead
-from composemesh.proxy.refuse import Cut, Refused
+from composemesh.proxy.exchange import IDLE_TIMEOUT
+from composemesh.proxy.refuse import Cut, Refused, refusal
 from composemesh.proxy.relay import Moved, relay
-from composemesh.proxy.serve import refusal, serve
+from composemesh.proxy.serve import serve
 from composemesh.proxy.upstream.h1 import Http1Upstream
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 HEAD_TIMEOUT = 10.0
 """Seconds from the first byte of a request's head to its last; slower clients are attacks, or broken."""
-IDLE_TIMEOUT = 3600.0
-"""Seconds a connection may wait for its next request (Envoy's default)."""
 LINGER = 1.0
 """Seconds to read and throw away what a client still sends after its last answer, so that it can see that answer."""
 

@@ -12,6 +12,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.record import Record
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code, Gone
+from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.multiplex import Link, Stream
 from composemesh.proxy.refuse import Cut
 from composemesh.proxy.serve import serve
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from composemesh.proxy.exchange import Exchange, Upstream
     from composemesh.proxy.wire import Reactor
     from composemesh.telemetry.hub import Hub
-
-IDLE_TIMEOUT = 3600.0
-"""Seconds a connection may be without a request (Envoy's default)."""
 
 
 class Http2Connection:

@@ -108,13 +108,17 @@ class AccessLogSink:
             log.warning("access log can't be written", problem=problem.strerror)
 
 
+VERSIONS = {10: "HTTP/1.0", 11: "HTTP/1.1", 20: "HTTP/2"}
+"""Envoy's %PROTOCOL%, by `Record.http_version`."""
+
+
 def text_line(record: Record) -> str:
     """Envoy's default format, with source and destination at the end instead of cluster and listener."""
     upstream = f"{record.upstream_duration * 1000:.0f}" if record.upstream_duration else "-"
     quoted = (record.x_forwarded_for, record.user_agent, record.request_id, record.authority, record.upstream_address)
     return (
         f"[{_start(record)}] "
-        f'"{_safe(record.method)} {_safe(_path(record))} {record.protocol.upper()}" '
+        f'"{_safe(record.method)} {_safe(_path(record))} {_protocol(record)}" '
         f"{record.response_code} {record.flag.value} {record.bytes_received} {record.bytes_sent} "
         f"{record.duration * 1000:.0f} {upstream} "
         + " ".join(f'"{_safe(value)}"' for value in quoted)
@@ -127,7 +131,7 @@ def json_line(record: Record) -> str:
     source, destination = record.source, record.destination
     said: dict[str, Any] = {
         "start_time": _start(record),
-        "protocol": record.protocol,
+        "protocol": _protocol(record),
         "method": record.method,
         "path": _path(record),
         "authority": record.authority,
@@ -185,3 +189,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
             writable = select.poll()
             writable.register(descriptor, select.POLLOUT)
             writable.poll()
+
+
+def _protocol(record: Record) -> str:
+    return VERSIONS.get(record.http_version, record.protocol.upper())

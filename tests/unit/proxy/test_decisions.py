@@ -21,9 +21,8 @@ from composemesh.proxy.headers import (
     response_fields,
     without_length,
 )
-from composemesh.proxy.refuse import ANSWERS, Refused
+from composemesh.proxy.refuse import ANSWERS, Refused, refusal
 from composemesh.proxy.retry import RETRIES, may_retry
-from composemesh.proxy.serve import refusal
 
 
 class Nowhere:

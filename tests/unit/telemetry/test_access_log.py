@@ -55,6 +55,14 @@ def test_a_text_line_is_envoys(record: Record) -> None:
     )
 
 
+@pytest.mark.parametrize(("version", "said"), [(10, "HTTP/1.0"), (11, "HTTP/1.1"), (20, "HTTP/2"), (0, "HTTP")])
+def test_the_protocol_is_named_with_its_version(peer, version: int, said: str) -> None:
+    record = Record(peer("a/v1"), peer("b/v1"), "http")
+    record.method, record.path, record.http_version = "GET", "/", version
+    assert f'"GET / {said}" ' in text_line(record)
+    assert json.loads(json_line(record))["protocol"] == said
+
+
 def test_what_is_not_known_is_a_dash(peer) -> None:
     record = Record(peer("a"), peer("b"), "tcp")
     record.flag = Flag.UPSTREAM_CONNECTION_FAILURE

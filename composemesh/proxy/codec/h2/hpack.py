@@ -18,9 +18,7 @@ from hpack.hpack import Decoder, Encoder, decode_integer, encode_integer
 from hpack.table import HeaderTable
 
 from composemesh.proxy.codec.h2 import huffman
-from composemesh.proxy.codec.h2.fields import Sensitive, Unfit, is_fit, outgoing
-
-Field = tuple[bytes, bytes]
+from composemesh.proxy.codec.h2.fields import Field, Sensitive, Unfit, is_fit, outgoing
 
 _STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
 """Counted from 1, as RFC 7541 does."""
