@@ -136,6 +136,8 @@ async def _run(
         await config.load()
         if config.rejection and options.initial_check:
             raise Rejected(config.rejection)
+        given = {"capture": options.capture, "admin": options.admin}
+        config.hold(*(word for word, overridden in given.items() if not overridden))
         rooms.start_soon(supervise, "config", config.run)
 
         in_effect = CaptureMode.LOOPBACK

@@ -6,7 +6,7 @@ inotify stays silent on network and shared folders. Labels come with the discove
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -15,9 +15,10 @@ import trio
 from composemesh.config.compile import NOTHING, compile_mesh, rejected
 from composemesh.config.loaders.compose import ComposeDocument, Resolved, explain, load_compose
 from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
+from composemesh.config.loaders.said import Place
 from composemesh.config.loaders.sources import read_sources
-from composemesh.model.problem import Problem
-from composemesh.model.snapshot import Snapshot
+from composemesh.model.problem import Problem, Severity
+from composemesh.model.snapshot import CaptureMode, MeshSettings, Snapshot
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.latest import Latest
 
@@ -34,6 +35,12 @@ Resolve = Callable[[], Awaitable[Resolved]]
 """Asks Compose for the resolved project. Raises `Unresolved` with Compose's own words."""
 Stamp = tuple[int, int, int] | None
 """Modification time, size and inode of a file; None where there is none."""
+
+AT_START: Mapping[str, Callable[[MeshSettings], str]] = {
+    "capture": lambda mesh: (CaptureMode.NETNS if mesh.capture is CaptureMode.AUTO else mesh.capture).value,
+    "admin": lambda mesh: f"{mesh.admin_host}:{mesh.admin_port}",
+}
+"""Words of the top level that a mesh reads as it starts, and what it makes of them."""
 
 
 class Publisher:
@@ -62,6 +69,8 @@ class Publisher:
         self._stamps: dict[Path, Stamp] = {}
         self._document = NOTHING
         self._rejected: tuple[Problem, ...] = ()
+        self._started: dict[str, str] = {}
+        self._waiting: tuple[Problem, ...] = ()
         self._unanswered = False
         self._loaded = False
 
@@ -84,6 +93,10 @@ class Publisher:
         self._loaded = True
         self._publish()
         return self.problems.value
+
+    def hold(self, *words: str) -> None:
+        """What these words of `AT_START` say now is what the mesh starts with: their edits are told as Problems."""
+        self._started = {word: AT_START[word](self.snapshot.value.mesh) for word in words}
 
     async def run(self) -> None:
         """Follow the documents and the labels, for ever."""
@@ -146,7 +159,7 @@ class Publisher:
 
     def _reject(self, reasons: tuple[Problem, ...]) -> None:
         if reasons != self._rejected:
-            for problem in reasons:
+            for problem in (each for each in reasons if each.severity is Severity.ERROR):
                 log.warning("configuration rejected", problem=str(problem), code=problem.code)
         self._rejected = reasons
 
@@ -174,8 +187,35 @@ class Publisher:
             # The document in force is an older one; its warnings would point at lines that may be gone.
             old = set(compile_mesh(self._project, self._document)[1])
             problems = (*self._rejected, *(problem for problem in problems if problem not in old))
+        else:
+            self._wait(tuple(self._next_start(snapshot.mesh)))
+            problems += self._waiting
         self.problems.publish(problems)
         self.snapshot.publish(snapshot)
+
+    # === what only a start reads ===
+
+    def _wait(self, edits: tuple[Problem, ...]) -> None:
+        for problem in edits:
+            if problem.message not in {before.message for before in self._waiting}:
+                log.warning("configuration waits for the next start", problem=str(problem), code=problem.code)
+        self._waiting = edits
+
+    def _next_start(self, mesh: MeshSettings) -> Iterator[Problem]:
+        for word, started in self._started.items():
+            now = AT_START[word](mesh)
+            if now != started:
+                said = self._document.mesh.get((word,))
+                place = said.place if said else Place()
+                yield Problem(
+                    Severity.WARNING,
+                    "next-start",
+                    f"x-mesh: `{word}` is read when the mesh starts: it goes on with {started}, and not with {now}.",
+                    "Restart the mesh: `composemesh down --keep-stack`, then `composemesh attach -d`.",
+                    place.file,
+                    place.line,
+                    place.column,
+                )
 
 
 def _labelled(workloads: Iterable[Workload]) -> frozenset[object]:

@@ -104,6 +104,27 @@ async def test_up_in_the_background_and_down(compose_project: Project) -> None:
     assert await started(compose_project) == {}
 
 
+async def test_an_edit_that_takes_a_restart_says_so_until_it_is_taken_back(compose_project: Project) -> None:
+    compose_project.write(REVIEWS)
+    await compose_project.mesh("up", "-d")
+
+    async def problems_become(*codes: str) -> list[dict[str, Any]]:
+        with trio.fail_after(SHORT):
+            while True:
+                said = json.loads(await compose_project.mesh("status", "--format", "json"))
+                if [each["code"] for each in said["problems"]] == list(codes):
+                    assert said["state"] == "serving"
+                    return list(said["problems"])
+
+    await problems_become()
+    compose_project.write("x-mesh: {capture: none}\n" + REVIEWS)
+    (problem,) = await problems_become("next-start")
+    assert (problem["severity"], problem["line"]) == ("warning", 1)
+    compose_project.write(REVIEWS)
+    await problems_become()
+    assert StateFolder(compose_project.state, compose_project.name).log.read_text().count("next-start") == 1
+
+
 async def test_attach_and_detach_restart_nothing(compose_project: Project) -> None:
     compose_project.write(REVIEWS)
     await compose_project.compose("up", "--detach")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -268,3 +269,49 @@ async def test_cancelled_while_compose_answers_nothing_is_published(project: Pro
     with trio.move_on_after(5):
         await publisher.load()
     assert (publisher.snapshot.version, publisher.problems.version) == (0, 0)
+
+
+async def test_an_edit_that_waits_for_the_next_start_is_told_until_it_is_taken_back(
+    project: Project, fast_clock: MockClock
+) -> None:
+    before = project.file.read_text()
+    publisher = publisher_of(project)
+    await publisher.load()
+    publisher.hold("capture", "admin")
+    with structlog.testing.capture_logs() as logged:
+        async with running_publisher(publisher):
+            project.write(f"x-mesh:\n  capture: netns\n  admin: 127.0.0.1:15999\n  access_log: text\n{before}")
+            (problem,) = await problems_when(publisher, "next-start")  # capture: auto came to the same
+            assert (problem.severity, problem.file, problem.line) == ("warning", str(project.file), 3)
+            assert "127.0.0.1:15000" in problem.message
+            assert "127.0.0.1:15999" in problem.message
+            assert problem.hint.startswith("Restart the mesh: ")
+            assert publisher.snapshot.value.mesh.access_log is AccessLog.TEXT
+
+            project.write(f"\nx-mesh: {{admin: 127.0.0.1:15999, capture: none}}\n{before}")
+            await problems_when(publisher, "next-start", "next-start")
+            project.write(before)
+            await problems_when(publisher)
+    told = [each["problem"] for each in logged if "next start" in each["event"]]
+    assert len(told) == 2
+    assert "`admin`" in told[0]
+    assert "`capture`" in told[1]
+
+
+async def test_what_the_start_was_told_otherwise_waits_for_nothing(project: Project, fast_clock: MockClock) -> None:
+    publisher = publisher_of(project)
+    await publisher.load()
+    publisher.hold("capture")
+    async with running_publisher(publisher):
+        project.write("x-mesh: {admin: 127.0.0.1:15999, capture: none}\n" + project.file.read_text())
+        (problem,) = await problems_when(publisher, "next-start")
+    assert "`capture`" in problem.message
+
+
+async def test_only_errors_are_logged_as_rejections(project: Project, fast_clock: MockClock) -> None:
+    project.write("x-mesh: {mtls: strict}\nservices:\n  web:\n    x-mesh: {verison: v1}\n")
+    publisher = publisher_of(project)
+    with structlog.testing.capture_logs() as logged:
+        problems = await publisher.load()
+    assert {problem.code for problem in problems} == {"not-carried-out", "unknown-key"}
+    assert [(each["event"], each["code"]) for each in logged] == [("configuration rejected", "unknown-key")]
