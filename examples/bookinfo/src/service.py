@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 IDLE_TIMEOUT = 75.0
@@ -102,8 +102,8 @@ class Upstream:
             connection.close()
 
 
-def serve(routes: dict) -> None:
-    """Answer until SIGTERM or SIGINT, then let the requests in flight end.
+def serve(routes: dict) -> NoReturn:
+    """Answer until SIGTERM or SIGINT, then let the requests in flight end, and end the process.
 
     `routes` maps "METHOD /path/pattern", a regular expression, to a function of the request and the pattern's groups.
     The command line's one argument is the port, or address:port; 9080 on every interface if there is none.
@@ -113,10 +113,13 @@ def serve(routes: dict) -> None:
     server.routes = [(re.compile(pattern), function) for pattern, function in routes.items()]
     for number in (signal.SIGTERM, signal.SIGINT):
         # Process 1 of a container gets no default action for a signal: without a handler SIGTERM would do nothing.
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"listening on {server.server_address[0]}:{server.server_address[1]}", flush=True)
     server.serve_forever(poll_interval=0.1)
     server.drain()
+    # Threads still wait for kept-alive clients to ask again. One that woke up while the interpreter takes itself
+    # apart could crash it: so nothing is taken apart.
+    os._exit(0)
 
 
 class _Server(http.server.ThreadingHTTPServer):

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 VERSION = os.environ.get("SERVICE_VERSION", "v1")
 INSTANCE = os.environ.get("HOSTNAME") or socket.gethostname()
@@ -41,8 +42,11 @@ class Server(ThreadingHTTPServer):
 
 if __name__ == "__main__":
     host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "5000").rpartition(":")
-    # Process 1 of a container gets no default action for a signal: without a handler SIGTERM would do nothing.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = Server((host or "0.0.0.0", int(port)), Hello)
+    # Process 1 of a container gets no default action for a signal: without a handler SIGTERM would do nothing.
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
     print(f"listening on {server.server_address[0]}:{server.server_address[1]}", flush=True)
-    server.serve_forever()
+    server.serve_forever(poll_interval=0.1)
+    # Threads still wait for kept-alive clients to ask again. One that woke up while the interpreter takes itself
+    # apart could crash it: so nothing is taken apart.
+    os._exit(0)
