@@ -53,7 +53,7 @@ def unreachable(workload: Workload, names: Mapping[str, str]) -> str:
 
 def shares_with(name: str) -> str:
     """Why a workload is not captured that lives in the network namespace of another, which is."""
-    return f"It shares the network of {name}, whose sidecar carries its traffic."
+    return f"It shares the network of {name}, whose capture carries its traffic."
 
 
 def _shares(other: str, names: Mapping[str, str]) -> str:

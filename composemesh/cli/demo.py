@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,9 +27,23 @@ START_LIMIT = 5.0
 """Seconds that the reader waits for all processes to listen."""
 
 
+class Seconds(click.FloatRange):
+    name = "number of seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return seconds
+
+
+class Requests(click.IntRange):
+    name = "number of requests"
+
+
 @click.command()
-@click.option("--seconds", type=click.FloatRange(min=1), metavar="N", help="End after so many seconds.")
-@click.option("--requests", type=click.IntRange(min=1), metavar="N", help="End after so many requests for the page.")
+@click.option("--seconds", type=Seconds(min=1), metavar="N", help="End after so many seconds.")
+@click.option("--requests", type=Requests(min=1), metavar="N", help="End after so many requests for the page.")
 @click.option("--docker", is_flag=True, help="Run containers, with Docker Compose, instead of local processes.")
 def demo(seconds: float | None, requests: int | None, docker: bool) -> None:
     """Mesh a small bookstore, without Docker and without root, and send it a reader.

@@ -38,9 +38,19 @@ def down(project: ComposeProject, keep_stack: bool) -> None:
         return
     if entry is not None and not project.files:
         project = ComposeProject.remembered(folder.project, entry.compose)
-    code = run(project.run, "down", *handed_on())
+    code = run(_take_down, project, *handed_on())
     if code:
         raise UserError(f"Docker Compose did not take down project {folder.project}: it says why above.")
+
+
+async def _take_down(project: ComposeProject, *arguments: str) -> int:
+    """`docker compose down`; its exit code. Raises UserError, which Compose would say at greater length."""
+    from composemesh.stack.compose import compose_version
+    from composemesh.stack.engine import ask_engine, docker_endpoint
+
+    await compose_version()
+    await ask_engine(docker_endpoint(os.environ), "version")
+    return await project.run("down", *arguments)
 
 
 def end_mesh(folder: StateFolder, *, keep_stack: bool) -> str:

@@ -73,8 +73,13 @@ class Start:
             )
 
     def ensure(self) -> str:
-        """See that a mesh serves in the background, and say where. One that serves already is left alone."""
-        return f"The mesh of project {self.project.name} serves: {self.admin_url()}"
+        """See that a mesh serves in the background; say where, and what to do next. One that serves is left alone."""
+        name = self.project.name
+        return (
+            f"The mesh of project {name} serves: {self.admin_url()}\n"
+            f"See it with `composemesh -p {name} status` or `graph`; end it with `down`, "
+            "or with `down --keep-stack`: then the stack runs on."
+        )
 
     def admin_url(self) -> str:
         """Of the mesh in the background, which is started where there is none."""

@@ -28,10 +28,12 @@ NO_PLUGIN = f"Docker has no Compose plugin: install it ({INSTALL})."
 class NoComposeFile(CallError):
     """There is no Compose file where Compose looks for one."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "There is no Compose file here: go to its folder, name it with -f, or name a running project with -p."
-        )
+    def __init__(self, project: str) -> None:
+        """`project`: its name, where it was said and is not enough, so that -p is no advice."""
+        what, more = "", ", or name a running project with -p."
+        if project:
+            what, more = f" of project {project}", "; if it runs, `composemesh attach` needs none."
+        super().__init__(f"There is no Compose file{what} here: go to its folder, name it with -f{more}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class ComposeProject:
     async def _refusal(self, stderr: str) -> UserError:
         """Compose's complaint in one line, with the place it is about and what to do."""
         if "no configuration file provided" in stderr:
-            return NoComposeFile()
+            return NoComposeFile(self.name)
         if "unknown command" in stderr or "unknown flag: --project" in stderr or "is not a docker command" in stderr:
             return UserError(NO_PLUGIN)
         files = self.files or await self._default_files()

@@ -29,7 +29,7 @@ def app(network: str = "own", pid: int = 4711) -> Workload:
         (app(), ServiceSettings("app", meshed=False), CaptureMode.AUTO, "x-mesh: false"),
         (app("host"), MESHED, CaptureMode.AUTO, "network_mode: host"),
         (app("none"), MESHED, CaptureMode.AUTO, "network_mode: none"),
-        (app(f"container:{DATABASE}"), MESHED, CaptureMode.AUTO, "shares the network of shop-db-1"),
+        (app(f"container:{DATABASE}"), MESHED, CaptureMode.AUTO, "shop-db-1, whose capture carries its traffic"),
         (app(f"container:{DATABASE[:12]}"), MESHED, CaptureMode.AUTO, "shares the network of shop-db-1"),
         (app("container:" + "f" * 64), MESHED, CaptureMode.AUTO, "container ffffffffffff, which is not a workload"),
         (app("container:"), MESHED, CaptureMode.AUTO, "not a workload of this project"),

@@ -81,7 +81,10 @@ async def test_up_in_the_background_and_down(compose_project: Project) -> None:
     said = await compose_project.mesh("up", "-d")
     mesh = entry(compose_project)
     assert mesh is not None
-    assert said == f"The mesh of project {compose_project.name} serves: {mesh.admin_url}\n"
+    where, how = said.splitlines()
+    assert where == f"The mesh of project {compose_project.name} serves: {mesh.admin_url}"
+    assert f"`composemesh -p {compose_project.name} status`" in how
+    assert "`down --keep-stack`" in how
     assert all(each["captured"] for each in (await instances(compose_project)).values())
     assert len(await instances(compose_project)) == 3
 
@@ -223,6 +226,20 @@ async def test_a_project_that_nobody_knows(compose_project: Project) -> None:
         await compose_project.mesh("-p", compose_project.name, "attach")
     assert caught.value.code == 1
     assert f"Nothing runs in project {compose_project.name}" in caught.value.err
+
+
+async def test_an_engine_that_is_not_there_is_one_line(compose_project: Project) -> None:
+    compose_project.write(REVIEWS)
+    compose_project.environment["DOCKER_HOST"] = "tcp://composemesh.invalid"
+    try:
+        for command in (["up", "-d"], ["attach"], ["down"]):
+            with pytest.raises(CommandFailed) as caught:
+                await compose_project.mesh(*command)
+            assert caught.value.code == 1
+            assert caught.value.err.startswith("composemesh: Nothing answers at tcp://composemesh.invalid (")
+            assert caught.value.err.count("\n") == 1
+    finally:
+        del compose_project.environment["DOCKER_HOST"]
 
 
 async def test_what_a_killed_mesh_left_is_cleaned(compose_project: Project) -> None:

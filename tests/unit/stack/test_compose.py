@@ -104,6 +104,10 @@ async def test_no_compose_file_is_the_calls_fault(fake_docker: FakeDocker, in_fo
     with pytest.raises(NoComposeFile, match="go to its folder, name it with -f") as caught:
         await ComposeProject().pinned()
     assert caught.value.exit_code == 2
+    with pytest.raises(NoComposeFile, match="no Compose file of project nosuch here") as caught:
+        await ComposeProject("nosuch").pinned()
+    assert "-p" not in str(caught.value)
+    assert "attach" in str(caught.value)
 
 
 async def test_a_name_that_compose_refuses(fake_docker: FakeDocker, in_folder: Callable[..., Path]) -> None:
