@@ -1,5 +1,6 @@
 """Values the rooms exchange: frozen, standard library only, no clock and no socket.
 
-`workload` what runs · `snapshot` what was configured · `problem` what is wrong with a document ·
-`flag` why an exchange ended · `peer` and `record` what telemetry is told when it did.
+`workload` what runs · `snapshot` what was configured, made of `route` (where requests go), `policy` (how services are
+called) and `entry` (hosts that no container stands for), with the `origin` of each · `problem` what is wrong with a
+document · `flag` why an exchange ended · `peer` and `record` what telemetry is told when it did.
 """

@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from composemesh.model.entry import Scope, ServiceEntry
+from composemesh.model.policy import DestinationPolicy
+from composemesh.model.route import VirtualHost
 from composemesh.model.workload import Workload
 
 
@@ -31,6 +34,13 @@ class AccessLog(enum.StrEnum):
     OFF = "off"
     TEXT = "text"
     JSON = "json"
+
+
+class Egress(enum.StrEnum):
+    """Whether services may call hosts that nobody declared (Istio's outboundTrafficPolicy)."""
+
+    ALLOW = "allow"
+    REGISTRY_ONLY = "registry_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class MeshSettings:
     admin_host: str = "127.0.0.1"
     admin_port: int = 15000
     access_log: AccessLog = AccessLog.OFF
+    egress: Egress = Egress.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,12 @@ class Snapshot:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     services: Mapping[str, ServiceSettings] = field(default_factory=dict)
     """By Compose service. A service that no document mentions is absent: ask `settings_of`."""
+    virtual_hosts: tuple[VirtualHost, ...] = ()
+    """In the order in which they were written; of two that name a host, the first one's rules come first."""
+    policies: Mapping[str, DestinationPolicy] = field(default_factory=dict)
+    """By canonical host."""
+    entries: tuple[ServiceEntry, ...] = ()
+    scopes: tuple[Scope, ...] = ()
 
     def settings_of(self, workload: Workload) -> ServiceSettings:
         """The settings of the workload's Compose service, with the service and version inferred where unsaid."""
