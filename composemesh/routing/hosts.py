@@ -31,7 +31,7 @@ def matches(pattern: str, host: str) -> bool:
 
 
 def most_specific(hosts: Iterable[VirtualHost], host: str) -> tuple[VirtualHost, ...]:
-    """Those of the virtual hosts that name `host` in the most specific way: by name, by the longest pattern, by `*`."""
+    """The virtual hosts that name `host` in the most specific way: by name, by the longest pattern, by `*`."""
     found: list[VirtualHost] = []
     best = -1
     for virtual in hosts:

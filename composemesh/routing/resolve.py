@@ -1,4 +1,4 @@
-"""THE resolver: rules and a request in, the decision out. Chance comes in as a number, the reasons go out as steps."""
+"""THE resolver: rules and a request in, a decision out. Chance comes in as a number, reasons go out as steps."""
 
 from __future__ import annotations
 

@@ -25,9 +25,7 @@ def to(subset, weight=0):
     return WeightedDestination(Destination("reviews", subset), weight)
 
 
-JASON = HttpRule(
-    (HttpMatch(headers={"end-user": StringMatch(MatchKind.EXACT, "jason")}),), (to("v2"),), name="jason"
-)
+JASON = HttpRule((HttpMatch(headers={"end-user": StringMatch(MatchKind.EXACT, "jason")}),), (to("v2"),), name="jason")
 SPLIT = HttpRule((), (to("v1", 90), to("v3", 10)), name="split")
 RULES = candidates([VirtualHost(("reviews",), http=(JASON, SPLIT))])
 
