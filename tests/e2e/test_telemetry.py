@@ -210,7 +210,7 @@ async def test_the_access_log_is_switched_live(chain: Project) -> None:
 
     assert await logged() == ""
     text = await switch("text", bool)
-    assert re.match(r'\[\d{4}-\S+Z\] "GET /request-\d+ HTTP" 200 - 0 \d+ \d+ \d+ "', text)
+    assert re.match(r'\[\d{4}-\S+Z\] "GET /request-\d+ HTTP/1.1" 200 - 0 \d+ \d+ \d+ "', text)
     assert text.endswith(" caller/latest app/latest")
     said = json.loads(await switch("json", lambda line: line.startswith("{")))
     assert (said["method"], said["response_code"], said["response_flags"]) == ("GET", 200, "-")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections import Counter
 
@@ -13,6 +12,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN, PeerKind
 from composemesh.model.record import unreached
 from composemesh.telemetry import metrics
+from environment import tools
 
 
 def samples(hub) -> list:
@@ -169,7 +169,7 @@ def test_pages_joined_are_one_text_with_each_family_in_one_piece(hub, peer, tell
 
 
 def test_promtool_finds_nothing_wrong(everything) -> None:
-    promtool = shutil.which("promtool")
+    promtool = tools.find("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian package prometheus)")
     checked = subprocess.run(
