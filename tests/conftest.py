@@ -69,6 +69,17 @@ def compose_project(python_image: str, tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
+def programs() -> Callable[..., None]:
+    """`programs("nginx", "node")`: skips where one of them is not on this machine, and says which."""
+
+    def need(*names: str) -> None:
+        if reason := requirements.programs(*names):
+            _give_up(reason)
+
+    return need
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """`shared_data("http1/own.jsonl")`: a file of the collection beside the checkout; skips where that is absent."""
 

