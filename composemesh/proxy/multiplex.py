@@ -158,9 +158,7 @@ class Link(Generic[CodecT]):
         if not data:
             return
         try:
-            sent = self.wire.sock.send(data)
-        except BlockingIOError:
-            sent = 0
+            sent = self.wire.send_now(data)
         except OSError:
             return  # the reader notices, and tells everyone
         if sent < len(data):

@@ -76,7 +76,7 @@ async def _pump(source: Wire, sink: Wire, count: Callable[[int], None]) -> None:
         await sink.send(_buffer[:size])
         count(size)
         full = full + 1 if size == BUFFER else 0
-        if full == BULK:
+        if full == BULK and source.plain and sink.plain:
             await _splice(source, sink, count)
             break
     _finish(sink)

@@ -20,6 +20,7 @@ import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
 import outcome
 import structlog
@@ -35,7 +36,7 @@ IN_A_ROW = 16
 _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
 
 class Reactor:
@@ -72,6 +73,10 @@ class Reactor:
         self._epoll.register(number, _EVENTS)
         self._wires[number] = wire
 
+    def give(self, number: int, heir: Wire) -> None:
+        """Wake another object for a registered socket from now on."""
+        self._wires[number] = heir
+
     def remove(self, number: int) -> None:
         """Forget a socket that is about to be closed.
 
@@ -97,6 +102,9 @@ class Wire:
     """One connected, or connecting, socket. One task may read and one may write at a time."""
 
     __slots__ = ("_in_a_row", "_number", "_reactor", "_reader", "_writer", "ended", "readable", "sock", "writable")
+
+    plain: ClassVar[bool] = True
+    """Whether what is read and written here is what the socket carries, so that the kernel may move it by itself."""
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         self.sock = sock
@@ -124,7 +132,7 @@ class Wire:
             if self._reader is not None:
                 reader, self._reader = self._reader, None
                 trio.lowlevel.reschedule(reader)
-        if events & _WRITABLE:
+        if events & WRITABLE:
             self.writable = True
             if self._writer is not None:
                 writer, self._writer = self._writer, None
@@ -185,6 +193,13 @@ class Wire:
             except BlockingIOError:
                 await self.until_writable()
 
+    def send_now(self, data: bytes) -> int:
+        """Write as much of `data` as there is room for, and say how much that was. Raises OSError."""
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
     async def until_readable(self) -> None:
         """Wait until a read may find something; returns at once where it already may."""
         if self.readable:
@@ -225,6 +240,21 @@ class Wire:
     def peek(self, size: int) -> bytes:
         """What the next read would find, left unread. Raises OSError, also where there is nothing."""
         return self.sock.recv(size, socket.MSG_PEEK)
+
+    def hand_over(self, heir: Wire) -> None:
+        """Let `heir` be this connection from now on, and be closed. Nobody may wait here.
+
+        The socket stays registered: its edges were told once, so what is known of it is handed over too.
+        """
+        if self._reader is not None or self._writer is not None:
+            raise trio.BusyResourceError("another task uses this connection")
+        heir.sock, heir._reactor, heir._number = self.sock, self._reactor, self._number
+        heir.readable, heir.writable, heir.ended = self.readable, self.writable, self.ended
+        heir._reader = heir._writer = None
+        heir._in_a_row = 0
+        if self._number >= 0:
+            self._reactor.give(self._number, heir)
+        self._number = -1
 
     def close(self) -> None:
         """Close in order. Whoever still waits here gets an OSError. Idempotent."""
