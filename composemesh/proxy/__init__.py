@@ -8,6 +8,7 @@
     serve          THE SPINE, page 1: route → forward → record
     forward        THE SPINE, page 2: pick → checkout → send → retry
     answer         the way back: head, body, trailers
+    checkout       which connection, and in which protocol
     plan           snapshot, workloads and captures → live clusters and endpoints, bound once
     cluster        endpoints, and the targets that one caller can reach
     readiness      may it be sent anything yet

@@ -7,15 +7,18 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from composemesh.model.peer import Peer
+from composemesh.model.policy import ConnectionLimits, H2Upgrade
 from composemesh.model.record import unreached
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.balance.least_request import pick
+from composemesh.proxy.codec.parts import HTTP2
 from composemesh.proxy.pool import Pool, Pools
 
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
     from composemesh.runtime.captured import Captured, Namespace
 
+NO_LIMITS = ConnectionLimits()
 PENALTY = 0.1
 """Seconds an endpoint that refused a connection is passed over while others can serve.
 
@@ -80,13 +83,22 @@ class Endpoint:
 class Target:
     """An endpoint as one caller reaches it: at which address, dialled from which namespace, pooled where."""
 
-    __slots__ = ("endpoint", "host", "namespace", "pools")
+    __slots__ = ("endpoint", "host", "limits", "namespace", "pools")
 
-    def __init__(self, endpoint: Endpoint, host: str, namespace: Namespace, pools: Pools) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        host: str,
+        namespace: Namespace,
+        pools: Pools,
+        limits: ConnectionLimits = NO_LIMITS,
+    ) -> None:
         self.endpoint = endpoint
         self.host = host
         self.namespace = namespace
         self.pools = pools
+        self.limits = limits
+        """How connections to it are made and kept."""
 
     def __repr__(self) -> str:
         return f"<Target {self.host} {self.endpoint!r}>"
@@ -98,6 +110,11 @@ class Target:
     def pool(self, port: int) -> Pool:
         """The connections to this address and port."""
         return self.pools[self.host, port]
+
+    def speaks_http2(self, version: int) -> bool:
+        """Whether a request that came in that version of HTTP is sent on in HTTP/2."""
+        upgrade = self.limits.h2_upgrade
+        return upgrade is H2Upgrade.ALWAYS or (version == HTTP2 and upgrade is H2Upgrade.AS_CLIENT)
 
 
 class Spoken:

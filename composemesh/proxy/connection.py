@@ -16,14 +16,14 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.model.snapshot import Protocol
+from composemesh.proxy.checkout import adopt
+from composemesh.proxy.codec.parts import HTTP2
 from composemesh.proxy.detect import Detected
 from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
 from composemesh.proxy.downstream.opaque import OpaqueDownstream, Reached, reach
 from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.first_words import PATIENCE, FirstWords, first_words
-from composemesh.proxy.upstream.h1 import Http1Upstream
-from composemesh.proxy.upstream.h2 import new_link
 from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
@@ -172,11 +172,8 @@ class Connection:
     async def _serve(self, words: FirstWords, reached: Reached | None) -> None:
         if reached is not None:
             self.unsure = True
-            pool = reached.target.pool(self.port)
-            if words.kind is Detected.HTTP2:
-                pool.add(new_link(reached.wire, self.reactor))
-            else:
-                pool.checkin(Http1Upstream(reached.wire))
+            version = HTTP2 if words.kind is Detected.HTTP2 else 11
+            adopt(reached.wire, reached.target, self.port, version, self.reactor)
         if words.kind is Detected.HTTP2:
             await Http2Connection(self).run(words.first)
         elif words.first:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from composemesh.model.record import Record
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
-    from composemesh.proxy.wire import Reactor
+    from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import Hub
 
 IDLE_TIMEOUT = 3600.0
@@ -39,6 +39,11 @@ class Exchange:
     def __repr__(self) -> str:
         state = "answered" if self.answered else "unanswered"
         return f"<Exchange {self.head.method.decode('latin-1')} {self.record!r} {state}>"
+
+    @property
+    def authority(self) -> bytes:
+        """Whom to name upstream as the one that is asked. HTTP/1.0 need not say it; all others must."""
+        return self.head.authority or self.record.destination.service.encode()
 
 
 class Downstream(Protocol):
@@ -79,6 +84,11 @@ class Downstream(Protocol):
         """Why the exchange was cancelled, if it was."""
         ...
 
+    @property
+    def trailers(self) -> Fields:
+        """What came after the request's body."""
+        ...
+
     def cluster(self) -> Cluster:
         """Where the connection is going, by the plan of this moment."""
         ...
@@ -111,20 +121,28 @@ class Downstream(Protocol):
 class Upstream(Protocol):
     """The callee's end of an exchange."""
 
-    reusable: bool
-    """Whether, the exchange over, the connection can take another."""
     trailers: Fields
     """What came after the response's body."""
 
+    @property
+    def wire(self) -> Wire | None:
+        """The connection, where it is this exchange's alone: a tunnel may then be pumped past the protocol."""
+        ...
+
+    @property
+    def reused(self) -> bool:
+        """Whether the connection has carried a request before: the callee may have closed it meanwhile."""
+        ...
+
     async def ask(self, x: Exchange, fields: Fields) -> None:
-        """Send the request, with as much of its body as is there. Raises Broken."""
+        """Send the request, with as much of its body as is there. Raises Broken and Refused."""
         ...
 
     async def send(self, payload: bytes) -> None:
         """Send more of the request's body. Raises OSError where the callee wants no more."""
         ...
 
-    async def finish(self) -> None:
+    async def finish(self, trailers: Fields) -> None:
         """End a request whose last payload was not known to be the last. Raises OSError."""
         ...
 
@@ -139,6 +157,6 @@ class Upstream(Protocol):
         """More of the response's body; nothing at its end. Raises Cut."""
         ...
 
-    def close(self) -> None:
-        """Give the exchange up, whatever state it is in."""
+    def release(self, x: Exchange) -> None:
+        """The exchange is over, whatever became of it: what can take another is kept, all else given up."""
         ...

@@ -9,20 +9,16 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.proxy.answer import answer
-from composemesh.proxy.codec.parts import HTTP2, Malformed
+from composemesh.proxy.checkout import checkout
+from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.headers import request_fields
 from composemesh.proxy.refuse import Broken, Cut, Refused
 from composemesh.proxy.retry import SAFE, may_retry
-from composemesh.proxy.upstream.dial import Unconnected, dial
-from composemesh.proxy.upstream.h1 import Http1Upstream
-from composemesh.proxy.upstream.h2 import Http2Upstream, new_link
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
-    from composemesh.proxy.pool import Pool
-    from composemesh.proxy.wire import Wire
 
 BACK_OFF = 0.01
 """Seconds before every endpoint is tried a second time; doubles. Two rounds stay under the 50 ms in which a caller
@@ -72,15 +68,10 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
 
 async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields) -> None:
     """Send the request once, and relay what comes back. Raises Broken where nothing came back."""
-    pool = target.pool(down.port)
-    x.record.upstream_address = pool.address
+    x.record.upstream_address = target.pool(down.port).address
     repeatable = x.whole and x.head.method in SAFE
-    up: Upstream | None
     while True:
-        up = pool.checkout(repeatable=repeatable) if x.head.version < HTTP2 else None
-        reused = up is not None
-        if up is None:
-            up = await (_stream_on(pool, target, down) if x.head.version == HTTP2 else _dial(target, down))
+        up = await checkout(x, down, target)
         try:
             await up.ask(x, fields)
             if x.whole:
@@ -88,39 +79,12 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields
             else:
                 await _stream(x, down, up)
         except Broken as broken:
-            if reused and (broken.unsent or repeatable):
+            if up.reused and (broken.unsent or repeatable):
                 continue  # the application had closed it meanwhile: that is no failure of the endpoint
             raise
         finally:
-            if x.sent and up.reusable and isinstance(up, Http1Upstream):
-                pool.checkin(up)
-            else:
-                up.close()
+            up.release(x)
         return
-
-
-async def _dial(target: Target, down: Downstream) -> Http1Upstream:
-    return Http1Upstream(await _wire(target, down))
-
-
-async def _stream_on(pool: Pool, target: Target, down: Downstream) -> Http2Upstream:
-    """A stream on a connection that others use too, or on a new one where those are full."""
-    link = pool.link()
-    if link is None:
-        async with pool.dialling:
-            link = pool.link()
-            if link is None:
-                link = new_link(await _wire(target, down), down.reactor)
-                pool.add(link)
-    return Http2Upstream(link)
-
-
-async def _wire(target: Target, down: Downstream) -> Wire:
-    try:
-        return await dial(target.namespace, (target.host, down.port), down.reactor)
-    except Unconnected as problem:
-        target.endpoint.failed(down.port)
-        raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None
 
 
 async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:
@@ -147,7 +111,7 @@ async def _pump(
         while payload := await down.read(x):
             x.record.bytes_received += len(payload)
             await up.send(payload)
-        await up.finish()
+        await up.finish(down.trailers)
         x.sent = True
     except OSError:
         pass  # the upstream wants no more of it; its answer, if there is one, says why

@@ -96,6 +96,28 @@ def interim_fields(fields: Fields, values: dict[bytes, bytes]) -> Fields:
     return without_length(_kept(fields, values, HOP_BY_HOP))
 
 
+_NEVER_TRAILERS = HOP_BY_HOP | frozenset(
+    b"authorization authentication-info cache-control content-encoding content-range content-type cookie expect "
+    b"max-forwards proxy-authenticate proxy-authorization range set-cookie www-authenticate x-request-id".split()
+)
+"""What says how a message is to be handled, and so must be known before it is (RFC 9110, 6.5.1)."""
+
+
+def trailer_fields(fields: Fields) -> Fields:
+    """Of the fields that came after a chunked body, those that may go on."""
+    return [
+        field
+        for field in fields
+        if (name := field[0].lower()) not in _NEVER_TRAILERS and not name.startswith(NEVER_NOMINATED_PREFIXES)
+    ]
+
+
+def takes_trailers(values: dict[bytes, bytes]) -> bool:
+    """Whether the sender of a request reads the fields after a response's body (RFC 9110, 10.1.4)."""
+    options = values.get(b"te", b"").lower().split(b",")
+    return any(option.strip(b" \t") == b"trailers" for option in options)
+
+
 def new_request_id() -> bytes:
     """A random UUID (version 4). Identifies, protects nothing: the fast generator is the right one."""
     bits = random.getrandbits(128)

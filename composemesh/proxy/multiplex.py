@@ -134,9 +134,11 @@ class Link(Generic[CodecT]):
         """Since when the peer owes the rest of something; 0 where it owes nothing."""
         self._asked = 0.0
         """When it was asked for a sign of life, and has not given one since; 0 where it owes none."""
+        self._connects = False
         self._unsent = b""
         self._wake = trio.Event()
         self._relief = trio.Event()
+        self._settled = trio.Event()
 
     def __repr__(self) -> str:
         return f"<Link {type(self.codec).__name__} {self.wire!r} streams={len(self.streams)}>"
@@ -149,6 +151,11 @@ class Link(Generic[CodecT]):
     async def relief(self) -> None:
         """Wait until the socket has taken what it was given."""
         await self._relief.wait()
+
+    async def takes_upgrades(self) -> bool:
+        """Whether the peer, a server, takes extended CONNECT (RFC 8441): known once its SETTINGS have come."""
+        await self._settled.wait()
+        return not self.closed and self._connects
 
     def flush(self) -> None:
         """Have what the codec wants to say sent, in the order in which it was said."""
@@ -211,6 +218,9 @@ class Link(Generic[CodecT]):
         if number == 0:
             for stream in self.streams.values():
                 stream.may_send()
+        elif isinstance(event, h2.SettingsChanged):
+            self._connects = event.connect_protocol
+            self._settled.set()
         elif number is not None:
             stream_of = self.streams.get(number)
             if stream_of is not None:
@@ -265,6 +275,7 @@ class Link(Generic[CodecT]):
         self.closed = True
         self.wire.close()
         self._relief.set()
+        self._settled.set()
         for stream in tuple(self.streams.values()):
             stream.put(h2.StreamReset(stream.number, Code.CANCEL, True, "the connection ended"))
         self.streams.clear()

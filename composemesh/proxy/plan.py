@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.workload import Health, State
-from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
+from composemesh.proxy.cluster import NO_LIMITS, Cluster, Endpoint, Spoken, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composemesh.model.policy import ConnectionLimits, DestinationPolicy
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
     from composemesh.runtime.captured import Captures
@@ -32,12 +35,15 @@ class Planner:
     def __init__(self) -> None:
         self.endpoints: dict[Life, Endpoint] = {}
         self.spoken: dict[str, Spoken] = {}
+        self.policies: Mapping[str, DestinationPolicy] = {}
+        """By service: what is said of calls to it."""
         self.departed: dict[str, tuple[str, str]] = {}
         """Address → service and network it was last seen on."""
         self.plan = Plan(self, {})
 
     def replan(self, discovered: Discovered, snapshot: Snapshot, captures: Captures) -> Plan:
         """Bring the live objects up to date, and make the plan that the next request reads."""
+        self.policies = snapshot.policies
         alive: dict[Life, Endpoint] = {}
         for workload in discovered.workloads:
             settings = snapshot.settings_of(workload)
@@ -90,6 +96,7 @@ class Plan:
     def __init__(self, planner: Planner, endpoints: dict[Life, Endpoint]) -> None:
         self._endpoints = endpoints
         self._spoken = planner.spoken
+        self._policies = planner.policies
         self._addresses = dict(planner.departed)
         for endpoint in endpoints.values():
             for place in endpoint.workload.attachments:
@@ -129,7 +136,7 @@ class Plan:
         cluster = self._inbound.get(key)
         if cluster is None:
             assert own.captured is not None, "only a captured workload has an inbound listener"
-            target = Target(own, host, own.captured.namespace, own.pools)
+            target = Target(own, host, own.captured.namespace, own.pools, self._limits(own.service))
             spoken = self._spoken.setdefault(own.service, Spoken())
             cluster = self._inbound[key] = Cluster(own.service, (target,), spoken)
         return cluster
@@ -141,12 +148,20 @@ class Plan:
             if not endpoint.workload.oneoff and not endpoint.networks.isdisjoint(source.networks)
         ]
         spoken = self._spoken.setdefault(service, Spoken())
-        best = Cluster(service, tuple(_target(source, each, host) for each in _best(reachable)), spoken)
+        limits = self._limits(service)
+
+        def cluster(members: list[Endpoint]) -> Cluster:
+            return Cluster(service, tuple(_target(source, each, host, limits) for each in _best(members)), spoken)
+
+        best = cluster(reachable)
         for name, members in _names(reachable).items():
             if len(members) < len(reachable):
-                part = tuple(_target(source, each, host) for each in _best(members))
-                best.narrow[name] = Cluster(service, part, spoken)
+                best.narrow[name] = cluster(members)
         return best
+
+    def _limits(self, service: str) -> ConnectionLimits:
+        said = self._policies.get(service)
+        return said.policy.connections or NO_LIMITS if said is not None else NO_LIMITS
 
     def _external(self, source: Endpoint, host: str) -> Cluster:
         assert source.captured is not None, "only a captured workload has an outbound listener"
@@ -154,7 +169,7 @@ class Plan:
         return Cluster(host, (Target(endpoint, host, source.captured.namespace, source.pools),), Spoken())
 
 
-def _target(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
+def _target(source: Endpoint, endpoint: Endpoint, host: str, limits: ConnectionLimits) -> Target:
     """How `source` reaches `endpoint`, having asked for `host`: on a network they share, in the same IP version."""
     wanted = ":" in host
     shared = [
@@ -166,9 +181,9 @@ def _target(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
     matching = [address for address in shared if (":" in address) == wanted] or shared
     address = host if host in shared else matching[0]
     if endpoint.captured is not None:
-        return Target(endpoint, address, endpoint.captured.namespace, endpoint.pools)
+        return Target(endpoint, address, endpoint.captured.namespace, endpoint.pools, limits)
     assert source.captured is not None, "only a captured workload has an outbound listener"
-    return Target(endpoint, address, source.captured.namespace, source.pools)
+    return Target(endpoint, address, source.captured.namespace, source.pools, limits)
 
 
 def _best(endpoints: list[Endpoint]) -> list[Endpoint]:

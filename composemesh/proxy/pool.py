@@ -54,6 +54,7 @@ class Pool:
                 self._idle.append(idle)
                 return None
             if idle.is_quiet():
+                idle.reused = True
                 return idle
             idle.close()
         return None

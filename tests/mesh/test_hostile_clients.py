@@ -65,9 +65,14 @@ async def test_connection_cannot_nominate_what_others_rely_on(net: Net, name: by
 
 
 async def test_hop_by_hop_fields_end_here(net: Net) -> None:
-    lines = b"Keep-Alive: 5\r\nTE: trailers\r\nTrailer: x\r\nProxy-Connection: close\r\nConnection: close, , TE\r\n"
+    lines = b"Keep-Alive: 5\r\nTE: gzip\r\nTrailer: x\r\nProxy-Connection: close\r\nConnection: close, , TE\r\n"
     head = await arriving(net, lines)
     assert {name for name, _ in fields(head)} == {b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id"}
+
+
+async def test_what_the_client_does_with_trailers_is_said_anew(net: Net) -> None:
+    head = await arriving(net, b"TE: gzip, Trailers\r\nConnection: close, TE\r\n")
+    assert (values(head, b"te"), values(head, b"connection")) == ([b"trailers"], [b"te"])
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import h2.config
-import h2.connection
 import h2.events
 import pytest
 import trio
@@ -16,42 +14,8 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy import multiplex
+from mesh.http2 import Peer
 from mesh.net import PORT, Net
-
-
-class Peer:
-    """A plain h2 connection over a trio stream, for both sides of a conversation."""
-
-    def __init__(self, stream: trio.SocketStream, *, client: bool) -> None:
-        self.stream = stream
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=client, header_encoding=None))
-        self.h2.initiate_connection()
-        self.events: list[h2.events.Event] = []
-
-    async def flush(self) -> None:
-        await self.stream.send_all(self.h2.data_to_send())
-
-    async def next(self, kind: type[h2.events.Event]) -> h2.events.Event:
-        """The next event of a kind; those before it are answered and forgotten."""
-        with trio.fail_after(5):
-            while True:
-                while self.events:
-                    event = self.events.pop(0)
-                    if isinstance(event, h2.events.DataReceived):
-                        self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                        await self.flush()
-                    if isinstance(event, kind):
-                        return event
-                data = await self.stream.receive_some()
-                assert data, f"closed while {kind.__name__} was awaited"
-                self.events += self.h2.receive_data(data)
-                await self.flush()
-
-    def request(self, path: bytes, method: bytes = b"GET", *, end: bool = True) -> int:
-        number = self.h2.get_next_available_stream_id()
-        head = [(b":method", method), (b":scheme", b"http"), (b":path", path), (b":authority", b"app:8080")]
-        self.h2.send_headers(number, head, end_stream=end)
-        return number
 
 
 async def serve_paths(stream: trio.SocketStream) -> None:

@@ -1,14 +1,14 @@
 """Payloads of HTTP/1.1 messages: by length, in chunks, or until the connection ends (RFC 9112, 6.3 and 7.1).
 
 All readers are alike: `feed` takes what was received and gives the payload in it, `done` says that the body has
-ended, `rest` is what came after that end.
+ended, `rest` is what came after that end, `trailers` the fields between the two.
 """
 
 from __future__ import annotations
 
 from composemesh.proxy.codec import grammar
 from composemesh.proxy.codec.collect import TrailerBuffer
-from composemesh.proxy.codec.parts import CHUNKED, LIMITS, Limits, Malformed
+from composemesh.proxy.codec.parts import CHUNKED, LIMITS, NO_FIELDS, Fields, Limits, Malformed
 
 LAST_CHUNK = b"0\r\n\r\n"
 """The end of a chunked body without trailers."""
@@ -18,6 +18,8 @@ class LengthBody:
     """A body of a known length."""
 
     __slots__ = ("done", "left", "rest")
+
+    trailers = NO_FIELDS
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -46,6 +48,8 @@ class CloseBody:
 
     __slots__ = ("done", "rest")
 
+    trailers = NO_FIELDS
+
     def __init__(self) -> None:
         self.done = False
         self.rest = b""
@@ -59,12 +63,15 @@ class CloseBody:
 
 
 class ChunkedBody:
-    """A body in chunks. Extensions and trailers are checked, then dropped: they were for the last hop only.
+    """A body in chunks. Extensions are checked, then dropped: they were for the last hop only.
 
     What comes next is always one of three things: payload (`left`), the line before a chunk, or the trailers.
     """
 
-    __slots__ = ("_begun", "_extensions", "_held", "_limits", "_line", "_trailers", "done", "left", "rest")
+    __slots__ = (
+        *("_begun", "_extensions", "_held", "_limits", "_line", "_trailers"),
+        *("done", "left", "rest", "trailers"),
+    )
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
@@ -79,6 +86,7 @@ class ChunkedBody:
         """Payload bytes of the current chunk still to come."""
         self.done = False
         self.rest = b""
+        self.trailers = NO_FIELDS
 
     def __repr__(self) -> str:
         state = "done" if self.done else "trailers" if self._trailers else f"{self.left} left of a chunk"
@@ -140,10 +148,10 @@ class ChunkedBody:
     def _end(self, trailers: TrailerBuffer, data: bytes) -> None:
         """Take the trailers. What frames or routes a message may not come after it (RFC 9110, 6.5.1)."""
         if trailers.feed(data):
-            names = {name.lower() for name, _ in grammar.SPLIT.findall(trailers.head, len(b"\r\n"))}
-            if not _FORBIDDEN.isdisjoint(names):
+            fields: Fields = grammar.SPLIT.findall(trailers.head, len(b"\r\n"))
+            if not _FORBIDDEN.isdisjoint(name.lower() for name, _ in fields):
                 raise Malformed(400, "framing or Host among the trailers")
-            self.done, self.rest = True, trailers.rest
+            self.done, self.rest, self.trailers = True, trailers.rest, fields
 
 
 _SIZE = len(b"\r\n") + 16 + len(b"\r\n")
@@ -162,3 +170,8 @@ def body_reader(body: int, limits: Limits = LIMITS) -> BodyReader:
 def encode_chunk(payload: bytes) -> bytes:
     """One chunk. Of nothing, nothing: an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
+
+
+def encode_end(trailers: Fields) -> bytes:
+    """The end of a chunked body. The fields are written as they are: only what was parsed may come here."""
+    return b"".join([b"0\r\n", *(b"%b: %b\r\n" % field for field in trailers), b"\r\n"])

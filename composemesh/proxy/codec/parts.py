@@ -16,6 +16,9 @@ STREAMED = -3
 Fields = list[tuple[bytes, bytes]]
 """Field lines in the order received: name as received, value without the whitespace around it."""
 
+NO_FIELDS: Fields = []
+"""For whoever has none; never added to."""
+
 
 class Malformed(Exception):
     """These bytes are not a message that we take. Answer with `status`, then close: the framing is lost."""

@@ -10,14 +10,15 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.record import Record
-from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk
+from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk, encode_end
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_response, parse_request
-from composemesh.proxy.codec.parts import LIMITS, Fields, Malformed, RequestHead, ResponseHead
+from composemesh.proxy.codec.parts import HTTP2, LIMITS, NO_FIELDS, Fields, Malformed, RequestHead, ResponseHead
+from composemesh.proxy.downstream.tunnel import tunnel
 from composemesh.proxy.exchange import IDLE_TIMEOUT
+from composemesh.proxy.headers import takes_trailers, trailer_fields
 from composemesh.proxy.refuse import Cut, Refused, refusal
-from composemesh.proxy.relay import Moved, relay
+from composemesh.proxy.relay import Moved
 from composemesh.proxy.serve import serve
-from composemesh.proxy.upstream.h1 import Http1Upstream
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster
@@ -38,8 +39,8 @@ class Http1Downstream:
     """One connection, as the spine sees it while it serves a request from it."""
 
     __slots__ = (
-        *("_chunked", "_connection", "_keep", "_reader", "_rest", "_version", "_wire"),
-        *("hub", "peer_address", "peer_text", "port", "reactor", "source"),
+        *("_chunked", "_connection", "_keep", "_reader", "_rest", "_takes_trailers", "_version", "_wire"),
+        *("hub", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -52,6 +53,8 @@ class Http1Downstream:
         self._keep = True
         self._chunked = False
         self._version = 11
+        self._takes_trailers = False
+        self.trailers = NO_FIELDS
         self.source = connection.source
         self.port = connection.port
         self.peer_address = connection.peer_address
@@ -120,6 +123,7 @@ class Http1Downstream:
         """Split what came after the head into the body, and what follows it. Raises Malformed."""
         length = head.body
         self._reader = None
+        self.trailers = NO_FIELDS
         if length == 0:
             self._rest = data
             return b"", True
@@ -128,15 +132,17 @@ class Http1Downstream:
             return data[:length], True
         reader = body_reader(length)
         body = reader.feed(data) if data else b""
-        if reader.done:
-            self._rest = reader.rest
-        else:
+        if not reader.done:
             self._reader = reader
-        return body, reader.done
+            return body, False
+        self._rest = reader.rest
+        self.trailers = trailer_fields(reader.trailers)
+        return body, not self.trailers
 
     async def read(self, x: Exchange) -> bytes:
         reader = self._reader
         if reader is None:
+            x.ended = True
             return b""
         payload = b""
         while not payload and not reader.done:
@@ -149,6 +155,7 @@ class Http1Downstream:
             payload = reader.feed(data)
         if reader.done:
             self._rest, self._reader = reader.rest, None
+            self.trailers = trailer_fields(reader.trailers)
             x.ended = True
             self._connection.waiting = time.monotonic()
         return payload
@@ -159,10 +166,15 @@ class Http1Downstream:
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         x.answered = True
-        self._chunked = chunked = head.body < 0 and self._version >= 11
+        length_known = head.body >= 0
+        if ended and head.version == HTTP2 and _lacks_length(x, head):
+            length_known = True  # HTTP/2 need not say it: the end of the stream does
+            fields.append((b"content-length", b"%d" % len(payload)))
+        self._chunked = chunked = not length_known and self._version >= 11
         if chunked:
             fields.append(_CHUNKED)
-        elif head.body < 0:
+            self._takes_trailers = takes_trailers(x.head.values)
+        elif not length_known:
             self._keep = False  # HTTP/1.0 knows no other end of such a body than the connection's
         if self._connection.draining or not x.ended:
             self._keep = False
@@ -182,10 +194,9 @@ class Http1Downstream:
 
     async def finish(self, trailers: Fields) -> None:
         if self._chunked:
-            await self._write(LAST_CHUNK)
+            await self._write(encode_end(trailers) if trailers and self._takes_trailers else LAST_CHUNK)
 
     async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
-        assert isinstance(up, Http1Upstream), "an upgrade travels in the protocol that it was asked in"
         self._keep = False
         self._connection.waiting = 0.0
         x.answered = True
@@ -194,13 +205,8 @@ class Http1Downstream:
             fields.append((b"upgrade", head.upgrade))
         await self._write(encode_response(head.status, head.reason, fields) + data)
         moved = Moved()
-        up.reusable = False
         try:
-            if self._rest:
-                await up.wire.send(self._rest)
-            await relay(self._wire, up.wire, moved)
-        except OSError:
-            pass  # the upstream went between its 101 and our first bytes
+            await tunnel(self._wire, up, self._rest, moved)
         finally:
             x.record.bytes_received += moved.received + len(self._rest)
             x.record.bytes_sent += moved.sent + len(data)
@@ -241,3 +247,8 @@ class Http1Downstream:
         with trio.move_on_after(LINGER):
             while await self._wire.receive():
                 pass
+
+
+def _lacks_length(x: Exchange, head: ResponseHead) -> bool:
+    """Whether a client of HTTP/1.1 would not know where this response ends."""
+    return b"content-length" not in head.values and head.status not in (204, 304) and x.head.method != b"HEAD"

@@ -12,6 +12,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.record import Record
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code, Gone
+from composemesh.proxy.codec.parts import NO_FIELDS
 from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.multiplex import Link, Stream
 from composemesh.proxy.refuse import Cut
@@ -86,13 +87,14 @@ class Http2Connection:
 class Http2Downstream:
     """One request's end of the connection, as the spine sees it."""
 
-    __slots__ = ("_connection", "_ended", "_scope", "_stream")
+    __slots__ = ("_connection", "_ended", "_scope", "_stream", "trailers")
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self._connection = connection
         self._stream = stream
         self._scope = trio.CancelScope()
         self._ended = False
+        self.trailers = NO_FIELDS
         stream.on_reset = self._scope.cancel
 
     def __repr__(self) -> str:
@@ -164,6 +166,7 @@ class Http2Downstream:
                     return payload
             elif isinstance(event, h2.Trailers):
                 self._ended = x.ended = True
+                self.trailers = event.fields
             else:
                 raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
         return b""
@@ -207,8 +210,18 @@ class Http2Downstream:
 
     async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
         """In HTTP/2 a tunnel is a stream like any other: what the client sends is being pumped already."""
+        x.record.bytes_sent = len(data)
         await self.respond(x, head, fields, data, False)
+        if x.whole:
+            await _finish(up)  # it had nothing to send
         while payload := await up.read():
             x.record.bytes_sent += len(payload)
             await self.send(payload)
         await self.finish(up.trailers)
+
+
+async def _finish(up: Upstream) -> None:
+    try:
+        await up.finish(NO_FIELDS)
+    except OSError:
+        pass  # it has gone meanwhile, as the next read finds out

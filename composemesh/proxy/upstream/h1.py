@@ -4,41 +4,82 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from composemesh.model.flag import Flag
-from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk
+from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, CloseBody, body_reader, encode_chunk
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_request, parse_response
-from composemesh.proxy.codec.parts import LIMITS, UNTIL_CLOSE, Fields, Malformed, RequestHead, ResponseHead
-from composemesh.proxy.headers import interim_fields
+from composemesh.proxy.codec.parts import (
+    HTTP2,
+    LIMITS,
+    NO_FIELDS,
+    STREAMED,
+    Fields,
+    Malformed,
+    RequestHead,
+    ResponseHead,
+)
+from composemesh.proxy.headers import interim_fields, takes_trailers, trailer_fields, without_length
 from composemesh.proxy.refuse import Broken, Cut, Refused
+from composemesh.proxy.upstream.upgrade import (
+    ACCEPT,
+    KEY,
+    WEBSOCKET,
+    accept_of,
+    asks_for_tunnel,
+    new_key,
+    protocols,
+    without_accept,
+)
 
 if TYPE_CHECKING:
     from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.pool import Pool
     from composemesh.proxy.wire import Wire
 
 MOST_INTERIM = 16
 """Responses of class 1xx to one request; an upstream that sends more is stuck or hostile."""
-NO_TRAILERS: Fields = []
 _CHUNKED = (b"transfer-encoding", b"chunked")
+_NO_BODY = (b"content-length", b"0")
+_MEANT_TO_HAVE_A_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+"""A request of these that has none should say so (RFC 9110, 8.6): there are servers that answer 411 otherwise."""
 
 
 class Http1Upstream:
     """A connection to an endpoint, and, while it lasts, the exchange on it."""
 
-    __slots__ = ("_chunked", "_data", "_head", "_reader", "idle_since", "reusable", "trailers", "wire")
+    __slots__ = (
+        *("_chunked", "_early", "_head", "_key", "_opened", "_pool", "_reader", "_reusable"),
+        *("idle_since", "reused", "trailers", "wire"),
+    )
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, pool: Pool) -> None:
         self.wire = wire
-        self.reusable = False
-        self.trailers = NO_TRAILERS
+        self.reused = False
+        self.trailers = NO_FIELDS
         self.idle_since = 0.0
         """When its last exchange ended; kept by the pool."""
+        self._pool = pool
+        self._reusable = False
+        """Whether, the exchange over, the connection can take another."""
         self._chunked = False
         self._reader: BodyReader | None = None
         self._head: ResponseHead | None = None
-        self._data = b""
+        self._opened: trio.Event | None = None
+        """Set once the endpoint has agreed to the tunnel that the request asks for; None where it asks for none."""
+        self._early = b""
+        """What the client has sent before that."""
+        self._key = b""
+        """The WebSocket handshake's, where it is ours."""
 
     def __repr__(self) -> str:
-        return f"<Http1Upstream {self.wire!r}{' reusable' if self.reusable else ''}>"
+        return f"<Http1Upstream {self.wire!r}{' reusable' if self._reusable else ''}>"
+
+    def release(self, x: Exchange) -> None:
+        if x.sent and self._reusable:
+            self._pool.checkin(self)
+        else:
+            self.close()
 
     def close(self) -> None:
         self.wire.close()
@@ -48,16 +89,19 @@ class Http1Upstream:
         return self.wire.is_quiet()
 
     async def ask(self, x: Exchange, fields: Fields) -> None:
-        head = x.head
-        self.reusable = False
-        self._chunked = chunked = head.body < 0
-        if chunked or head.upgrade or head.authority != head.values.get(b"host"):
-            fields = _framed(x, fields, chunked)
+        head, values = x.head, x.head.values
+        self._reusable = self._chunked = False
+        self._opened = None
+        plain = head.version < HTTP2 and head.body >= 0 and not head.upgrade
+        if not plain or head.authority != values.get(b"host") or b"te" in values:
+            fields = self._framed(x, fields)
         message = encode_request(head.method, head.target, fields)
-        if x.body:
-            message += encode_chunk(x.body) if chunked else x.body
-        if chunked and x.whole:
-            message += LAST_CHUNK
+        if self._opened is not None:
+            self._early = x.body
+        elif self._chunked:
+            message += encode_chunk(x.body) + (LAST_CHUNK if x.whole else b"")
+        elif x.body:
+            message += x.body
         try:
             await self.wire.send(message)
         except OSError as problem:
@@ -65,10 +109,17 @@ class Http1Upstream:
             raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, text, unsent=True) from None
 
     async def send(self, payload: bytes) -> None:
+        if self._opened is not None:
+            await self._opened.wait()
         await self.wire.send(encode_chunk(payload) if self._chunked else payload)
 
-    async def finish(self) -> None:
-        if self._chunked:
+    async def finish(self, trailers: Fields) -> None:
+        """Trailers stay behind: servers disagree on whether a chunked request can have any, and what one of them
+        leaves unread is the next request to it."""
+        if self._opened is not None:
+            await self._opened.wait()
+            self.wire.finish()
+        elif self._chunked:
             await self.wire.send(LAST_CHUNK)
 
     async def answer(self, x: Exchange, down: Downstream) -> tuple[ResponseHead, bytes, bool]:
@@ -79,19 +130,46 @@ class Http1Upstream:
                 head = parse_response(raw, x.head.method, LIMITS)
             except Malformed as problem:
                 raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, problem.reason) from None
-            if head.status == 101 and head.upgrade not in _upgrades(x.head):
-                raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 to a protocol that was not asked for")
             if head.status >= 200 or head.status == 101:
+                if self._opened is not None:
+                    await self._open(x, head)
+                elif head.status == 101:
+                    raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 to a protocol that was not asked for")
                 return self._began(head, data)
             if head.status != 100 or x.head.expect_continue:
                 head.fields = interim_fields(head.fields, head.values)
                 await down.interim(head)
         raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, f"more than {MOST_INTERIM} interim responses")
 
+    async def _open(self, x: Exchange, head: ResponseHead) -> None:
+        """The answer to a request that asks for a tunnel. Raises Refused for one that makes no sense."""
+        asked = protocols(x.head)
+        if head.status == 101:
+            if head.upgrade not in asked:
+                raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 to a protocol that was not asked for")
+            if self._key and head.values.get(ACCEPT) != accept_of(self._key):
+                raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "101 without the WebSocket handshake")
+            if self._key:
+                head.fields = without_accept(head.fields)
+            self._reader = CloseBody()
+        elif head.status >= 300:
+            return
+        elif asked:
+            if x.head.version == HTTP2:  # to which any 2xx says that the tunnel stands
+                raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, "the upgrade was ignored")
+            return
+        try:
+            if self._early:
+                await self.wire.send(self._early)
+        except OSError:
+            pass  # as the next read finds out
+        assert self._opened is not None, "this is its answer"
+        self._opened.set()
+
     def _began(self, head: ResponseHead, data: bytes) -> tuple[ResponseHead, bytes, bool]:
         length = head.body
         if 0 <= length == len(data) or head.status == 101:  # all of it is here: the usual case
-            self.reusable = head.keep_alive
+            self._reusable = head.keep_alive
             return head, data, True
         self._head = head
         self._reader = reader = body_reader(length)
@@ -101,7 +179,7 @@ class Http1Upstream:
             raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, problem.reason) from None
         if reader.done:
             self._ended(reader)
-        return head, payload, reader.done
+        return head, payload, reader.done and not self.trailers
 
     async def read(self) -> bytes:
         reader = self._reader
@@ -111,7 +189,7 @@ class Http1Upstream:
             while not payload and not reader.done:
                 data = await self.wire.receive()
                 if not data:
-                    if self._head is not None and self._head.body == UNTIL_CLOSE:
+                    if isinstance(reader, CloseBody):
                         return b""
                     raise Cut(Flag.UPSTREAM_CONNECTION_TERMINATION)
                 payload = reader.feed(data)
@@ -125,7 +203,8 @@ class Http1Upstream:
 
     def _ended(self, reader: BodyReader) -> None:
         # What follows a response unasked would be taken for the answer to the next request: never keep such a one.
-        self.reusable = self._head is not None and self._head.keep_alive and not reader.rest
+        self._reusable = self._head is not None and self._head.keep_alive and not reader.rest
+        self.trailers = trailer_fields(reader.trailers) if reader.trailers else NO_FIELDS
 
     async def _raw_head(self, data: bytes) -> tuple[bytes, bytes]:
         """The bytes of a head, up to and with its empty line, and what follows."""
@@ -147,25 +226,41 @@ class Http1Upstream:
             raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, text) from None
         raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, "closed")
 
+    def _framed(self, x: Exchange, fields: Fields) -> Fields:
+        """The fields that this connection needs besides the request's own. Raises Refused."""
+        head, values = x.head, x.head.values
+        fields = fields.copy()
+        if head.authority != values.get(b"host"):
+            # The target names another host than the field does, and wins (RFC 9112, 3.2.2): nobody may read both.
+            fields = [field for field in fields if field[0].lower() != b"host"]
+            fields.insert(0, (b"host", x.authority))
+        options = []
+        if takes_trailers(values):
+            options.append(b"te")
+            fields.append((b"te", b"trailers"))
+        if asks_for_tunnel(head):
+            self._opened = trio.Event()
+            self._key = b""
+            fields = without_length(fields)
+            if head.upgrade:
+                options.append(b"upgrade")
+                fields += self._upgrade(head)
+        elif head.upgrade and head.version == HTTP2:
+            raise Refused(Flag.DOWNSTREAM_PROTOCOL_ERROR, "no tunnel for this protocol", 501)
+        elif head.body == STREAMED and x.whole:
+            fields.append((b"content-length", b"%d" % len(x.body)))
+        elif head.body < 0:
+            self._chunked = True
+            fields.append(_CHUNKED)
+        elif head.version == HTTP2 and head.method in _MEANT_TO_HAVE_A_BODY and b"content-length" not in values:
+            fields.append(_NO_BODY)
+        if options:
+            fields.append((b"connection", b", ".join(options)))
+        return fields
 
-def _framed(x: Exchange, fields: Fields, chunked: bool) -> Fields:
-    """The fields that this connection needs besides the request's own."""
-    head = x.head
-    fields = fields.copy()
-    if head.authority != head.values.get(b"host"):
-        # The target names another host than the field does, and wins (RFC 9112, 3.2.2): nobody may read both.
-        fields = [field for field in fields if field[0].lower() != b"host"]
-        fields.insert(0, (b"host", head.authority or x.record.destination.service.encode()))
-    if chunked:
-        fields.append(_CHUNKED)
-    if _upgrades(head):
-        fields.append((b"connection", b"upgrade"))
-        fields.append((b"upgrade", head.upgrade))
-    return fields
-
-
-def _upgrades(head: RequestHead) -> list[bytes]:
-    """The protocols that the application is asked to change to. Never h2c, nor what was asked along with it: what
-    follows would be a second protocol on the wire, past every check made here."""
-    asked = head.upgrade.replace(b" ", b"").replace(b"\t", b"").split(b",")
-    return asked if asked[0] and b"h2c" not in asked else []
+    def _upgrade(self, head: RequestHead) -> Fields:
+        fields = [(b"upgrade", head.upgrade)]
+        if head.version == HTTP2 and head.upgrade == WEBSOCKET and KEY not in head.values:
+            self._key = new_key()
+            fields.append((KEY, self._key))
+        return fields

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from composemesh.model.flag import Flag
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code, Gone
+from composemesh.proxy.codec.parts import HTTP2, NO_FIELDS
+from composemesh.proxy.headers import takes_trailers, without_length
 from composemesh.proxy.multiplex import Link, Stream
 from composemesh.proxy.refuse import Broken, Cut, Refused
+from composemesh.proxy.upstream.upgrade import ACCEPT, KEY, accept_of, asks_for_tunnel, protocols, without_accept
 
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import Fields, ResponseHead
@@ -28,33 +31,36 @@ def new_link(wire: Wire, reactor: Reactor) -> Http2Link:
 class Http2Upstream:
     """One exchange on a connection to an endpoint."""
 
-    __slots__ = ("_ended", "_link", "_stream", "reusable", "trailers")
+    __slots__ = ("_ended", "_link", "_stream", "reused", "trailers", "wire")
 
     def __init__(self, link: Http2Link) -> None:
+        self.wire = None
+        """The connection is everybody's."""
+        self.reused = False
+        self.trailers = NO_FIELDS
         self._link = link
         self._stream: Stream | None = None
         self._ended = False
-        self.reusable = False
-        """Never: it is the connection that is used again, and that needs nobody's leave."""
-        self.trailers: Fields = []
 
     def __repr__(self) -> str:
         return f"<Http2Upstream {self._stream!r}>"
 
-    def close(self) -> None:
+    def release(self, x: Exchange) -> None:
         if self._stream is not None:
             self._stream.drop(Code.CANCEL)
 
     async def ask(self, x: Exchange, fields: Fields) -> None:
         head = x.head
-        trailers = head.values.get(b"te")
-        if trailers is not None:  # for one hop only, but each hop here can do what it asks for
-            fields = [*fields, (b"te", trailers)]
+        if takes_trailers(head.values):  # for one hop only, but each hop here can do what it asks for
+            fields = [*fields, (b"te", b"trailers")]
         end = x.whole and not x.body
+        upgrade = b""
+        if asks_for_tunnel(head):
+            end = False
+            fields = without_length(fields)
+            upgrade = b"".join(protocols(head))
         try:
-            number = self._link.codec.send_head(
-                head.method, head.authority, head.path, fields, end, upgrade=head.upgrade
-            )
+            number = self._link.codec.send_head(head.method, x.authority, head.path, fields, end, upgrade=upgrade)
             self._stream = Stream(self._link, number)
             if x.body:
                 await self._stream.send(x.body, end=x.whole)
@@ -70,10 +76,13 @@ class Http2Upstream:
         except Gone:
             raise BrokenPipeError from None
 
-    async def finish(self) -> None:
+    async def finish(self, trailers: Fields) -> None:
         assert self._stream is not None, "ask comes first"
         try:
-            self._link.codec.end(self._stream.number)
+            if trailers:
+                self._link.codec.send_trailers(self._stream.number, trailers)
+            else:
+                self._link.codec.end(self._stream.number)
         except Gone:
             raise BrokenPipeError from None
         self._link.flush()
@@ -85,7 +94,8 @@ class Http2Upstream:
             if isinstance(event, h2.ResponseHeadCame):
                 break
             if isinstance(event, h2.InterimCame):
-                await down.interim(event.head)
+                if event.head.status != 100 or x.head.expect_continue:
+                    await down.interim(event.head)
                 continue
             if isinstance(event, h2.StreamReset):
                 if not event.remote:
@@ -93,6 +103,9 @@ class Http2Upstream:
                 refused = event.code == Code.REFUSED_STREAM
                 raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, event.reason or "reset", unsent=refused)
         self._ended = event.end
+        key = x.head.values.get(KEY)
+        if event.head.status == 101 and x.head.version < HTTP2 and key is not None:
+            event.head.fields = [*without_accept(event.head.fields), (ACCEPT, accept_of(key))]
         payload = b""
         body = self._stream.next_now() if not event.end else None
         if isinstance(body, h2.BodyCame):

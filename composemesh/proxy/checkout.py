@@ -1,0 +1,66 @@
+"""Which connection a request travels on, and in which protocol: the one place where that is decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composemesh.model.flag import Flag
+from composemesh.proxy.refuse import Broken
+from composemesh.proxy.retry import SAFE
+from composemesh.proxy.upstream.dial import Unconnected, dial
+from composemesh.proxy.upstream.h1 import Http1Upstream
+from composemesh.proxy.upstream.h2 import Http2Upstream, new_link
+from composemesh.proxy.upstream.upgrade import protocols, travels_in_http2
+
+if TYPE_CHECKING:
+    from composemesh.proxy.cluster import Target
+    from composemesh.proxy.exchange import Downstream, Exchange, Upstream
+    from composemesh.proxy.pool import Pool
+    from composemesh.proxy.upstream.h2 import Http2Link
+    from composemesh.proxy.wire import Reactor, Wire
+
+
+async def checkout(x: Exchange, down: Downstream, target: Target) -> Upstream:
+    """A connection to the target that can take this request: one that waits for the next, or else a new one.
+
+    Raises Broken where none comes about. Whatever happens to the exchange then, `release` the connection.
+    """
+    head, pool = x.head, target.pool(down.port)
+    if target.speaks_http2(head.version):
+        upgrade = bool(protocols(head))
+        if not upgrade or travels_in_http2(head):
+            link = await _link(pool, target, down)
+            if not upgrade or await link.takes_upgrades():
+                return Http2Upstream(link)
+        # What HTTP/2 cannot say, or this server does not understand there, HTTP/1.1 can.
+    up = pool.checkout(repeatable=x.whole and head.method in SAFE)
+    return up or Http1Upstream(await _dial(target, down), pool)
+
+
+def adopt(wire: Wire, target: Target, port: int, version: int, reactor: Reactor) -> None:
+    """Keep a connection that was made before its client had said what for: its first request finds it waiting."""
+    pool = target.pool(port)
+    if target.speaks_http2(version):
+        pool.add(new_link(wire, reactor))
+    else:
+        pool.checkin(Http1Upstream(wire, pool))
+
+
+async def _link(pool: Pool, target: Target, down: Downstream) -> Http2Link:
+    """A connection that others use too, or a new one where those are full."""
+    link = pool.link()
+    if link is None:
+        async with pool.dialling:
+            link = pool.link()
+            if link is None:
+                link = new_link(await _dial(target, down), down.reactor)
+                pool.add(link)
+    return link
+
+
+async def _dial(target: Target, down: Downstream) -> Wire:
+    try:
+        return await dial(target.namespace, (target.host, down.port), down.reactor)
+    except Unconnected as problem:
+        target.endpoint.failed(down.port)
+        raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None
