@@ -24,6 +24,7 @@ class Record:
         "protocol",
         "request_id",
         "response_code",
+        "route",
         "source",
         "start",
         "traceparent",
@@ -63,6 +64,8 @@ class Record:
         self.attempts = 0
         """How many times an endpoint was tried."""
         self.request_id = ""
+        self.route = ""
+        """The rule that decided, by its name or where it is written (Envoy's %ROUTE_NAME%); empty where none did."""
         self.traceparent = ""
         self.upstream_address = ""
         self.user_agent = ""

@@ -24,6 +24,8 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
     record.upstream_duration = elapsed = time.monotonic() - began
     record.response_code = head.status
     fields = response_fields(head.fields, head.values, int(elapsed * 1000))
+    if x.course is not None:
+        fields = x.course.respond(fields)
     if head.status == 101 or (x.head.method == b"CONNECT" and 200 <= head.status < 300):
         fields = without_length(fields)
         await down.tunnel(x, up, head, fields, payload)

@@ -25,16 +25,16 @@ async def checkout(x: Exchange, down: Downstream, target: Target) -> Upstream:
 
     Raises Broken where none comes about. Whatever happens to the exchange then, `release` the connection.
     """
-    head, pool = x.head, target.pool(down.port)
+    head, pool = x.head, target.pool(x.port)
     if target.speaks_http2(head.version):
         upgrade = bool(protocols(head))
         if not upgrade or travels_in_http2(head):
-            link = await _link(pool, target, down)
+            link = await _link(pool, target, x.port, down.reactor)
             if not upgrade or await link.takes_upgrades():
                 return Http2Upstream(link)
         # What HTTP/2 cannot say, or this server does not understand there, HTTP/1.1 can.
     up = pool.checkout(repeatable=x.whole and head.method in SAFE)
-    return up or Http1Upstream(await _dial(target, down), pool)
+    return up or Http1Upstream(await _dial(target, x.port, down.reactor), pool)
 
 
 def adopt(wire: Wire, target: Target, port: int, version: int, reactor: Reactor) -> None:
@@ -46,21 +46,21 @@ def adopt(wire: Wire, target: Target, port: int, version: int, reactor: Reactor)
         pool.checkin(Http1Upstream(wire, pool))
 
 
-async def _link(pool: Pool, target: Target, down: Downstream) -> Http2Link:
+async def _link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http2Link:
     """A connection that others use too, or a new one where those are full."""
     link = pool.link()
     if link is None:
         async with pool.dialling:
             link = pool.link()
             if link is None:
-                link = new_link(await _dial(target, down), down.reactor)
+                link = new_link(await _dial(target, port, reactor), reactor)
                 pool.add(link)
     return link
 
 
-async def _dial(target: Target, down: Downstream) -> Wire:
+async def _dial(target: Target, port: int, reactor: Reactor) -> Wire:
     try:
-        return await dial(target.namespace, (target.host, down.port), down.reactor)
+        return await dial(target.namespace, (target.host, port), reactor)
     except Unconnected as problem:
-        target.endpoint.failed(down.port)
+        target.endpoint.failed(port)
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from composemesh.model.flag import Flag
     from composemesh.model.peer import Peer
     from composemesh.model.record import Record
+    from composemesh.model.route import HttpRule
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.wire import Reactor, Wire
@@ -17,16 +19,48 @@ IDLE_TIMEOUT = 3600.0
 """Seconds a connection may wait for its next exchange (Envoy's default)."""
 
 
+class Course:
+    """What a rule has made of a request, as far as the spine needs to know."""
+
+    __slots__ = ("on_body", "on_response", "rule")
+
+    def __init__(self, rule: HttpRule) -> None:
+        self.rule = rule
+        self.on_body: list[Callable[[bytes], None]] = []
+        """Told of every payload of a request that is still coming, and of its end by an empty one."""
+        self.on_response: list[Callable[[Fields], Fields]] = []
+        """What is done to the fields of the answer, in this order; also to those of an answer of the mesh's own."""
+
+    def __repr__(self) -> str:
+        return f"<Course {self.rule.origin}>"
+
+    def hear(self, payload: bytes) -> None:
+        """Tell of more of the request's body; nothing at its end."""
+        for hear in self.on_body:
+            hear(payload)
+
+    def respond(self, fields: Fields) -> Fields:
+        """The fields of the answer, as the rule wants them."""
+        for change in self.on_response:
+            fields = change(fields)
+        return fields
+
+
 class Exchange:
     """One request in flight. Slotted and plain: it lives for milliseconds, thousands of times a second."""
 
-    __slots__ = ("answered", "body", "ended", "head", "record", "sent", "whole")
+    __slots__ = ("answered", "body", "course", "ended", "head", "port", "record", "sent", "whole")
 
-    def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool) -> None:
+    def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool, port: int) -> None:
         self.head = head
+        """What is sent upstream: as received, until a rule rewrites it."""
         self.record = record
         self.body = body
         """Body payload that came along with the head."""
+        self.port = port
+        """What is dialled: the port that the client connected to, unless a rule names another."""
+        self.course: Course | None = None
+        """None where no rule had a say: the usual case."""
         self.whole = whole
         """Whether `body` is all there is, so that it can be sent again."""
         self.ended = whole

@@ -37,7 +37,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     tried: list[Target] = []
     back_off = BACK_OFF
     while True:
-        target = cluster.pick(down.port, tried)
+        target = cluster.pick(x.port, tried)
         if target is None:
             if not tried:
                 raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has no running endpoint")
@@ -68,7 +68,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
 
 async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields) -> None:
     """Send the request once, and relay what comes back. Raises Broken where nothing came back."""
-    x.record.upstream_address = target.pool(down.port).address
+    x.record.upstream_address = target.pool(x.port).address
     repeatable = x.whole and x.head.method in SAFE
     while True:
         up = await checkout(x, down, target)
@@ -110,7 +110,11 @@ async def _pump(
     try:
         while payload := await down.read(x):
             x.record.bytes_received += len(payload)
+            if x.course is not None:
+                x.course.hear(payload)
             await up.send(payload)
+        if x.course is not None:
+            x.course.hear(b"")
         await up.finish(down.trailers)
         x.sent = True
     except OSError:

@@ -14,6 +14,8 @@ ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.UPSTREAM_PROTOCOL_ERROR: (502, "upstream sent what is not HTTP"),
     Flag.UPSTREAM_REQUEST_TIMEOUT: (504, "upstream request timeout"),
     Flag.NO_ROUTE_FOUND: (404, "no route"),
+    Flag.NO_CLUSTER_FOUND: (503, "no such destination"),
+    Flag.FAULT_INJECTED: (500, "fault filter abort"),
     Flag.DOWNSTREAM_PROTOCOL_ERROR: (400, "malformed request"),
     Flag.OVERLOAD_MANAGER: (503, "overloaded"),
 }

@@ -34,7 +34,7 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
     protocol = "grpc" if head.version == HTTP2 and is_grpc(head) else "http"
     record = describe(Record(down.source, cluster.unreached, protocol), head, down)
     record.bytes_received = len(body)
-    x = Exchange(head, record, body, whole)
+    x = Exchange(head, record, body, whole, down.port)
     try:
         await forward(x, down, cluster)
     except Refused as refused:
@@ -78,8 +78,9 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
     head, body = grpc_refusal(refused) if record.protocol == "grpc" else refusal(refused)
     record.response_code = head.status
     note_grpc_status(record, head.fields)
+    fields = head.fields if x.course is None else x.course.respond(head.fields)
     try:
-        await down.respond(x, head, head.fields, b"" if x.head.method == b"HEAD" else body, True)
+        await down.respond(x, head, fields, b"" if x.head.method == b"HEAD" else body, True)
     except Cut as cut:
         record.flag = cut.flag
         raise

@@ -112,7 +112,7 @@ class Http1Downstream:
                 raise
             finally:
                 connection.waiting = 0.0
-            if connection.unsure and x.record.flag is Flag.NONE:
+            if connection.unsure and x.record.upstream_duration:
                 connection.heard_http()
             if not self._keep or connection.draining:
                 await self._linger()

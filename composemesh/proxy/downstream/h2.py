@@ -180,7 +180,7 @@ class Http2Downstream:
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         x.answered = True
-        if self._connection.unsure and x.record.flag is Flag.NONE:
+        if self._connection.unsure and x.record.upstream_duration:
             self._connection.heard_http()
         try:
             self._stream.link.codec.send_head(self._stream.number, head.status, fields, ended and not payload)
