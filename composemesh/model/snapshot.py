@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from composemesh.model.entry import Scope, ServiceEntry
+from composemesh.model.gateway import Gateway
 from composemesh.model.policy import DestinationPolicy
 from composemesh.model.route import VirtualHost
 from composemesh.model.workload import Workload
@@ -93,6 +94,8 @@ class Snapshot:
     """By canonical host."""
     entries: tuple[ServiceEntry, ...] = ()
     scopes: tuple[Scope, ...] = ()
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    """By name."""
 
     def settings_of(self, workload: Workload) -> ServiceSettings:
         """The settings of the workload's Compose service, with the service and version inferred where unsaid."""

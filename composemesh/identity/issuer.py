@@ -1,0 +1,202 @@
+"""Contexts that stay current: issued, read and renewed when somebody is about to use them.
+
+Nothing here runs in the background. A certificate that is two thirds through its life is replaced by whoever needs it
+next, a file that has changed is read again by the next who looks; connections keep the session that they have. So
+there is no timer that a sleeping laptop or a clock that was set could upset.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from composemesh.identity.ca import Authority, Credentials, new_key
+from composemesh.identity.contexts import server_context
+from composemesh.identity.files import load_credentials, load_roots
+from composemesh.model.gateway import TlsMode, TlsSettings
+from composemesh.model.problem import Problem, Severity
+
+MOST_NAMES = 256
+"""Certificates kept for names that clients ask for. The one that was asked for longest ago goes first."""
+LOOK = timedelta(seconds=10)
+"""How often a file is looked at, at most."""
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Whom a client means that names no host."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Contexts(Protocol):
+    """What a server of TLS starts each connection from."""
+
+    problems: Sequence[Problem]
+    """What is wrong with it now. Where there is an error, the last good certificate serves on, if there is one."""
+
+    def of(self, name: str) -> ssl.SSLContext | None:
+        """The context for a client that asks for this name, or for none; None where there is no certificate."""
+        ...
+
+
+class Issued:
+    """Certificates of the mesh's own authority, one for each name that clients ask for.
+
+    No wildcards: clients refuse `*.localhost`, because whoever had that could be anybody there. Only names that are
+    the server's own to answer for get one, so a stranger cannot have us sign what he likes.
+    """
+
+    def __init__(
+        self, authority: Authority, settings: TlsSettings, hosts: Sequence[str], clock: Clock = utc_now
+    ) -> None:
+        self.problems: Sequence[Problem] = ()
+        self._authority = authority
+        self._hosts = tuple(hosts)
+        self._clock = clock
+        self._key = new_key()
+        self._made: OrderedDict[str, tuple[ssl.SSLContext, Credentials]] = OrderedDict()
+        self._settings = settings
+        self._trust, self.problems = _trusted(settings, authority, clock())
+        self.of("")  # or a cipher that nobody knows would be found out by the first client
+
+    def __repr__(self) -> str:
+        return f"<Issued for {', '.join(self._hosts)}: {len(self._made)} names>"
+
+    def of(self, name: str) -> ssl.SSLContext | None:
+        if any(problem.severity is Severity.ERROR for problem in self.problems):
+            return None
+        name = name.lower().rstrip(".")
+        if not self._answers_for(name):
+            name = ""
+        now = self._clock()
+        known = self._made.get(name)
+        if known is not None and known[1].not_before <= now < known[1].renewal:
+            self._made.move_to_end(name)
+            return known[0]
+        credentials = self._authority.issue([name] if name else self._own_names(), now, key=self._key)
+        try:
+            context = _context(credentials, self._settings, self._trust)
+        except ValueError as problem:
+            self.problems = (*self.problems, _unusable(problem))
+            return None
+        self._made[name] = context, credentials
+        while len(self._made) > MOST_NAMES:
+            self._made.popitem(last=False)
+        return context
+
+    def _answers_for(self, name: str) -> bool:
+        if not _is_host(name):
+            return False
+        if name.endswith(".localhost"):
+            return any(_meant(pattern, name) for pattern in self._hosts)
+        return any(_meant(pattern, name) for pattern in self._hosts if pattern != "*")
+
+    def _own_names(self) -> list[str]:
+        return [*LOCAL, *(host for host in self._hosts if "*" not in host and host not in LOCAL)]
+
+
+class Loaded:
+    """A certificate that the user brought, in files that may be renewed at any time."""
+
+    def __init__(self, authority: Authority, settings: TlsSettings, clock: Clock = utc_now) -> None:
+        self.problems: Sequence[Problem] = ()
+        self._authority = authority
+        self._settings = settings
+        self._clock = clock
+        self._context: ssl.SSLContext | None = None
+        self._seen: tuple[object, ...] = ()
+        self._looked = datetime.min.replace(tzinfo=UTC)
+        self.of("")
+
+    def __repr__(self) -> str:
+        return f"<Loaded {self._settings.certificate}>"
+
+    def of(self, name: str) -> ssl.SSLContext | None:
+        now = self._clock()
+        if not self._looked <= now < self._looked + LOOK:
+            self._looked = now
+            state = tuple(
+                _state(file) for file in (self._settings.certificate, self._settings.key, self._settings.ca)
+            )
+            if state != self._seen:
+                self._seen = state
+                self._load(now)
+        return self._context
+
+    def _load(self, now: datetime) -> None:
+        settings = self._settings
+        key = settings.key or settings.certificate
+        credentials, problems = load_credentials(Path(settings.certificate), Path(key), now)
+        trust, more = _trusted(settings, self._authority, now)
+        problems = [*problems, *more]
+        if credentials is not None and not any(problem.severity is Severity.ERROR for problem in problems):
+            try:
+                self._context = _context(credentials, settings, trust)
+            except ValueError as problem:
+                problems.append(_unusable(problem))
+        self.problems = tuple(problems)
+
+
+def server_contexts(
+    authority: Authority, settings: TlsSettings, hosts: Sequence[str], clock: Clock = utc_now
+) -> Contexts:
+    """What a gateway's server of these hosts starts connections from."""
+    if settings.certificate:
+        return Loaded(authority, settings, clock)
+    return Issued(authority, settings, hosts, clock)
+
+
+def _context(credentials: Credentials, settings: TlsSettings, trust: str) -> ssl.SSLContext:
+    return server_context(
+        credentials,
+        clients=trust,
+        required=settings.mode is TlsMode.MUTUAL,
+        minimum=settings.minimum,
+        maximum=settings.maximum,
+        ciphers=settings.ciphers,
+    )
+
+
+def _trusted(settings: TlsSettings, authority: Authority, now: datetime) -> tuple[str, list[Problem]]:
+    """PEM of the authorities whose clients are believed; nothing where none is asked for a certificate."""
+    if settings.mode not in (TlsMode.MUTUAL, TlsMode.OPTIONAL_MUTUAL):
+        return "", []
+    if not settings.ca:
+        return authority.root.decode(), []
+    roots, problems = load_roots(Path(settings.ca), now)
+    return roots.decode(), problems
+
+
+def _unusable(problem: ValueError) -> Problem:
+    return Problem(
+        Severity.ERROR, "bad-tls-settings", f"TLS cannot be served so: {problem}.", "Change the server's `tls`."
+    )
+
+
+def _state(file: str) -> object:
+    try:
+        found = Path(file).stat() if file else None
+    except OSError as problem:
+        return problem.errno
+    return found and (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _meant(pattern: str, name: str) -> bool:
+    return pattern in ("*", name) or (pattern.startswith("*.") and name.endswith(pattern[1:]))
+
+
+def _is_host(name: str) -> bool:
+    """Whether this is a DNS name as certificates have it, and not an address."""
+    labels = name.split(".")
+    return (
+        name.isascii()
+        and len(name) <= 253
+        and not labels[-1].isdigit()
+        and all(0 < len(label) <= 63 and label.replace("-", "").replace("_", "").isalnum() for label in labels)
+    )
