@@ -1,4 +1,4 @@
-"""`python3 -m environment provide | release | image | compose LINE | bench`, with `tests` on PYTHONPATH."""
+"""`python3 -m environment provide | release | image | compose LINE | bench | peers`, with `tests` on PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def main() -> int:
     commands.add_parser("release", help="stop the engine if it was started here")
     commands.add_parser("image", help="print the name of the Python image, made if need be")
     commands.add_parser("bench", help="install nginx, haproxy, wrk, h2load, nghttpd and iperf3")
+    commands.add_parser("peers", help="install the clients and servers that `make peers` tries")
     commands.add_parser("compose", help="print the path of a Compose plugin").add_argument(
         "line", choices=compose.SUITES
     )
@@ -59,6 +60,10 @@ def main() -> int:
                 print(python_image.provide())
             case "bench":
                 tools.bench_peers()
+            case "peers":
+                tools.clients()
+                tools.parsers()
+                tools.other_peers()
             case "compose":
                 print(compose.cached(asked.line))
     except Missing as missing:

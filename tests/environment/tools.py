@@ -15,7 +15,22 @@ from .folder import HOME, Missing, say
 
 TOOLS = HOME / "tools"
 BENCH_PACKAGES = ("haproxy", "iperf3", "nghttp2-client", "nghttp2-server", "nginx-light", "wrk")
-SYSTEM_PROGRAMS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+PEER_PACKAGES = {
+    "go": "golang-go",
+    "mariadb": "mariadb-client",
+    "mariadbd": "mariadb-server",
+    "memcached": "memcached",
+    "nghttp": "nghttp2-client",
+    "npm": "npm",
+    "postgres": "postgresql",
+    "psql": "postgresql-client",
+    "redis-cli": "redis-tools",
+    "redis-server": "redis-server",
+    "wrk": "wrk",
+}
+NODE_PACKAGES = ("@grpc/grpc-js", "undici", "ws")
+_POSTGRESQL = map(str, Path("/usr/lib/postgresql").glob("*/bin"))  # Debian keeps its server off PATH
+SYSTEM_PROGRAMS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *_POSTGRESQL))
 
 
 def find(program: str) -> Path | None:
@@ -68,6 +83,22 @@ def _envoy() -> None:
     Path(binary).chmod(0o755)
     Path(binary).replace(TOOLS / "envoy")
     shutil.rmtree(folder)
+
+
+def other_peers() -> None:
+    """What else `make peers` tries: databases, load generators, Go, Node's libraries. Raises Missing.
+
+    A JDK is tried where there is one: it is too large to be installed for two trials.
+    """
+    if lacking := [package for program, package in PEER_PACKAGES.items() if find(program) is None]:
+        apt.install(*lacking)
+    absent = [name for name in NODE_PACKAGES if not (HOME / "node" / "node_modules" / name).exists()]
+    if absent:
+        say(f"fetching {' '.join(absent)} for Node")
+        (HOME / "node").mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(HOME / "node"), *absent]
+        if find("npm") is None or subprocess.run(command).returncode:
+            raise Missing(f"{', '.join(absent)}: npm is missing or failed")
 
 
 def bench_peers() -> None:

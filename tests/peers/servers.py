@@ -16,7 +16,8 @@ from pathlib import Path
 from bench.processes import Running, await_answer, free_port, running
 from environment.tools import find
 
-PROGRAMS = Path(__file__).parent / "programs"
+from .trial import PROGRAMS
+
 Command = list[str]
 
 _NGINX = """
@@ -30,6 +31,8 @@ http {{
   client_max_body_size 0;
   client_header_buffer_size 64k;
   large_client_header_buffers 8 128k;
+  client_body_buffer_size 1m;
+  proxy_max_temp_file_size 0;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
