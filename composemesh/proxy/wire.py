@@ -248,10 +248,8 @@ class Wire:
         """
         if self._reader is not None or self._writer is not None:
             raise trio.BusyResourceError("another task uses this connection")
-        heir.sock, heir._reactor, heir._number = self.sock, self._reactor, self._number
-        heir.readable, heir.writable, heir.ended = self.readable, self.writable, self.ended
-        heir._reader = heir._writer = None
-        heir._in_a_row = 0
+        for name in Wire.__slots__:
+            setattr(heir, name, getattr(self, name))
         if self._number >= 0:
             self._reactor.give(self._number, heir)
         self._number = -1
