@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("composemesh.cli.status:status", "Show services, versions, instances and their health."),
     "graph": ("composemesh.cli.graph:graph", "Show who calls whom."),
     "check": ("composemesh.cli.check:check", "Can this host run the mesh, and if not, what to do."),
+    "ca": ("composemesh.cli.ca:ca", "Print the mesh's root certificate, and how to trust it."),
     "demo": ("composemesh.cli.demo:demo", "Mesh a small bookstore, without Docker and without root."),
     "compose": ("composemesh.cli.provider:compose", ""),
     "mesh": ("composemesh.cli.mesh:mesh", ""),

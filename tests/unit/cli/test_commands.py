@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
+from cryptography import x509
 
 from composemesh import __version__
 from composemesh.cli.context import about_project, folder_of, project_options
@@ -270,3 +271,38 @@ def test_a_half_edited_file_does_not_hide_the_mesh_that_runs_here(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError):
         folder_of(ComposeProject())
+
+
+def test_the_root_certificate_is_made_once_and_printed(run: Run, tmp_path: Path) -> None:
+    answer = run("-p", "shop", "ca")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""
+    certificate = x509.load_pem_x509_certificate(answer.stdout.encode())
+    assert certificate.subject.rfc4514_string() == "CN=composemesh root of shop,O=composemesh"
+    assert "PRIVATE" not in answer.stdout
+    assert run("-p", "shop", "ca").stdout == answer.stdout
+    assert run("-p", "other", "ca").stdout != answer.stdout
+
+    written = run("-p", "shop", "ca", "--out", "root.pem")
+    assert (written.returncode, written.stdout) == (0, "")
+    assert f"curl --cacert {tmp_path}/here/root.pem" in written.stderr
+    assert (tmp_path / "here" / "root.pem").read_text() == answer.stdout
+
+
+def test_a_root_key_that_others_may_read_is_one_line(run: Run, tmp_path: Path) -> None:
+    run("-p", "shop", "ca")
+    key = tmp_path / "state" / "shop" / "ca.pem"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.chmod(0o644)
+    answer = run("-p", "shop", "ca")
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("composemesh: Others may read the key of the mesh's authority")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_one_line(run: Run) -> None:
+    answer = run("-p", "shop", "ca", "--out", "/nowhere/root.pem")
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        "composemesh: Cannot write /nowhere/root.pem (No such file or directory): name another file after --out.\n"
+    )
