@@ -60,7 +60,7 @@ async def _link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http
 
 async def _dial(target: Target, port: int, reactor: Reactor) -> Wire:
     try:
-        return await dial(target.namespace, (target.host, port), reactor)
+        return await dial(target.namespace, target.address(port), reactor)
     except Unconnected as problem:
         target.endpoint.failed(port)
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None

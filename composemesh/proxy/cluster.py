@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
 from composemesh.model.policy import ConnectionLimits, H2Upgrade
 from composemesh.model.record import unreached
@@ -13,12 +15,14 @@ from composemesh.model.snapshot import Protocol
 from composemesh.proxy.balance.least_request import pick
 from composemesh.proxy.codec.parts import HTTP2
 from composemesh.proxy.pool import Pool, Pools
+from composemesh.proxy.refuse import Refused
 
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
-    from composemesh.runtime.captured import Captured, Namespace
+    from composemesh.runtime.captured import Address, Captured, Namespace
 
 NO_LIMITS = ConnectionLimits()
+UNCHANGED: Mapping[int, int] = MappingProxyType({})
 PENALTY = 0.1
 """Seconds an endpoint that refused a connection is passed over while others can serve.
 
@@ -83,7 +87,7 @@ class Endpoint:
 class Target:
     """An endpoint as one caller reaches it: at which address, dialled from which namespace, pooled where."""
 
-    __slots__ = ("endpoint", "host", "limits", "namespace", "pools")
+    __slots__ = ("endpoint", "host", "limits", "namespace", "pools", "ports")
 
     def __init__(
         self,
@@ -99,6 +103,8 @@ class Target:
         self.pools = pools
         self.limits = limits
         """How connections to it are made and kept."""
+        self.ports: Mapping[int, int] = UNCHANGED
+        """Ports that are others where it stands."""
 
     def __repr__(self) -> str:
         return f"<Target {self.host} {self.endpoint!r}>"
@@ -107,9 +113,13 @@ class Target:
     def active(self) -> int:
         return self.endpoint.active
 
+    def address(self, port: int) -> Address:
+        """What to dial for a port that the caller asked for."""
+        return (self.host, self.ports.get(port, port))
+
     def pool(self, port: int) -> Pool:
         """The connections to this address and port."""
-        return self.pools[self.host, port]
+        return self.pools[self.address(port)]
 
     def speaks_http2(self, version: int) -> bool:
         """Whether a request that came in that version of HTTP is sent on in HTTP/2."""
@@ -155,6 +165,10 @@ class Cluster:
         failing = [target for target in self.targets if target.endpoint.fails(port)]
         best = pick(self.targets, self.turn, [*failing, *tried]) if failing else None
         return best or pick(self.targets, self.turn, tried)
+
+    def nobody(self) -> Refused:
+        """What a request is told that nobody can answer."""
+        return Refused(Flag.NO_HEALTHY_UPSTREAM, f"{self.service} has no running endpoint")
 
     def named(self, authority: bytes) -> Cluster:
         """The part of this cluster that the authority names: the whole, unless it names a version or an instance."""

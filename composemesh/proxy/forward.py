@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.proxy.answer import answer
 from composemesh.proxy.checkout import checkout
@@ -40,7 +39,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
         target = cluster.pick(x.port, tried)
         if target is None:
             if not tried:
-                raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has no running endpoint")
+                raise cluster.nobody()
             tried.clear()
             await trio.sleep(back_off)
             back_off *= 2

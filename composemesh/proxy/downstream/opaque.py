@@ -30,7 +30,7 @@ async def reach(cluster: Cluster, port: int, reactor: Reactor) -> Reached | None
     tried: list[Target] = []
     while (target := cluster.pick(port, tried)) is not None:
         try:
-            return Reached(target, await dial(target.namespace, (target.host, port), reactor))
+            return Reached(target, await dial(target.namespace, target.address(port), reactor))
         except Unconnected:
             target.endpoint.failed(port)
             tried.append(target)
