@@ -1,0 +1,63 @@
+"""One configuration object, as somebody wrote it: what `apply` keeps, `get` prints and the kinds compile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from composemesh.config.yaml import Document, KeyPath, Mark
+from composemesh.model.origin import Origin
+
+NO_PLACES = Document(None)
+
+
+class ResourceKey(NamedTuple):
+    """What tells one resource from another. All of them belong to the project, whatever namespace they name."""
+
+    group: str
+    """`networking.istio.io`; versions of one group are the same resource."""
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A document of a known kind whose envelope is in order; of its `spec` nothing is known yet."""
+
+    api_version: str
+    """With its group: `networking.istio.io/v1`."""
+    kind: str
+    name: str
+    namespace: str
+    """As written; empty where none is."""
+    document: Mapping[str, Any]
+    """As written, `apiVersion` to `spec`: plain values."""
+    origin: Origin
+    source: Document = field(default=NO_PLACES, repr=False, compare=False)
+    """The YAML document that it stands in, for the places."""
+    at: KeyPath = field(default=(), repr=False, compare=False)
+    """Where in that document: empty, or an item of a List."""
+
+    @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def key(self) -> ResourceKey:
+        return ResourceKey(self.group, self.kind, self.name)
+
+    def place(self, path: KeyPath) -> Mark:
+        """Where a path of the document stands, or its nearest ancestor; line 0 where there are no lines."""
+        for length in range(len(path), -1, -1):
+            mark = self.source.place((*self.at, *path[:length]))
+            if mark is not None:
+                return mark
+        return Mark(self.origin.line, 1 if self.origin.line else 0)
+
+    def origin_at(self, path: KeyPath) -> Origin:
+        """The origin of a part of it."""
+        return Origin(self.kind, self.name, self.origin.file, self.place(path).line)
