@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
+from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import DestinationPolicy
 from composemesh.model.route import VirtualHost
 from composemesh.model.workload import Workload
@@ -78,6 +79,7 @@ class MeshSettings:
     admin_port: int = 15000
     access_log: AccessLog = AccessLog.OFF
     egress: Egress = Egress.ALLOW
+    listeners: ListenerLimits = field(default_factory=ListenerLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@
     readiness      may it be sent anything yet
     balance/ retry pool      which · again? · reuse
     upstream/      endpoints: dial from where the callee stands · h1 · h2
-    headers refuse           what a sidecar adds and takes away · the one table flag → status and text
+    headers refuse load      what a sidecar adds and takes away · flag → status and text · how much is too much
     exchange       what one request carries, and what the spine asks of both ends
     multiplex detect relay   HTTP/2 on a wire · first bytes · pumping
     codec/ tls wire          sans-I/O HTTP/1.1 and HTTP/2 · encrypted · non-blocking sockets on an epoll of our own

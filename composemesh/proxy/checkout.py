@@ -34,16 +34,16 @@ async def checkout(x: Exchange, down: Downstream, target: Target) -> Upstream:
                 return Http2Upstream(link)
         # What HTTP/2 cannot say, or this server does not understand there, HTTP/1.1 can.
     up = pool.checkout(repeatable=x.whole and head.method in SAFE)
-    return up or Http1Upstream(await _dial(target, x.port, down.reactor), pool)
+    return up or Http1Upstream(await _dial(target, x.port, down.reactor), pool, target.limits)
 
 
 def adopt(wire: Wire, target: Target, port: int, version: int, reactor: Reactor) -> None:
     """Keep a connection that was made before its client had said what for: its first request finds it waiting."""
     pool = target.pool(port)
     if target.speaks_http2(version):
-        pool.add(new_link(wire, reactor))
+        pool.add(new_link(wire, reactor, target.limits))
     else:
-        pool.checkin(Http1Upstream(wire, pool))
+        pool.checkin(Http1Upstream(wire, pool, target.limits))
 
 
 async def _link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http2Link:
@@ -53,14 +53,14 @@ async def _link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http
         async with pool.dialling:
             link = pool.link()
             if link is None:
-                link = new_link(await _dial(target, port, reactor), reactor)
+                link = new_link(await _dial(target, port, reactor), reactor, target.limits)
                 pool.add(link)
     return link
 
 
 async def _dial(target: Target, port: int, reactor: Reactor) -> Wire:
     try:
-        return await dial(target.namespace, target.address(port), reactor)
+        return await dial(target.namespace, target.address(port), reactor, target.limits)
     except Unconnected as problem:
         target.endpoint.failed(port)
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None

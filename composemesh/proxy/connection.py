@@ -22,7 +22,6 @@ from composemesh.proxy.detect import Detected
 from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
 from composemesh.proxy.downstream.opaque import OpaqueDownstream, Reached, reach
-from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.first_words import PATIENCE, FirstWords, first_words
 from composemesh.proxy.wire import Wire
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.listener import Sidecar
+    from composemesh.proxy.relay import Moved
     from composemesh.runtime.captured import Address
 
 HTTP = frozenset({Detected.HTTP1, Detected.HTTP2})
@@ -41,6 +41,7 @@ class Connection:
     """A downstream connection. The sidecar cancels `scope`, having said `why`, when its time is up."""
 
     __slots__ = (
+        *("_expires", "_idle_limit", "_moved"),
         "deadline",
         "destination",
         "draining",
@@ -48,6 +49,7 @@ class Connection:
         "http2",
         "hub",
         "inbound",
+        "load",
         "opaque",
         "peer_address",
         "peer_text",
@@ -72,6 +74,7 @@ class Connection:
         self.peer_text = _address_of(sock)
         self.peer_address = self.peer_text.encode()
         self.hub = sidecar.hub
+        self.load = sidecar.load(inbound)
         self.scope = trio.CancelScope()
         self.deadline = math.inf
         self.waiting = 0.0
@@ -84,6 +87,9 @@ class Connection:
         """Whether the port is taken for HTTP only by what its client said: the application has yet to agree."""
         self.opaque: OpaqueDownstream | None = None
         """The relay that this connection has become, if it has."""
+        self._moved: Moved | None = None
+        """What has passed, where all there is to do is to pass on."""
+        self._idle_limit = self._expires = math.inf
         self.why = Flag.DOWNSTREAM_CONNECTION_TERMINATION
 
     def __repr__(self) -> str:
@@ -104,6 +110,19 @@ class Connection:
         self.unsure = False
         self.cluster().spoken.learned[self.port] = Protocol.HTTP
 
+    def idle(self) -> None:
+        """From now on the next exchange is awaited, for so long."""
+        self.exchanging = False
+        self.deadline = time.monotonic() + (self.load.limits.idle_timeout or math.inf)
+
+    def pumps(self, moved: Moved, idle_limit: float, longest: float = 0.0) -> None:
+        """From now on all is passed on as it is; in seconds, how long nothing may pass, and how long anything may."""
+        self.exchanging = True
+        self.deadline = math.inf
+        self._moved = moved
+        self._idle_limit = idle_limit or math.inf
+        self._expires = time.monotonic() + (longest or math.inf)
+
     def end(self, flag: Flag) -> None:
         """Cancel whatever this connection is doing."""
         self.why = flag
@@ -115,10 +134,21 @@ class Connection:
             self.opaque.settle()
         if self.http2 is not None:
             self.http2.look_after(now)
-        if now > self.deadline:
+        if self._moved is not None:
+            if self._moved.idle(now) > self._idle_limit:
+                self.end(Flag.STREAM_IDLE_TIMEOUT)
+            elif now > self._expires:
+                self.end(Flag.DURATION_TIMEOUT)
+        elif now > self.deadline:
             self.end(Flag.DOWNSTREAM_PROTOCOL_ERROR if self.exchanging else Flag.NONE)
         elif self.waiting and now - self.waiting > GRACE and self.wire.ended:
             self.end(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
+        elif (
+            self.exchanging
+            and self.http2 is None
+            and self.wire.is_stuck(now, self.load.limits.slow_reader_timeout or math.inf)
+        ):
+            self.end(Flag.STREAM_IDLE_TIMEOUT)
 
     def drain(self) -> None:
         """No further exchange: end now if idle, else with the present one."""
@@ -151,7 +181,7 @@ class Connection:
         if protocol is Protocol.AUTO:
             reached = await reach(cluster, self.port, self.reactor)
             patience = PATIENCE if reached is None else math.inf
-        self.deadline = time.monotonic() + IDLE_TIMEOUT
+        self.idle()
         try:
             words = await first_words(self.wire, reached.wire if reached is not None else None, patience)
         except BaseException:
@@ -180,7 +210,6 @@ class Connection:
             await Http1Downstream(self).run(words.first)
 
     async def _pass_on(self, reached: Reached | None, first: bytes) -> None:
-        self.exchanging = True
         self.opaque = opaque = OpaqueDownstream(self)
         if reached is None:
             opaque.refuse()

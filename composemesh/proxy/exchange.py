@@ -12,11 +12,9 @@ if TYPE_CHECKING:
     from composemesh.model.route import HttpRule
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
+    from composemesh.proxy.load import Load
     from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import Hub
-
-IDLE_TIMEOUT = 3600.0
-"""Seconds a connection may wait for its next exchange (Envoy's default)."""
 
 
 class Course:
@@ -101,6 +99,11 @@ class Downstream(Protocol):
     @property
     def peer_text(self) -> str:
         """The same for people."""
+        ...
+
+    @property
+    def load(self) -> Load:
+        """Of the listener that it came through."""
         ...
 
     @property

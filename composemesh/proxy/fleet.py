@@ -59,6 +59,7 @@ class Fleet:
                     nursery.start_soon(self._follow, feed, feed.version)
                 nursery.start_soon(sweep, self._alive)
                 nursery.start_soon(self._prune)
+                nursery.start_soon(self._hub.lag.run)
                 task_status.started()
         finally:
             for endpoint in self.planner.endpoints.values():

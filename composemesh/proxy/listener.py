@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,16 @@ import structlog
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.model.peer import UNKNOWN
+from composemesh.model.record import Record
 from composemesh.proxy.connection import Connection
+from composemesh.proxy.load import Load
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Endpoint
     from composemesh.proxy.plan import Planner
     from composemesh.proxy.wire import Reactor
-    from composemesh.runtime.captured import Captured
+    from composemesh.runtime.captured import Address, Captured
     from composemesh.telemetry.hub import Hub
 
 log = structlog.get_logger()
@@ -40,6 +44,7 @@ class Sidecar:
         self.hub = hub
         self.reactor = reactor
         self.connections: set[Connection] = set()
+        self._loads = Load(planner.listeners), Load(planner.listeners)
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
 
@@ -81,6 +86,12 @@ class Sidecar:
         for connection in tuple(self.connections):
             connection.end(Flag.OVERLOAD_MANAGER)
 
+    def load(self, inbound: bool) -> Load:
+        """What the listener in either direction carries, by the limits of this moment."""
+        load = self._loads[inbound]
+        load.limits = self.planner.listeners
+        return load
+
     def look_after(self, now: float) -> None:
         """Let every connection check its clock; see SWEEP."""
         for connection in tuple(self.connections):
@@ -111,14 +122,31 @@ class Sidecar:
             if destination is None:
                 sock.close()  # it was addressed to this very listener: forwarding it would be a loop
                 continue
+            if self.load(inbound).full:
+                self._refuse(sock, destination, inbound)
+                await trio.lowlevel.checkpoint()
+                continue
             try:
                 connection = Connection(self, sock, destination, inbound=inbound)
             except OSError as problem:
                 log.warning("cannot serve", workload=self.captured.workload.name, problem=problem.strerror)
                 sock.close()
                 continue
+            connection.load.connections += 1
             self.connections.add(connection)  # now, not when its task runs: a drain in between must find it
             nursery.start_soon(self._serve, connection)
+
+    def _refuse(self, sock: socket.socket, destination: Address, inbound: bool) -> None:
+        """One connection too many is reset and recorded; what it would have said is not waited for."""
+        host, _ = destination
+        plan, endpoint = self.planner.plan, self.endpoint
+        cluster = plan.inbound(endpoint, host) if inbound else plan.outbound(endpoint, host)
+        record = Record(UNKNOWN if inbound else endpoint.peer, cluster.unreached, "tcp")
+        record.start = time.time()
+        record.flag = Flag.OVERLOAD_MANAGER
+        self.hub.tell(record)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
 
     async def _serve(self, connection: Connection) -> None:
         try:
@@ -127,6 +155,7 @@ class Sidecar:
             log.exception("connection failed", connection=repr(connection))
         finally:
             self.connections.discard(connection)
+            connection.load.connections -= 1
             if not self.connections and self._accepting.cancel_called:
                 self._empty.set()
 

@@ -7,6 +7,7 @@ Received bodies wait in their stream's inbox; the peer may send more when they h
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,8 @@ NO_ANSWER = 15.0
 """Seconds it has to give one."""
 STALLED = 300.0
 """Seconds in which a peer must take something of what is to be sent (Envoy's stream idle timeout)."""
+LOOK = 1.0
+"""Seconds between looks at streams that wait for their peer's window."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -35,7 +38,7 @@ LAST_WORDS = 1.0
 class Stream:
     """One exchange's share of the connection."""
 
-    __slots__ = ("_arrived", "_inbox", "_opened", "link", "number", "on_reset")
+    __slots__ = ("_arrived", "_inbox", "_opened", "link", "number", "on_reset", "waits")
 
     def __init__(self, link: Link[Any], number: int) -> None:
         self.link = link
@@ -45,6 +48,8 @@ class Stream:
         self._inbox: deque[h2.Event] = deque()
         self._arrived: trio.Event | None = None
         self._opened: trio.Event | None = None
+        self.waits = 0.0
+        """Since when its window has taken nothing of what is to be sent; 0 where nothing waits."""
         link.streams[number] = self
 
     def __repr__(self) -> str:
@@ -98,9 +103,12 @@ class Stream:
             link.flush()
             if taken == len(payload):
                 break
+            if taken or not self.waits:
+                self.waits = time.monotonic()
             payload = payload[taken:]
             self._opened = trio.Event()
             await self._opened.wait()
+        self.waits = 0.0
         if link.congested:
             await link.relief()
 
@@ -129,7 +137,10 @@ class Link(Generic[CodecT]):
         self.retired = False
         self.idle_since = time.monotonic()
         """When its last stream ended."""
-        self._heard = self._moved = self.idle_since
+        self.left = self.expires = math.inf
+        """How many more exchanges it may carry, and until when."""
+        self.patience = STALLED
+        self._heard = self._looked = self.idle_since
         self._unfinished = 0.0
         """Since when the peer owes the rest of something; 0 where it owes nothing."""
         self._asked = 0.0
@@ -170,7 +181,6 @@ class Link(Generic[CodecT]):
             return  # the reader notices, and tells everyone
         if sent < len(data):
             self._unsent = data[sent:]
-            self._moved = time.monotonic()
             self._relief = trio.Event()
             self._wake.set()
 
@@ -243,7 +253,6 @@ class Link(Generic[CodecT]):
             try:
                 while self._unsent:
                     await self.wire.send(self._unsent)
-                    self._moved = time.monotonic()
                     self._unsent = self.codec.data_to_send()
             except OSError:
                 self._unsent = b""  # the reader notices
@@ -254,13 +263,24 @@ class Link(Generic[CodecT]):
         if (
             (self._unfinished and now - self._unfinished > UNFINISHED)
             or (self._asked and now - self._asked > NO_ANSWER)
-            or (self._unsent and now - self._moved > STALLED)
+            or (self._unsent and self.wire.is_stuck(now, self.patience))
         ):
             self.close()
-        elif self.streams and not self._asked and now - self._heard > SILENCE:
+            return
+        if self.streams and now - self._looked > LOOK:
+            self._looked = now
+            self._give_up_stuck_streams(now)
+        if self.streams and not self._asked and now - self._heard > SILENCE:
             self._asked = now
             self.codec.ping()
             self.flush()
+
+    def _give_up_stuck_streams(self, now: float) -> None:
+        for stream in tuple(self.streams.values()):
+            if stream.waits and now - stream.waits > self.patience:
+                self.codec.reset(stream.number, Code.CANCEL)
+                self.flush()
+                stream.put(h2.StreamReset(stream.number, Code.CANCEL, True, "it took nothing for too long"))
 
     def retire(self) -> None:
         """Take no new exchange; end with the last."""

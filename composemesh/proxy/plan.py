@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composemesh.model.listener import ListenerLimits
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.workload import Health, State
 from composemesh.proxy.cluster import NO_LIMITS, Cluster, Endpoint, Spoken, Target
@@ -35,6 +36,7 @@ class Planner:
     def __init__(self) -> None:
         self.endpoints: dict[Life, Endpoint] = {}
         self.spoken: dict[str, Spoken] = {}
+        self.listeners = ListenerLimits()
         self.policies: Mapping[str, DestinationPolicy] = {}
         """By service: what is said of calls to it."""
         self.departed: dict[str, tuple[str, str]] = {}
@@ -44,6 +46,7 @@ class Planner:
     def replan(self, discovered: Discovered, snapshot: Snapshot, captures: Captures) -> Plan:
         """Bring the live objects up to date, and make the plan that the next request reads."""
         self.policies = snapshot.policies
+        self.listeners = snapshot.mesh.listeners
         alive: dict[Life, Endpoint] = {}
         for workload in discovered.workloads:
             settings = snapshot.settings_of(workload)

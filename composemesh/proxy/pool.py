@@ -61,16 +61,17 @@ class Pool:
 
     def checkin(self, up: Http1Upstream) -> None:
         """Give back a connection whose last exchange ended in order."""
-        if self.closed or len(self._idle) >= MOST_IDLE:
+        now = time.monotonic()
+        if self.closed or len(self._idle) >= MOST_IDLE or now > up.expires:
             up.close()
         else:
-            up.idle_since = time.monotonic()
+            up.idle_since = now
             self._idle.append(up)
 
     def link(self) -> Http2Link | None:
         """An HTTP/2 connection with room for one more exchange, or None: dial."""
         for link in self._links:
-            if not link.closed and link.codec.room:
+            if not link.retired and not link.closed and link.codec.room:
                 return link
         return None
 
@@ -85,14 +86,14 @@ class Pool:
         """Close what has been idle too long, and what the other side has closed; false when none is left."""
         kept = []
         for idle in self._idle:
-            if now - idle.idle_since > LONGEST_IDLE or not idle.is_quiet():
+            if now - idle.idle_since > LONGEST_IDLE or now > idle.expires or not idle.is_quiet():
                 idle.close()
             else:
                 kept.append(idle)
         self._idle = kept
         for link in self._links:
             link.look_after(now)
-            if not link.streams and now - link.idle_since > LONGEST_IDLE:
+            if now > link.expires or (not link.streams and now - link.idle_since > LONGEST_IDLE):
                 link.retire()
         self._links = [link for link in self._links if not link.closed]
         return bool(kept or self._links)

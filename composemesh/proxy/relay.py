@@ -24,13 +24,22 @@ are at most times, has no half megabyte of its own. `Wire.send` copies what it c
 class Moved:
     """What has passed so far."""
 
-    __slots__ = ("received", "sent")
+    __slots__ = ("_seen", "_since", "received", "sent")
 
     def __init__(self) -> None:
+        self._seen = -1
+        self._since = 0.0
         self.received = 0
         """Bytes from the downstream."""
         self.sent = 0
         """Bytes to the downstream."""
+
+    def idle(self, now: float) -> float:
+        """For how long nothing has passed, as far as is known to somebody who asks now and then."""
+        total = self.received + self.sent
+        if total != self._seen:
+            self._seen, self._since = total, now
+        return now - self._since
 
 
 async def relay(downstream: Wire, upstream: Wire, moved: Moved) -> bool:

@@ -36,6 +36,8 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
     record.bytes_received = len(body)
     x = Exchange(head, record, body, whole, down.port)
     try:
+        if down.load.overfull:
+            raise Refused(Flag.OVERLOAD_MANAGER, f"more than {down.load.limits.requests} requests at a time")
         await forward(x, down, cluster)
     except Refused as refused:
         await refuse(x, down, refused)

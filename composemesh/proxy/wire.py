@@ -15,10 +15,13 @@ Reads find bytes that are already there without a checkpoint; a reader that is a
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
@@ -101,7 +104,10 @@ async def _guarded(run: Callable[[], Awaitable[object]]) -> None:
 class Wire:
     """One connected, or connecting, socket. One task may read and one may write at a time."""
 
-    __slots__ = ("_in_a_row", "_number", "_reactor", "_reader", "_writer", "ended", "readable", "sock", "writable")
+    __slots__ = (
+        *("_in_a_row", "_number", "_queued", "_reactor", "_reader", "_stuck", "_writer"),
+        *("ended", "readable", "sock", "writable"),
+    )
 
     plain: ClassVar[bool] = True
     """Whether what is read and written here is what the socket carries, so that the kernel may move it by itself."""
@@ -115,6 +121,10 @@ class Wire:
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
         self._in_a_row = 0
+        self._queued = -1
+        """Bytes that waited in the kernel when somebody last looked, since when a writer waits; -1 if nobody has."""
+        self._stuck = 0.0
+        """When that number last changed."""
         self._reactor = reactor
         self._number = sock.fileno()
         reactor.add(self, self._number)
@@ -220,7 +230,20 @@ class Wire:
         if self._writer is not None:
             raise trio.BusyResourceError("another task writes to this connection")
         self._writer = trio.lowlevel.current_task()
+        self._queued = -1
         await trio.lowlevel.wait_task_rescheduled(self._abort_writer)
+
+    def is_stuck(self, now: float, limit: float) -> bool:
+        """Whether a writer waits, and the other side has taken nothing for `limit` seconds; ask now and then."""
+        if self._writer is None:
+            return False
+        try:
+            queued = int.from_bytes(fcntl.ioctl(self._number, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:
+            return False
+        if queued != self._queued:
+            self._queued, self._stuck = queued, now
+        return now - self._stuck > limit
 
     def is_quiet(self) -> bool:
         """Whether an idle connection can be used: nothing to read, neither bytes nobody asked for nor an end."""

@@ -15,6 +15,7 @@ from typing import Protocol
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
 from composemesh.model.record import Record
+from composemesh.runtime.lag import LoopLag
 from composemesh.telemetry.series import BUCKETS, DURATION_BOUNDS, Edge, Series, TcpSeries
 from composemesh.telemetry.window import LOG_SCALE, SHORTEST
 
@@ -45,6 +46,8 @@ class Hub:
         self.clock = clock
         """Monotonic seconds; what windows are reckoned by."""
         self.started = clock()
+        self.lag = LoopLag()
+        """Of the process; whoever runs the proxy runs it."""
         self.sinks: tuple[Sink, ...] = ()
         self._known: dict[_Key, Series] = {}
         self._series: dict[tuple[_PeerKey, _PeerKey, str, int, int, Flag], Series] = {}

@@ -161,7 +161,10 @@ def _process(hub: Hub) -> CollectorRegistry:
     uptime = GaugeMetricFamily(
         "composemesh_uptime_seconds", "Seconds since the mesh started.", hub.clock() - hub.started
     )
-    for family in (build, series, uptime):
+    lag = GaugeMetricFamily(
+        "composemesh_loop_lag_seconds", "How late, at worst, the loop ran what was due, of late.", hub.lag.worst
+    )
+    for family in (build, series, uptime, lag):
         registry.register(_One(family))
     return registry
 

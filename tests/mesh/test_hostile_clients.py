@@ -13,7 +13,8 @@ import trio
 import trio.testing
 
 from composemesh.model.flag import Flag
-from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
+from composemesh.model.listener import ListenerLimits
+from composemesh.model.snapshot import MeshSettings, Protocol, ServiceSettings, Snapshot
 from composemesh.proxy.codec.parts import LIMITS
 from composemesh.proxy.downstream import h1
 from mesh.net import GET, OK, PORT, Net, answering, ask, read_all, read_until
@@ -229,7 +230,7 @@ async def test_a_slow_head_is_cut(net: Net, monkeypatch: pytest.MonkeyPatch) -> 
         except trio.BrokenResourceError:
             pass
     assert 0.25 < trio.current_time() - began < 0.6
-    monkeypatch.setattr(h1, "IDLE_TIMEOUT", 0.2)
+    net.snapshot.publish(Snapshot("test", MeshSettings(listeners=ListenerLimits(idle_timeout=0.2))))
     idle = await net.connect(app)
     await ask(idle, GET)
     assert await read_all(idle) == b""  # an idle one is closed in order

@@ -14,7 +14,6 @@ from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, en
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_response, parse_request
 from composemesh.proxy.codec.parts import HTTP2, LIMITS, NO_FIELDS, Fields, Malformed, RequestHead, ResponseHead
 from composemesh.proxy.downstream.tunnel import tunnel
-from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.headers import takes_trailers, trailer_fields
 from composemesh.proxy.refuse import Cut, Refused, refusal
 from composemesh.proxy.relay import Moved
@@ -40,7 +39,7 @@ class Http1Downstream:
 
     __slots__ = (
         *("_chunked", "_connection", "_keep", "_reader", "_rest", "_takes_trailers", "_version", "_wire"),
-        *("hub", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
+        *("hub", "load", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -60,6 +59,7 @@ class Http1Downstream:
         self.peer_address = connection.peer_address
         self.peer_text = connection.peer_text
         self.hub = connection.hub
+        self.load = connection.load
         self.reactor = connection.reactor
 
     def __repr__(self) -> str:
@@ -78,10 +78,11 @@ class Http1Downstream:
         Raises OSError where the client has gone. If cancelled, close the connection.
         """
         connection = self._connection
+        patience = self.load.limits.idle_timeout or math.inf
         while True:
             connection.exchanging = bool(data)
             if not data:
-                connection.deadline = time.monotonic() + IDLE_TIMEOUT
+                connection.deadline = time.monotonic() + patience
                 data = await self._wire.receive()
                 if not data:
                     return
@@ -103,6 +104,7 @@ class Http1Downstream:
             self._keep = head.keep_alive
             self._version = head.version
             connection.waiting = time.monotonic() if whole else 0.0
+            self.load.requests += 1
             try:
                 x = await serve(self, head, body, whole)
             except BaseException as problem:
@@ -111,6 +113,7 @@ class Http1Downstream:
                     return
                 raise
             finally:
+                self.load.requests -= 1
                 connection.waiting = 0.0
             if connection.unsure and x.record.upstream_duration:
                 connection.heard_http()
@@ -205,6 +208,7 @@ class Http1Downstream:
             fields.append((b"upgrade", head.upgrade))
         await self._write(encode_response(head.status, head.reason, fields) + data)
         moved = Moved()
+        self._connection.pumps(moved, self.load.limits.idle_timeout)
         try:
             await tunnel(self._wire, up, self._rest, moved)
         finally:

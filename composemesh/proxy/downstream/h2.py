@@ -13,7 +13,6 @@ from composemesh.model.record import Record
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code, Gone
 from composemesh.proxy.codec.parts import NO_FIELDS
-from composemesh.proxy.exchange import IDLE_TIMEOUT
 from composemesh.proxy.multiplex import Link, Stream
 from composemesh.proxy.refuse import Cut
 from composemesh.proxy.serve import serve
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.connection import Connection
     from composemesh.proxy.exchange import Exchange, Upstream
+    from composemesh.proxy.load import Load
     from composemesh.proxy.wire import Reactor
     from composemesh.telemetry.hub import Hub
 
@@ -35,6 +35,7 @@ class Http2Connection:
         self._connection = connection
         self._link = Link(connection.wire, h2.ServerConnection())
         self._link.on_refused = self._refused
+        self._link.patience = connection.load.limits.slow_reader_timeout or math.inf
         self._scope = trio.CancelScope()
 
     def __repr__(self) -> str:
@@ -64,8 +65,7 @@ class Http2Connection:
                 self._scope.cancel()
 
     def _idle(self) -> None:
-        self._connection.exchanging = False
-        self._connection.deadline = time.monotonic() + IDLE_TIMEOUT
+        self._connection.idle()
 
     def _refused(self, event: h2.StreamReset) -> None:
         """A request that was malformed: recorded, and not a byte of it travels on."""
@@ -117,6 +117,10 @@ class Http2Downstream:
         return self._connection.peer_text
 
     @property
+    def load(self) -> Load:
+        return self._connection.load
+
+    @property
     def hub(self) -> Hub:
         return self._connection.hub
 
@@ -137,7 +141,11 @@ class Http2Downstream:
         try:
             with self._scope:
                 body, self._ended = self._at_hand(event.end)
-                await serve(self, event.head, body, self._ended)
+                self.load.requests += 1
+                try:
+                    await serve(self, event.head, body, self._ended)
+                finally:
+                    self.load.requests -= 1
                 code = Code.NO_ERROR  # of no effect unless the client still has something to send
         except Cut:
             code = Code.INTERNAL_ERROR

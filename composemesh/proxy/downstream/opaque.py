@@ -30,7 +30,7 @@ async def reach(cluster: Cluster, port: int, reactor: Reactor) -> Reached | None
     tried: list[Target] = []
     while (target := cluster.pick(port, tried)) is not None:
         try:
-            return Reached(target, await dial(target.namespace, target.address(port), reactor))
+            return Reached(target, await dial(target.namespace, target.address(port), reactor, target.limits))
         except Unconnected:
             target.endpoint.failed(port)
             tried.append(target)
@@ -66,6 +66,8 @@ class OpaqueDownstream:
         self._series = series = connection.hub.tcp(connection.source, target.endpoint.peer)
         series.opened += 1
         target.endpoint.active += 1
+        limits = target.limits
+        connection.pumps(self._moved, limits.tcp_idle_timeout, limits.max_connection_duration)
         flag = Flag.NONE
         try:
             if first:

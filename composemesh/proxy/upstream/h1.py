@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
 import trio
@@ -33,6 +35,7 @@ from composemesh.proxy.upstream.upgrade import (
 )
 
 if TYPE_CHECKING:
+    from composemesh.model.policy import ConnectionLimits
     from composemesh.proxy.exchange import Downstream, Exchange
     from composemesh.proxy.pool import Pool
     from composemesh.proxy.wire import Wire
@@ -50,15 +53,19 @@ class Http1Upstream:
 
     __slots__ = (
         *("_chunked", "_early", "_head", "_key", "_opened", "_pool", "_reader", "_reusable"),
-        *("idle_since", "reused", "trailers", "wire"),
+        *("expires", "idle_since", "left", "reused", "trailers", "wire"),
     )
 
-    def __init__(self, wire: Wire, pool: Pool) -> None:
+    def __init__(self, wire: Wire, pool: Pool, limits: ConnectionLimits) -> None:
         self.wire = wire
         self.reused = False
         self.trailers = NO_FIELDS
         self.idle_since = 0.0
         """When its last exchange ended; kept by the pool."""
+        self.left = limits.max_requests_per_connection or math.inf
+        """How many more exchanges it may carry."""
+        self.expires = time.monotonic() + (limits.max_connection_duration or math.inf)
+        """When it may carry no further one."""
         self._pool = pool
         self._reusable = False
         """Whether, the exchange over, the connection can take another."""
@@ -76,7 +83,8 @@ class Http1Upstream:
         return f"<Http1Upstream {self.wire!r}{' reusable' if self._reusable else ''}>"
 
     def release(self, x: Exchange) -> None:
-        if x.sent and self._reusable:
+        self.left -= 1
+        if x.sent and self._reusable and self.left > 0:
             self._pool.checkin(self)
         else:
             self.close()

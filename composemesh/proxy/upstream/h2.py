@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
@@ -14,6 +15,7 @@ from composemesh.proxy.refuse import Broken, Cut, Refused
 from composemesh.proxy.upstream.upgrade import ACCEPT, KEY, accept_of, asks_for_tunnel, protocols, without_accept
 
 if TYPE_CHECKING:
+    from composemesh.model.policy import ConnectionLimits
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange
     from composemesh.proxy.wire import Reactor, Wire
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 Http2Link = Link[h2.ClientConnection]
 
 
-def new_link(wire: Wire, reactor: Reactor) -> Http2Link:
+def new_link(wire: Wire, reactor: Reactor, limits: ConnectionLimits) -> Http2Link:
     """Begin to speak HTTP/2 on a connection, with prior knowledge (RFC 9113, 3.3)."""
     link = Link(wire, h2.ClientConnection())
+    link.left = limits.max_requests_per_connection or math.inf
+    link.expires = link.idle_since + (limits.max_connection_duration or math.inf)
     reactor.start(link.run)
     return link
 
@@ -62,6 +66,9 @@ class Http2Upstream:
         try:
             number = self._link.codec.send_head(head.method, x.authority, head.path, fields, end, upgrade=upgrade)
             self._stream = Stream(self._link, number)
+            self._link.left -= 1
+            if self._link.left <= 0:
+                self._link.retire()
             if x.body:
                 await self._stream.send(x.body, end=x.whole)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -14,6 +15,7 @@ class Idle:
 
     def __init__(self) -> None:
         self.idle_since = 0.0
+        self.expires = math.inf
         self.quiet = True
         self.closed = False
 
