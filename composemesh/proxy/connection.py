@@ -28,6 +28,7 @@ from composemesh.proxy.wire import Wire
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Cluster
+    from composemesh.proxy.edge import Edge
     from composemesh.proxy.listener import Sidecar
     from composemesh.proxy.relay import Moved
     from composemesh.runtime.captured import Address
@@ -45,6 +46,7 @@ class Connection:
         "deadline",
         "destination",
         "draining",
+        "edge",
         "exchanging",
         "http2",
         "hub",
@@ -73,6 +75,7 @@ class Connection:
         self.source: Peer = UNKNOWN if inbound else sidecar.endpoint.peer
         self.peer_text = _address_of(sock)
         self.peer_address = self.peer_text.encode()
+        self.edge: Edge | None = None
         self.hub = sidecar.hub
         self.load = sidecar.load(inbound)
         self.scope = trio.CancelScope()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from composemesh.model.route import HttpRule
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
+    from composemesh.proxy.edge import Edge
     from composemesh.proxy.load import Load
     from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import Hub
@@ -104,6 +105,11 @@ class Downstream(Protocol):
     @property
     def load(self) -> Load:
         """Of the listener that it came through."""
+        ...
+
+    @property
+    def edge(self) -> Edge | None:
+        """What a gateway makes of the request; None at a sidecar."""
         ...
 
     @property

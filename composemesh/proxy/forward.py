@@ -31,7 +31,11 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     cancelled, the upstream connection is closed.
     """
     head, record = x.head, x.record
-    fields, request_id = request_fields(head.fields, head.values, down.peer_address, outside=down.source is UNKNOWN)
+    if down.edge is not None:
+        fields, request_id = down.edge.request_fields(head, down.peer_address)
+    else:
+        outside = down.source is UNKNOWN
+        fields, request_id = request_fields(head.fields, head.values, down.peer_address, outside=outside)
     record.request_id = request_id.decode("latin-1")
     tried: list[Target] = []
     back_off = BACK_OFF

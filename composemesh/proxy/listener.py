@@ -97,6 +97,10 @@ class Sidecar:
         for connection in tuple(self.connections):
             connection.look_after(now)
 
+    def meet(self, sock: socket.socket, destination: Address, inbound: bool) -> Connection:
+        """What serves an accepted socket. Raises OSError when the kernel has no room for it."""
+        return Connection(self, sock, destination, inbound=inbound)
+
     async def _accept(self, listener: socket.socket, inbound: bool, nursery: trio.Nursery) -> None:
         full = False
         while True:
@@ -127,7 +131,7 @@ class Sidecar:
                 await trio.lowlevel.checkpoint()
                 continue
             try:
-                connection = Connection(self, sock, destination, inbound=inbound)
+                connection = self.meet(sock, destination, inbound)
             except OSError as problem:
                 log.warning("cannot serve", workload=self.captured.workload.name, problem=problem.strerror)
                 sock.close()

@@ -34,6 +34,17 @@ class Refused(Exception):
         self.text = f"{ANSWERS[flag][1]}: {detail}" if detail else ANSWERS[flag][1]
 
 
+class Moved(Refused):
+    """The exchange ends here, with the word where to come instead."""
+
+    def __init__(self, location: bytes) -> None:
+        Exception.__init__(self, location)
+        self.flag = Flag.NONE
+        self.status = 301
+        self.text = "moved to HTTPS"
+        self.location = location
+
+
 class Broken(Exception):
     """The upstream ended before a byte of the answer: another try may be possible."""
 
@@ -77,4 +88,6 @@ def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
         (b"x-composemesh-flag", refused.flag.value.encode()),
         (b"server", b"composemesh"),
     ]
+    if isinstance(refused, Moved):
+        fields.append((b"location", refused.location))
     return ResponseHead(refused.status, b"", 11, fields, {}, len(body), True, b""), body

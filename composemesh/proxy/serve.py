@@ -38,6 +38,8 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
     try:
         if down.load.overfull:
             raise Refused(Flag.OVERLOAD_MANAGER, f"more than {down.load.limits.requests} requests at a time")
+        if down.edge is not None:
+            down.edge.admit(head)
         await forward(x, down, cluster)
     except Refused as refused:
         await refuse(x, down, refused)

@@ -39,7 +39,7 @@ class Http1Downstream:
 
     __slots__ = (
         *("_chunked", "_connection", "_keep", "_reader", "_rest", "_takes_trailers", "_version", "_wire"),
-        *("hub", "load", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
+        *("edge", "hub", "load", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -58,6 +58,7 @@ class Http1Downstream:
         self.port = connection.port
         self.peer_address = connection.peer_address
         self.peer_text = connection.peer_text
+        self.edge = connection.edge
         self.hub = connection.hub
         self.load = connection.load
         self.reactor = connection.reactor

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.connection import Connection
+    from composemesh.proxy.edge import Edge
     from composemesh.proxy.exchange import Exchange, Upstream
     from composemesh.proxy.load import Load
     from composemesh.proxy.wire import Reactor
@@ -119,6 +120,10 @@ class Http2Downstream:
     @property
     def load(self) -> Load:
         return self._connection.load
+
+    @property
+    def edge(self) -> Edge | None:
+        return self._connection.edge
 
     @property
     def hub(self) -> Hub:

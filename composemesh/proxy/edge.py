@@ -1,0 +1,89 @@
+"""What a gateway makes of requests that come in from outside: whom to believe about the client, and in which scheme.
+
+Envoy's rules for a proxy at the edge (`use_remote_address` with `xff_num_trusted_hops`), which Istio's gateways have.
+Pure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from composemesh.model.flag import Flag
+from composemesh.proxy.codec.parts import Fields, RequestHead
+from composemesh.proxy.headers import request_fields
+from composemesh.proxy.refuse import Moved, Refused
+
+HTTPS_PORT = 443
+_OURS = frozenset({b"x-forwarded-proto", b"x-envoy-external-address"})
+
+
+def trusted_client(forwarded_for: bytes | None, peer: bytes, trusted_proxies: int, *, edge: bool = True) -> bytes:
+    """The earliest address that is known to be true: `peer`'s, or one that a trusted proxy wrote down.
+
+    Each proxy appends the address that it was called from, so of N trusted ones the first wrote the N-th address from
+    the right. What stands left of that anybody may have made up. A list that is too short, or no address at that
+    place, means that somebody went around the proxies: then `peer` is all that is known. Behind the edge (not `edge`)
+    it is one address more, because the edge is trusted as well.
+    """
+    place = trusted_proxies if edge else trusted_proxies + 1
+    if not place or not forwarded_for:
+        return peer
+    said = forwarded_for.split(b",")
+    if len(said) < place:
+        return peer
+    address = said[-place].strip(b" \t")
+    try:
+        ipaddress.ip_address(address.decode("ascii"))
+    except ValueError:
+        return peer
+    return address
+
+
+class Edge:
+    """How one server of a gateway treats what comes in by it."""
+
+    __slots__ = ("https_port", "redirect", "scheme", "trusted_proxies")
+
+    def __init__(
+        self, scheme: bytes, trusted_proxies: int = 0, *, redirect: bool = False, https_port: int = 0
+    ) -> None:
+        self.scheme = scheme
+        """Of the connection: `http` or `https`."""
+        self.trusted_proxies = trusted_proxies
+        self.redirect = redirect
+        """Whether whoever does not come by HTTPS is sent there (Istio's `httpsRedirect`)."""
+        self.https_port = https_port
+        """Where the same gateway serves HTTPS; 0 for 443."""
+
+    def __repr__(self) -> str:
+        return f"<Edge {self.scheme.decode()} trusting {self.trusted_proxies} proxies>"
+
+    def scheme_of(self, values: dict[bytes, bytes]) -> bytes:
+        """The scheme that the client used, which proxies in front may have ended."""
+        said = values.get(b"x-forwarded-proto", b"").lower()
+        return said if self.trusted_proxies and said in (b"http", b"https") else self.scheme
+
+    def admit(self, head: RequestHead) -> None:
+        """Raises Moved for a request that must come again, by HTTPS."""
+        if self.redirect and self.scheme_of(head.values) == b"http":
+            host = without_port(head.authority)
+            if not host:
+                raise Refused(Flag.DOWNSTREAM_PROTOCOL_ERROR, "no host to be sent to")
+            port = b":%d" % self.https_port if self.https_port not in (0, HTTPS_PORT) else b""
+            raise Moved(b"https://" + host + port + (head.path if head.path.startswith(b"/") else b"/"))
+
+    def request_fields(self, head: RequestHead, peer: bytes) -> tuple[Fields, bytes]:
+        """The fields to send upstream, and the request's id, as `headers.request_fields`."""
+        values = head.values
+        out, request_id = request_fields(head.fields, values, peer, outside=True)
+        out = [field for field in out if field[0].lower() not in _OURS]
+        out.append((b"x-forwarded-proto", self.scheme_of(values)))
+        client = trusted_client(values.get(b"x-forwarded-for"), peer, self.trusted_proxies)
+        out.append((b"x-envoy-external-address", client))
+        return out, request_id
+
+
+def without_port(authority: bytes) -> bytes:
+    """The host of an authority, brackets included."""
+    host, colon, port = authority.rpartition(b":")
+    return host if colon and (port.isdigit() or not port) else authority
