@@ -81,9 +81,19 @@ class ConnectionMatch:
 # === what becomes of it ===
 
 
+UNCHANGEABLE = frozenset(
+    (
+        *("connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade"),
+        *(":authority", ":method", ":path", ":protocol", ":scheme", ":status"),
+    )
+)
+"""Headers that no rule may change: they frame or route the message. (`set` of `host` means the authority.)"""
+
+
 @dataclass(frozen=True, slots=True)
 class HeaderChange:
-    """What is done to the headers of one direction, in this order: set, add, remove. Names are lowercase."""
+    """What is done to the headers of one direction, in Envoy's order: remove, set, add. Names are lowercase."""
 
     set: tuple[tuple[str, str], ...] = ()
     add: tuple[tuple[str, str], ...] = ()
@@ -144,7 +154,7 @@ class Rewrite:
     """Replaces what a prefix match matched; the whole path after any other match."""
     authority: str = ""
     regex: str = ""
-    """RE2; its first match in the path is replaced by `substitution` (`uriRegexRewrite`)."""
+    """RE2; its every match in the path is replaced by `substitution` (`uriRegexRewrite`)."""
     substitution: str = ""
     r"""With `\1` for the first group."""
 

@@ -6,10 +6,13 @@
     first_words    who speaks first, and what that means
     downstream/    callers, a file a protocol: h1 · h2 · opaque
     serve          THE SPINE, page 1: route → forward → record
+    route          what rules make of a request: resolve, then every action in its order
+    filters/       the actions, a file each: faults · cors · redirect · rewrite · changes · mirror · timeout …
     forward        THE SPINE, page 2: pick → checkout → send → retry
     answer         the way back: head, body, trailers
     checkout       which connection, and in which protocol
     plan           snapshot, workloads and captures → live clusters and endpoints, bound once
+    rules          the rules that one caller may meet on its way to one place, and where they lead
     cluster        endpoints, and the targets that one caller can reach
     readiness      may it be sent anything yet
     balance/ retry pool      which · again? · reuse

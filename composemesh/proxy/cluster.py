@@ -19,6 +19,7 @@ from composemesh.proxy.refuse import Refused
 
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
+    from composemesh.proxy.rules import Rules
     from composemesh.runtime.captured import Address, Captured, Namespace
 
 NO_LIMITS = ConnectionLimits()
@@ -145,7 +146,7 @@ class Spoken:
 class Cluster:
     """The targets of one service that one caller can reach, best ones only, and what is known of its ports."""
 
-    __slots__ = ("narrow", "service", "spoken", "targets", "turn", "unreached")
+    __slots__ = ("narrow", "rules", "service", "spoken", "targets", "turn", "unreached")
 
     def __init__(self, service: str, targets: tuple[Target, ...], spoken: Spoken) -> None:
         self.service = service
@@ -153,6 +154,8 @@ class Cluster:
         self.spoken = spoken
         self.turn = 0
         self.unreached = unreached(service)
+        self.rules: Rules | None = None
+        """What may become of a request that is sent here; None where no rule speaks of it."""
         self.narrow: dict[bytes, Cluster] = {}
         """Lowercase Host without port → the part of the service that this name means, where it means a part."""
 

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class Course:
     """What a rule has made of a request, as far as the spine needs to know."""
 
-    __slots__ = ("on_body", "on_response", "rule")
+    __slots__ = ("on_body", "on_request", "on_response", "rule")
 
     def __init__(self, rule: HttpRule) -> None:
         self.rule = rule
         self.on_body: list[Callable[[bytes], None]] = []
         """Told of every payload of a request that is still coming, and of its end by an empty one."""
+        self.on_request: list[Callable[[Fields], Fields]] = []
+        """What is done to the fields of the request, in this order."""
         self.on_response: list[Callable[[Fields], Fields]] = []
         """What is done to the fields of the answer, in this order; also to those of an answer of the mesh's own."""
 
@@ -37,6 +39,12 @@ class Course:
         """Tell of more of the request's body; nothing at its end."""
         for hear in self.on_body:
             hear(payload)
+
+    def request(self, fields: Fields) -> Fields:
+        """The fields of the request, as the rule wants them."""
+        for change in self.on_request:
+            fields = change(fields)
+        return fields
 
     def respond(self, fields: Fields) -> Fields:
         """The fields of the answer, as the rule wants them."""

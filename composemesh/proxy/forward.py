@@ -37,6 +37,8 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
         outside = down.source is UNKNOWN
         fields, request_id = request_fields(head.fields, head.values, down.peer_address, outside=outside)
     record.request_id = request_id.decode("latin-1")
+    if x.course is not None:
+        fields = x.course.request(fields)
     tried: list[Target] = []
     back_off = BACK_OFF
     while True:

@@ -7,17 +7,22 @@ a while after Docker's DNS has forgotten it. A plan is whole and final; a reques
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.workload import Health, State
 from composemesh.proxy.cluster import NO_LIMITS, Cluster, Endpoint, Spoken, Target
+from composemesh.proxy.rules import Rules
+from composemesh.routing.labels import has, labels_of
+from composemesh.routing.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composemesh.model.policy import ConnectionLimits, DestinationPolicy
+    from composemesh.model.route import Destination
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
     from composemesh.runtime.captured import Captures
@@ -39,6 +44,10 @@ class Planner:
         self.listeners = ListenerLimits()
         self.policies: Mapping[str, DestinationPolicy] = {}
         """By service: what is said of calls to it."""
+        self.table = Table()
+        """All rules. What starts and stops never makes another: only an edit does."""
+        self.known: frozenset[str] = frozenset()
+        """Services that the configuration speaks of, running or not."""
         self.departed: dict[str, tuple[str, str]] = {}
         """Address → service and network it was last seen on."""
         self.plan = Plan(self, {})
@@ -47,6 +56,9 @@ class Planner:
         """Bring the live objects up to date, and make the plan that the next request reads."""
         self.policies = snapshot.policies
         self.listeners = snapshot.mesh.listeners
+        if snapshot.virtual_hosts is not self.table.virtual_hosts:
+            self.table = Table(snapshot.virtual_hosts, self.table)
+        self.known = frozenset(said.service for said in snapshot.services.values())
         alive: dict[Life, Endpoint] = {}
         for workload in discovered.workloads:
             settings = snapshot.settings_of(workload)
@@ -100,6 +112,8 @@ class Plan:
         self._endpoints = endpoints
         self._spoken = planner.spoken
         self._policies = planner.policies
+        self._table = planner.table
+        self._known = planner.known.union(service for service, _ in planner.departed.values())
         self._addresses = dict(planner.departed)
         for endpoint in endpoints.values():
             for place in endpoint.workload.attachments:
@@ -110,6 +124,7 @@ class Plan:
             self._services.setdefault(endpoint.service, []).append(endpoint)
         self._outbound: dict[tuple[Life, str], Cluster] = {}
         self._inbound: dict[tuple[Life, str], Cluster] = {}
+        self._destinations: dict[tuple[Life, str, str, bool], Cluster | None] = {}
 
     def __repr__(self) -> str:
         return f"<Plan {len(self._services)} services, {len(self._endpoints)} endpoints>"
@@ -144,23 +159,61 @@ class Plan:
             cluster = self._inbound[key] = Cluster(own.service, (target,), spoken)
         return cluster
 
+    def destination(self, source: Endpoint, destination: Destination, host: str = "") -> Cluster | None:
+        """Where a rule leads `source`, which asked for the address `host`; None where there is no such destination.
+
+        A destination that is known and has nobody to send to is a cluster without targets.
+        """
+        key = (source.workload.life, destination.host, destination.subset, ":" in host)
+        try:
+            return self._destinations[key]
+        except KeyError:
+            cluster = self._destinations[key] = self._part(source, destination, "::" if ":" in host else "")
+            return cluster
+
+    def _part(self, source: Endpoint, destination: Destination, host: str) -> Cluster | None:
+        service = destination.host
+        if service not in self._services and service not in self._known:
+            return None
+        members = self._reachable(source, service)
+        if destination.subset:
+            said = self._policies.get(service)
+            subset = said.subsets.get(destination.subset) if said is not None else None
+            if subset is None:
+                return None
+            members = [each for each in members if has(_labels(each), subset.labels)]
+        return self._of(source, service, members, host)
+
     def _cluster(self, source: Endpoint, service: str, host: str) -> Cluster:
-        reachable = [
+        reachable = self._reachable(source, service)
+        best = self._of(source, service, reachable, host)
+        best.rules = self._rules(source, service, host)
+        for name, members in _names(reachable).items():
+            own = name.decode()
+            if len(members) < len(reachable) or (best.rules is not None and _names_one(members[0], own)):
+                best.narrow[name] = part = self._of(source, service, members, host)
+                if self._table.names(own):
+                    part.rules = self._rules(source, own, host)
+        return best
+
+    def _of(self, source: Endpoint, service: str, members: list[Endpoint], host: str) -> Cluster:
+        limits = self._limits(service)
+        targets = tuple(_target(source, each, host, limits) for each in _best(members))
+        return Cluster(service, targets, self._spoken.setdefault(service, Spoken()))
+
+    def _reachable(self, source: Endpoint, service: str) -> list[Endpoint]:
+        return [
             endpoint
             for endpoint in self._services.get(service, ())
             if not endpoint.workload.oneoff and not endpoint.networks.isdisjoint(source.networks)
         ]
-        spoken = self._spoken.setdefault(service, Spoken())
-        limits = self._limits(service)
 
-        def cluster(members: list[Endpoint]) -> Cluster:
-            return Cluster(service, tuple(_target(source, each, host, limits) for each in _best(members)), spoken)
-
-        best = cluster(reachable)
-        for name, members in _names(reachable).items():
-            if len(members) < len(reachable):
-                best.narrow[name] = cluster(members)
-        return best
+    def _rules(self, source: Endpoint, service: str, host: str) -> Rules | None:
+        """What `source` may meet on its way to a service, or, without one, to whomever its requests name."""
+        table = self._table
+        if not (table.speaks_of(service) if service else table.binds()):
+            return None
+        return Rules(table, partial(self.destination, source, host=host), _labels(source), host=service)
 
     def _limits(self, service: str) -> ConnectionLimits:
         said = self._policies.get(service)
@@ -169,7 +222,13 @@ class Plan:
     def _external(self, source: Endpoint, host: str) -> Cluster:
         assert source.captured is not None, "only a captured workload has an outbound listener"
         endpoint = Endpoint(source.workload, Peer(host, "unknown", "unknown", PeerKind.EXTERNAL, captured=False))
-        return Cluster(host, (Target(endpoint, host, source.captured.namespace, source.pools),), Spoken())
+        cluster = Cluster(host, (Target(endpoint, host, source.captured.namespace, source.pools),), Spoken())
+        cluster.rules = self._rules(source, "", host)
+        return cluster
+
+
+def _labels(endpoint: Endpoint) -> Mapping[str, str]:
+    return labels_of(endpoint.workload, endpoint.service, endpoint.peer.version)
 
 
 def _target(source: Endpoint, endpoint: Endpoint, host: str, limits: ConnectionLimits) -> Target:
@@ -205,6 +264,16 @@ def _rank(endpoint: Endpoint) -> int:
     if not endpoint.ready:
         return 3
     return {Health.NONE: 0, Health.HEALTHY: 0, Health.STARTING: 1, Health.UNHEALTHY: 2}[endpoint.workload.health]
+
+
+def _names_one(endpoint: Endpoint, name: str) -> bool:
+    """Whether a name means this endpoint, and not its service, even where it is the only one."""
+    workload = endpoint.workload
+    return name != endpoint.service and name.strip("[]") in {
+        workload.compose_service,
+        workload.name,
+        *workload.addresses,
+    }
 
 
 def _names(endpoints: list[Endpoint]) -> dict[bytes, list[Endpoint]]:

@@ -20,16 +20,21 @@ ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.OVERLOAD_MANAGER: (503, "overloaded"),
 }
 """What a client is told when the mesh itself answers (Envoy's statuses and words, where it has them)."""
-GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12}
-"""HTTP status → gRPC status, as Envoy and gRPC's own mapping have it; all others are UNAVAILABLE (14)."""
+GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+"""HTTP status → gRPC status, as Envoy and gRPC's own mapping have it; all others are UNKNOWN (2)."""
+DEADLINE_EXCEEDED = 4
+HTTP_OF_GRPC = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
+"""The other way round, for callers that don't speak gRPC (Envoy's grpcToHttpStatus)."""
 
 
 class Refused(Exception):
     """The exchange ends here, with an answer of the mesh's own."""
 
-    def __init__(self, flag: Flag, detail: str = "", status: int = 0) -> None:
+    def __init__(self, flag: Flag, detail: str = "", status: int = 0, *, grpc_status: int = -1) -> None:
         super().__init__(flag, detail)
         self.flag = flag
+        self.grpc_status = grpc_status
+        """-1 for the one that goes with the HTTP status."""
         self.status = status or ANSWERS[flag][0]
         self.text = f"{ANSWERS[flag][1]}: {detail}" if detail else ANSWERS[flag][1]
 
@@ -40,6 +45,7 @@ class Moved(Refused):
     def __init__(self, location: bytes) -> None:
         Exception.__init__(self, location)
         self.flag = Flag.NONE
+        self.grpc_status = -1
         self.status = 301
         self.text = "moved to HTTPS"
         self.location = location
@@ -68,7 +74,10 @@ class Cut(Exception):
 
 def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
     """The same for a gRPC client, which looks for its status in the head of an answer without a body."""
-    status = GRPC_STATUS.get(refused.status, 14)
+    status = refused.grpc_status
+    if status < 0:
+        timed_out = refused.flag is Flag.UPSTREAM_REQUEST_TIMEOUT
+        status = DEADLINE_EXCEEDED if timed_out else GRPC_STATUS.get(refused.status, 2)
     message = quote(f"{refused.text} ({refused.flag.value})", safe=" ()/:,.").encode()
     fields = [
         (b"content-type", b"application/grpc"),

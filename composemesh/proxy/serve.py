@@ -14,6 +14,7 @@ from composemesh.proxy.codec.parts import HTTP2, Malformed
 from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.forward import forward
 from composemesh.proxy.refuse import Cut, Refused, grpc_refusal, refusal
+from composemesh.proxy.route import route
 
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import RequestHead
@@ -40,7 +41,10 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
             raise Refused(Flag.OVERLOAD_MANAGER, f"more than {down.load.limits.requests} requests at a time")
         if down.edge is not None:
             down.edge.admit(head)
-        await forward(x, down, cluster)
+        if cluster.rules is None:
+            await forward(x, down, cluster)
+        else:
+            await route(x, down, cluster, cluster.rules)
     except Refused as refused:
         await refuse(x, down, refused)
     except Malformed as problem:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import re2
 
-from composemesh.model.route import HttpMatch, MatchKind, StringMatch
-from composemesh.routing.request import Request
+from composemesh.model.route import ConnectionMatch, HttpMatch, MatchKind, StringMatch
+from composemesh.routing.hosts import matches
+from composemesh.routing.labels import has
+from composemesh.routing.request import Opening, Request
 
-Test = Callable[[Request], bool]
 TextTest = Callable[[bytes], bool]
 
 _OPTIONS = re2.Options()
@@ -23,7 +26,7 @@ class Predicate:
 
     __slots__ = ("test", "wants")
 
-    def __init__(self, wants: str, test: Test) -> None:
+    def __init__(self, wants: str, test: Callable[[Any], bool]) -> None:
         self.wants = wants
         self.test = test
 
@@ -41,13 +44,18 @@ def regex_problem(pattern: str) -> str:
     return ""
 
 
+def compiled(pattern: str) -> Any:
+    """An expression, for bytes. Raises re2.error: see `regex_problem`."""
+    return re2.compile(pattern.encode(), _OPTIONS)
+
+
 def text_test(match: StringMatch) -> TextTest:
     """The comparison with one text. Raises re2.error where the expression is none: see `regex_problem`."""
     want = match.value.encode()
     if match.kind is MatchKind.PRESENT:
         return lambda text: True
     if match.kind is MatchKind.REGEX:
-        pattern = re2.compile(want, _OPTIONS)
+        pattern = compiled(match.value)
         return lambda text: pattern.fullmatch(text) is not None
     if match.kind is MatchKind.SEGMENTS:
         whole, inside = want.rstrip(b"/"), want.rstrip(b"/") + b"/"
@@ -65,12 +73,7 @@ def text_test(match: StringMatch) -> TextTest:
 
 def predicates(match: HttpMatch, gateways: tuple[str, ...]) -> tuple[Predicate, ...]:
     """All conditions of a match, cheapest first; `gateways` are those of the VirtualService."""
-    named = frozenset(match.gateways or gateways)
-    found = [Predicate(f"gateway in {sorted(named)}", lambda request: request.gateway in named)]
-    if match.port:
-        found.append(Predicate(f"port {match.port}", lambda request: request.port == match.port))
-    if match.source_labels:
-        found.append(Predicate(f"source labels {_shown(match.source_labels)}", _source(match.source_labels)))
+    found = _whence(match, gateways)
     if match.method is not None:
         found.append(_of("method", match.method, lambda request: request.method))
     if match.uri is not None:
@@ -85,14 +88,48 @@ def predicates(match: HttpMatch, gateways: tuple[str, ...]) -> tuple[Predicate, 
     return tuple(found)
 
 
+def connection_predicates(match: ConnectionMatch, gateways: tuple[str, ...]) -> tuple[Predicate, ...]:
+    """The same for connections."""
+    found = _whence(match, gateways)
+    if match.sni_hosts:
+        found.append(Predicate(f"server name in {sorted(match.sni_hosts)}", _named(match.sni_hosts)))
+    if match.destination_subnets:
+        found.append(Predicate(f"destination in {sorted(match.destination_subnets)}", _within(match)))
+    return tuple(found)
+
+
+def _whence(match: HttpMatch | ConnectionMatch, gateways: tuple[str, ...]) -> list[Predicate]:
+    """What is asked of whoever calls, and of the port that it calls."""
+    named, port, labels = frozenset(match.gateways or gateways), match.port, match.source_labels
+    found = [Predicate(f"gateway in {sorted(named)}", lambda asked: asked.gateway in named)]
+    if port:
+        found.append(Predicate(f"port {port}", lambda asked: asked.port == port))
+    if labels:
+        found.append(Predicate(f"source labels {_shown(labels)}", lambda asked: has(asked.source_labels, labels)))
+    return found
+
+
+def _named(hosts: tuple[str, ...]) -> Callable[[Opening], bool]:
+    patterns = tuple(host.lower() for host in hosts)
+    return lambda opening: any(matches(pattern, opening.sni) for pattern in patterns)
+
+
+def _within(match: ConnectionMatch) -> Callable[[Opening], bool]:
+    networks = [ipaddress.ip_network(subnet, strict=False) for subnet in match.destination_subnets]
+
+    def holds(opening: Opening) -> bool:
+        try:
+            address = ipaddress.ip_address(opening.address)
+        except ValueError:
+            return False
+        return any(address in network for network in networks)
+
+    return holds
+
+
 def _of(field: str, match: StringMatch, value: Callable[[Request], bytes]) -> Predicate:
     test = text_test(match)
     return Predicate(f"{field} {match}", lambda request: test(value(request)))
-
-
-def _source(labels: Mapping[str, str]) -> Test:
-    wanted = tuple(labels.items())
-    return lambda request: all(request.source_labels.get(name) == value for name, value in wanted)
 
 
 def _header_value(name: str) -> Callable[[Request], bytes | None]:
@@ -121,10 +158,13 @@ def _header(name: str, match: StringMatch) -> Predicate:
 
 def _no_header(name: str, match: StringMatch) -> Predicate:
     value, test = _header_value(name), text_test(match)
+    must_be_absent = match.kind is MatchKind.PRESENT
 
     def holds(request: Request) -> bool:
         said = value(request)
-        return said is None or not test(said)
+        if said is None:  # for a pattern, a missing header is an empty one, as Istio has it
+            return must_be_absent or not test(b"")
+        return not test(said)
 
     return Predicate(f"no header {name} {match}", holds)
 

@@ -1,4 +1,4 @@
-"""What rules look at, whoever asks: a sidecar with a request in hand, or somebody who wonders what would happen."""
+"""What rules look at, whoever asks: a sidecar with a request or a connection in hand, or somebody who wonders."""
 
 from __future__ import annotations
 
@@ -46,3 +46,23 @@ class Request:
     def path(self) -> bytes:
         """The target without its query."""
         return self.target.partition(b"?")[0]
+
+
+class Opening:
+    """One connection as it is opened, from where it was made."""
+
+    __slots__ = ("address", "gateway", "port", "sni", "source_labels")
+
+    def __init__(
+        self, address: str, port: int, *, sni: str = "", gateway: str = MESH, source_labels: Mapping[str, str]
+    ) -> None:
+        self.address = address
+        """The IP address that the caller connected to, as `ipaddress` prints it."""
+        self.port = port
+        self.sni = sni
+        """The server that a TLS client says it wants, in lowercase; empty where it does not say, or it isn't TLS."""
+        self.gateway = gateway
+        self.source_labels = source_labels
+
+    def __repr__(self) -> str:
+        return f"<Opening {self.address}:{self.port} {self.sni}>"

@@ -27,6 +27,12 @@ def to(subset, weight=0):
 
 JASON = HttpRule((HttpMatch(headers={"end-user": StringMatch(MatchKind.EXACT, "jason")}),), (to("v2"),), name="jason")
 SPLIT = HttpRule((), (to("v1", 90), to("v3", 10)), name="split")
+
+
+def drawn(number):
+    return lambda chance: number
+
+
 RULES = candidates([VirtualHost(("reviews",), http=(JASON, SPLIT))])
 
 
@@ -35,19 +41,19 @@ def subset(decision):
 
 
 def test_the_first_rule_that_matches_decides():
-    assert subset(resolve(RULES, request(end_user="jason"), 0.99)) == "v2"
-    assert subset(resolve(RULES, request(end_user="jasons"), 0.0)) == "v1"
+    assert subset(resolve(RULES, request(end_user="jason"), drawn(0.99))) == "v2"
+    assert subset(resolve(RULES, request(end_user="jasons"), drawn(0.0))) == "v1"
 
 
 def test_a_split_is_exact_for_evenly_spread_draws():
-    drawn = [subset(resolve(RULES, request(), number / 1000)) for number in range(1000)]
-    assert drawn.count("v1") == 900
-    assert drawn.count("v3") == 100
+    picked = [subset(resolve(RULES, request(), drawn(number / 1000))) for number in range(1000)]
+    assert picked.count("v1") == 900
+    assert picked.count("v3") == 100
 
 
 def test_steps_say_what_was_tried_and_what_failed():
     steps: list[Step] = []
-    resolve(RULES, request(), 0.0, steps)
+    resolve(RULES, request(), drawn(0.0), steps)
     assert [(step.candidate, step.matched) for step in steps] == [("jason", False), ("split", True)]
     assert steps[0].because == "header end-user exact 'jason' does not hold"
 
@@ -55,20 +61,20 @@ def test_steps_say_what_was_tried_and_what_failed():
 def test_rules_of_a_gateway_are_not_the_sidecars():
     host = VirtualHost(("reviews",), ("web",), http=(SPLIT,))
     assert candidates([host]) == ()
-    assert resolve(candidates([host], "web"), request(gateway="web"), 0.0) is not None
+    assert resolve(candidates([host], "web"), request(gateway="web"), drawn(0.0)) is not None
 
 
 def test_source_labels_and_port_must_hold():
     match = HttpMatch(port=9080, source_labels={"version": "v2"})
     rules = candidates([VirtualHost(("reviews",), http=(HttpRule((match,), (to("v1"),)),))])
-    assert resolve(rules, request(labels={"version": "v2", "app": "x"}), 0.0) is not None
-    assert resolve(rules, request(labels={"version": "v1"}), 0.0) is None
-    assert resolve(rules, request(labels={"version": "v2"}, port=80), 0.0) is None
+    assert resolve(rules, request(labels={"version": "v2", "app": "x"}), drawn(0.0)) is not None
+    assert resolve(rules, request(labels={"version": "v1"}), drawn(0.0)) is None
+    assert resolve(rules, request(labels={"version": "v2"}, port=80), drawn(0.0)) is None
 
 
 def test_no_weight_at_all_leads_nowhere():
     rules = candidates([VirtualHost(("reviews",), http=(HttpRule((), (to("v1"), to("v2"))),))])
-    assert resolve(rules, request(), 0.5).arm is None
+    assert resolve(rules, request(), drawn(0.5)).arm is None
 
 
 def test_hosts_in_every_form():

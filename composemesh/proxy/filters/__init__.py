@@ -1,0 +1,12 @@
+"""What a rule does to a request besides sending it somewhere: one file an action, its pure part apart.
+
+actions        a rule, compiled for the request path
+faults         delays and aborts
+cors           cross-origin requests
+redirect       an answer that sends the caller elsewhere
+direct         an answer of the mesh's own
+rewrite        path and authority
+changes        header operations
+mirror         copies that nobody waits for
+timeout        time for the whole request
+"""

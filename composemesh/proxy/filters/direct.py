@@ -1,0 +1,16 @@
+"""Answers of the mesh's own: what a rule says, a redirect, a preflight. Pure."""
+
+from __future__ import annotations
+
+from composemesh.proxy.codec.parts import Fields, ResponseHead
+
+
+def own_answer(status: int, fields: Fields, body: bytes = b"") -> tuple[ResponseHead, bytes]:
+    """Head and body. A status that has no body has none (RFC 9110, 6.4.1)."""
+    if status < 200 or status in (204, 304):
+        body = b""
+    elif body and all(name.lower() != b"content-type" for name, _ in fields):
+        fields = [(b"content-type", b"text/plain"), *fields]
+    if status not in (204, 304):
+        fields = [*fields, (b"content-length", b"%d" % len(body))]
+    return ResponseHead(status, b"", 11, [*fields, (b"server", b"composemesh")], {}, len(body), True, b""), body

@@ -1,0 +1,33 @@
+"""Time for a whole request, retries included; counted, as in Envoy, from when the caller has sent all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.proxy.refuse import Cut, Refused
+
+if TYPE_CHECKING:
+    from composemesh.proxy.exchange import Course, Exchange
+
+
+async def within(seconds: float, x: Exchange, course: Course, forward: Callable[[], Awaitable[None]]) -> None:
+    """Have the request answered in that time. Raises Refused, or Cut where an answer had begun."""
+    scope = trio.CancelScope(deadline=trio.current_time() + seconds if x.whole else math.inf)
+
+    def heard(payload: bytes) -> None:
+        if not payload:
+            scope.deadline = trio.current_time() + seconds
+
+    if not x.whole:
+        course.on_body.append(heard)
+    with scope:
+        await forward()
+        return
+    if x.answered:
+        raise Cut(Flag.UPSTREAM_REQUEST_TIMEOUT)
+    raise Refused(Flag.UPSTREAM_REQUEST_TIMEOUT)

@@ -1,0 +1,113 @@
+"""The rules that one caller may meet on its way to one place, and where they lead. Look-ups; `resolve` decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from composemesh.model.route import MESH
+from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.table import MOST_HOSTS
+
+if TYPE_CHECKING:
+    from composemesh.model.route import Destination
+    from composemesh.proxy.cluster import Cluster
+    from composemesh.routing.resolve import ConnectionCandidate, HttpCandidate
+    from composemesh.routing.table import Table
+
+Find = Callable[["Destination"], "Cluster | None"]
+"""The cluster of a destination, as this caller reaches it; None where there is no such destination."""
+
+
+class Rules:
+    """Bound to a caller, or a gateway, and to an address. Made once a plan, like the cluster that it belongs to."""
+
+    __slots__ = ("_connections", "_find", "_host", "_http", "_led", "_served", "_table", "gateway", "labels")
+
+    def __init__(
+        self,
+        table: Table,
+        find: Find,
+        labels: Mapping[str, str],
+        *,
+        host: str = "",
+        gateway: str = MESH,
+        served: tuple[str, ...] = ("*",),
+    ) -> None:
+        self._table = table
+        self._find = find
+        self._host = host
+        """Whose rules they are: the service that the address belongs to; empty where the request has to say."""
+        self._served = served
+        """The hosts of a gateway's server, which are all that it serves."""
+        self.labels = labels
+        """The caller's; none at a gateway."""
+        self.gateway = gateway
+        self._http: dict[tuple[str, int], tuple[HttpCandidate, ...]] = {}
+        self._connections: dict[tuple[str, int, bool], tuple[ConnectionCandidate, ...]] = {}
+        self._led: dict[tuple[Destination, int], tuple[Cluster, int] | None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Rules of {self._host or 'any host'} at {self.gateway}>"
+
+    @property
+    def required(self) -> bool:
+        """Whether a request that meets no rule goes nowhere: a gateway has no place of its own to send it to."""
+        return self.gateway != MESH
+
+    def http(self, authority: bytes, port: int) -> tuple[HttpCandidate, ...]:
+        """The rules for a request. Those of other callers and ports are left out here, as Istio leaves them out:
+        where no other is left, there are no rules, and the request goes where it was going."""
+        host = self._host or _name(authority)
+        found = self._http.get((host, port))
+        if found is None:
+            found = tuple(each for each in self._of(host) if each.concerns(self.gateway, port, self.labels))
+            if len(self._http) >= MOST_HOSTS:
+                self._http.clear()
+            self._http[host, port] = found
+        return found
+
+    def connections(self, sni: str, port: int, *, tls: bool) -> tuple[ConnectionCandidate, ...]:
+        """The same for a connection that is passed on as it is: `tls` rules, or `tcp` rules."""
+        host = self._host or sni or "*"
+        found = self._connections.get((host, port, tls))
+        if found is None:
+            rules = self._table.connections(host, self.gateway, tls=tls) if self._serves(host) else ()
+            found = tuple(each for each in rules if each.concerns(self.gateway, port, self.labels))
+            if len(self._connections) >= MOST_HOSTS:
+                self._connections.clear()
+            self._connections[host, port, tls] = found
+        return found
+
+    def destination(self, destination: Destination, port: int) -> tuple[Cluster, int] | None:
+        """Where a rule leads a request that came to `port`, and the port to dial there; None where nowhere.
+
+        A destination that names no port has the caller's, unless it is a service with one other port, and no more.
+        """
+        key = (destination, port)
+        try:
+            return self._led[key]
+        except KeyError:
+            cluster = self._find(destination)
+            led = None if cluster is None else (cluster, destination.port or _port_of(cluster, port))
+            if len(self._led) >= MOST_HOSTS:
+                self._led.clear()
+            self._led[key] = led
+            return led
+
+    def _of(self, host: str) -> tuple[HttpCandidate, ...]:
+        return self._table.http(host, self.gateway) if self._serves(host) else ()
+
+    def _serves(self, host: str) -> bool:
+        return any(matches(served, host) for served in self._served)
+
+
+def _name(authority: bytes) -> str:
+    """The canonical host of an authority, without its port."""
+    host, colon, port = authority.rpartition(b":")
+    return canonical((host if colon and port.isdigit() else authority).decode("latin-1"))
+
+
+def _port_of(cluster: Cluster, port: int) -> int:
+    known = {each for target in cluster.targets for each in target.endpoint.workload.ports}
+    return known.pop() if len(known) == 1 and port not in known else port
