@@ -21,6 +21,7 @@ import trio
 from composemesh.admin.api import make_app
 from composemesh.admin.mesh_view import MeshView
 from composemesh.admin.server import serve
+from composemesh.admin.token import token_in
 from composemesh.capture.modes import Capture
 from composemesh.config.publish import Publisher, Resolve
 from composemesh.discovery.docker.client import DockerClient
@@ -132,7 +133,8 @@ async def _run(
         rooms.start_soon(registry.run, sources)
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
 
-        config = Publisher(options.project, registry.discovered, options.resolve, options.files)
+        applied = options.state / "resources.yaml"
+        config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied)
         await config.load()
         if config.rejection and options.initial_check:
             raise Rejected(config.rejection)
@@ -147,6 +149,7 @@ async def _run(
             capture = Capture(registry.discovered, config.snapshot, mode)
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
+        view.publisher = config
         view.capture = in_effect.value
         try:
             rooms.start_soon(supervise, "capture", capture.run)
@@ -173,7 +176,8 @@ async def _serve_admin(view: MeshView, options: MeshOptions, *, task_status: tri
         host, _, number = options.admin.rpartition(":")
         host, port = host.strip("[]"), int(number)
     socket = options.state / "admin.sock"
-    await serve(make_app(view), host=host, port=port, unix_path=socket, task_status=task_status)
+    app = make_app(view, token_in(options.state))
+    await serve(app, host=host, port=port, unix_path=socket, task_status=task_status)
 
 
 async def _until(feed: Latest[T], enough: Callable[[T], bool]) -> None:

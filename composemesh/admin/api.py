@@ -1,15 +1,9 @@
-"""Addresses and answers of the admin API, and who may ask: only what says it means this very server.
-
-A page in the operator's browser can send requests to a loopback port, and by DNS rebinding it can even read the
-answers, but then its own name stands in `Host`. So `Host` is compared with the few names we go by, no other origin
-is ever allowed to read, and nothing here changes anything.
-"""
+"""Addresses and answers of the admin API. Who may ask is decided before: see `guard`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,14 +12,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from composemesh.admin import views
+from composemesh.admin.guard import Guard, refusal
+from composemesh.admin.resources import Resources
 from composemesh.telemetry import metrics
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from composemesh.admin.mesh_view import MeshView
-
-log = structlog.get_logger()
 
 INDEX = """\
 composemesh {version}, project {project}: {state}
@@ -33,16 +27,18 @@ composemesh {version}, project {project}: {state}
 /api/v1/status             the mesh, its services and workloads, its problems
 /api/v1/services           the services alone
 /api/v1/graph?window=60s   who calls whom; window is 1s to 1h, or all
+/api/v1/problems           what is wrong with the configuration
+/api/v1/resources          the Istio documents in force; POST changes them
 /dotviz                    the same for Graphviz
 /metrics                   for Prometheus, in Istio's names (also /stats/prometheus)
 /healthz/live              200 while the process runs
 /healthz/ready             200 once the mesh serves, 503 before
 """
-_HINTS = {404: "GET / lists the addresses.", 405: "Only GET and HEAD are served here."}
+_HINTS = {404: "GET / lists the addresses.", 405: "GET / lists the addresses."}
 
 
-def make_app(mesh: MeshView) -> ASGIApp:
-    """The ASGI application."""
+def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
+    """The ASGI application. `token` is what a change over TCP must show; without one there are none."""
 
     async def index(request: Request) -> Response:
         return PlainTextResponse(INDEX.format_map(mesh.status()))
@@ -79,12 +75,18 @@ def make_app(mesh: MeshView) -> ASGIApp:
             return refusal(503, "The mesh is still starting.", "GET /api/v1/status says what it waits for.")
         return JSONResponse({"status": "ready"})
 
+    async def problems(request: Request) -> Response:
+        return JSONResponse({"problems": mesh.status()["problems"]})
+
+    resources = Resources(mesh.publisher) if mesh.publisher is not None else None
     app = Starlette(
         routes=[
             Route("/", index),
             Route("/api/v1/status", status),
             Route("/api/v1/services", services),
             Route("/api/v1/graph", graph),
+            Route("/api/v1/problems", problems),
+            *(_resource_routes(resources) if resources is not None else ()),
             Route("/dotviz", dotviz),
             Route("/metrics", prometheus),
             Route("/stats/prometheus", prometheus),
@@ -93,65 +95,14 @@ def make_app(mesh: MeshView) -> ASGIApp:
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _mistake},
     )
-    return Guard(app)
+    return Guard(app, token)
 
 
-def refusal(status: int, error: str, hint: str = "") -> Response:
-    """An error as every client of this API sees it: one line of JSON."""
-    return JSONResponse({"error": error, "hint": hint}, status)
-
-
-class Guard:
-    """Stands before the application: only our own names, only GET and HEAD, and no exception gets past it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
-            return
-
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
-            await send(message)
-
-        app = self._refuse(scope) or self._app
-        try:
-            await app(scope, receive, send_marked)
-        except Exception as problem:  # answered already, with `_mistake`
-            log.error("admin request failed", path=scope["path"], problem=repr(problem))
-
-    def _refuse(self, scope: Scope) -> Response | None:
-        if not self._means_us(scope):
-            return refusal(421, "This server does not go by that name.", "Use the address that status names.")
-        if scope["method"] not in ("GET", "HEAD"):
-            answer = refusal(405, "Method not allowed.", _HINTS[405])
-            answer.headers["allow"] = "GET, HEAD"
-            return answer
-        return None
-
-    def _means_us(self, scope: Scope) -> bool:
-        server = scope.get("server")
-        if server is None:
-            return True  # the Unix socket: no browser reaches it, and its mode says who does
-        hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1:
-            return False
-        port = f":{server[1]}"
-        host = hosts[0]
-        return host.removesuffix(port) in _NAMES and (host.endswith(port) or port == ":80")
-
-
-_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"server", b"composemesh"),
-]
+def _resource_routes(resources: Resources) -> list[Route]:
+    return [
+        Route("/api/v1/resources", resources.listed, methods=["GET"]),
+        Route("/api/v1/resources", resources.changed, methods=["POST"]),
+    ]
 
 
 def _window(request: Request) -> int | None:

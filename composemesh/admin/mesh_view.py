@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from composemesh import __version__
 from composemesh.admin import views
 from composemesh.admin.views import Json
+from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered
@@ -27,6 +28,8 @@ class MeshView:
     captures: Latest[Captures]
     problems: Latest[tuple[Problem, ...]]
     hub: Hub = field(default_factory=Hub)
+    publisher: Publisher | None = None
+    """What the resources of the mesh are asked of, and changed by; None where nothing can be changed."""
     admin_url: str = ""
     """Where `serve` came to listen, e.g. `http://127.0.0.1:15000`."""
     capture: str = ""

@@ -46,6 +46,19 @@ def about_project(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def about_mesh(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for commands whose own `-f` names other files: a Compose file stands before the command."""
+
+    @click.option("-p", "--project-name", "--project", metavar="NAME", help="The Compose project.")
+    @click.pass_context
+    @wraps(function)
+    def command(context: click.Context, /, **arguments: Any) -> Any:
+        own = {name: arguments.pop(name) for name in ("files",) if name in arguments}
+        return function(chosen(context, arguments), **arguments, **own)
+
+    return command
+
+
 def chosen(context: click.Context, arguments: dict[str, Any]) -> ComposeProject:
     """The project that the options before and after the command choose; takes them out of `arguments`."""
     from composemesh.stack.compose import ComposeProject

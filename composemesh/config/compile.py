@@ -8,25 +8,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from composemesh.config.loaders.compose import ComposeDocument
 from composemesh.config.loaders.labels import ContainerLabels
 from composemesh.config.loaders.said import Said, Settings
+from composemesh.config.resources import Resource, compile_resources
 from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot
+from composemesh.model.workload import Workload
 
 NOTHING = ComposeDocument()
 
 
 def compile_mesh(
-    project: str, document: ComposeDocument = NOTHING, containers: Iterable[ContainerLabels] = ()
+    project: str,
+    document: ComposeDocument = NOTHING,
+    containers: Iterable[ContainerLabels] = (),
+    resources: Iterable[Resource] = (),
+    workloads: Iterable[Workload] = (),
 ) -> tuple[Snapshot, tuple[Problem, ...]]:
     """The mesh as its documents configure it, and everything wrong with them.
 
-    The document's errors are Problems with a file, and mean that it is to be rejected whole: see `rejected`. An error
-    without a file is about a container's labels: they are left out of the snapshot, and no other service is touched.
+    Errors with a file mean that the documents are to be rejected whole: see `rejected`. An error without a file is
+    about a container's labels: they are left out of the snapshot, and no other service is touched. `workloads` are
+    those that run: rules may name their services.
     """
     problems = list(document.problems)
     labels = _agreed(containers, problems)
@@ -35,13 +43,32 @@ def compile_mesh(
     problems += disputes
     if degraded:
         services = _merged(document, {name: said for name, said in labels.items() if name not in degraded})
-    return Snapshot(project, _mesh(document.mesh), _services(services)), tuple(problems)
+    snapshot = Snapshot(project, _mesh(document.mesh), _services(services))
+    compiled = compile_resources(resources, project, _names(snapshot, document, workloads))
+    return (
+        replace(
+            snapshot,
+            virtual_hosts=compiled.virtual_hosts,
+            policies=compiled.policies,
+            entries=compiled.entries,
+            scopes=compiled.scopes,
+            gateways=compiled.gateways,
+        ),
+        (*problems, *compiled.problems),
+    )
 
 
-def rejected(document: ComposeDocument) -> tuple[Problem, ...]:
-    """All Problems of a document that must not be applied; empty where it may be."""
-    _, problems = compile_mesh("", document)
+def rejected(document: ComposeDocument, resources: Iterable[Resource] = ()) -> tuple[Problem, ...]:
+    """All Problems of documents that must not be applied; empty where they may be."""
+    _, problems = compile_mesh("", document, (), resources)
     return problems if any(problem.severity is Severity.ERROR for problem in problems) else ()
+
+
+def _names(snapshot: Snapshot, document: ComposeDocument, workloads: Iterable[Workload]) -> frozenset[str]:
+    """Every name by which a service of the project can be called."""
+    said = {settings.service for settings in snapshot.services.values() if settings.service}
+    running = {snapshot.settings_of(workload).service for workload in workloads}
+    return frozenset({*said, *running, *document.services})
 
 
 # === who is heard ===
@@ -141,6 +168,7 @@ def _mesh(said: Settings) -> MeshSettings:
         admin_host=host,
         admin_port=port,
         access_log=_value(said, "access_log", default.access_log),
+        egress=_value(said, "egress", default.egress),
     )
 
 

@@ -1,46 +1,40 @@
-"""Watch the documents, keep the last good one, publish what differs.
+"""Watch the documents, keep the last good ones, take what is applied live, publish what differs.
 
-The Compose files are polled: a stat of a few files twice a second costs nothing and works on every file system, where
-inotify stays silent on network and shared folders. Labels come with the discovered workloads.
+Three voices make the configuration: files (watched), labels (they come with the discovered workloads), and resources
+applied to the running mesh, which stand in the place of a file's resource of the same kind and name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 import trio
 
-from composemesh.config.compile import NOTHING, compile_mesh, rejected
-from composemesh.config.loaders.compose import ComposeDocument, Resolved, explain, load_compose
+from composemesh.config.applied import Applied
+from composemesh.config.compile import compile_mesh
+from composemesh.config.difference import Change, difference, effects
+from composemesh.config.loaders.compose import Resolved, explain
 from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
-from composemesh.config.loaders.said import Place
 from composemesh.config.loaders.sources import read_sources
+from composemesh.config.next_start import AT_START, waiting
+from composemesh.config.resources import Resource, ResourceKey
+from composemesh.config.watch import Watch
+from composemesh.config.written import NOTHING, Written, read_written
 from composemesh.model.problem import Problem, Severity
-from composemesh.model.snapshot import CaptureMode, MeshSettings, Snapshot
+from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.latest import Latest
 
 log = structlog.get_logger()
 
-POLL = 0.5
-"""Seconds between two looks at the files."""
-SETTLE = 0.1
-"""Seconds that the files must stay the same before they are read: an editor may write in several steps."""
 RETRY = 10.0
 """Seconds until Compose is asked again after it could not answer, even when no file has changed."""
 
 Resolve = Callable[[], Awaitable[Resolved]]
 """Asks Compose for the resolved project. Raises `Unresolved` with Compose's own words."""
-Stamp = tuple[int, int, int] | None
-"""Modification time, size and inode of a file; None where there is none."""
-
-AT_START: Mapping[str, Callable[[MeshSettings], str]] = {
-    "capture": lambda mesh: (CaptureMode.NETNS if mesh.capture is CaptureMode.AUTO else mesh.capture).value,
-    "admin": lambda mesh: f"{mesh.admin_host}:{mesh.admin_port}",
-}
-"""Words of the top level that a mesh reads as it starts, and what it makes of them."""
 
 
 class Publisher:
@@ -52,11 +46,12 @@ class Publisher:
         discovered: Latest[Discovered],
         resolve: Resolve | None = None,
         files: Sequence[Path] = (),
+        applied: Path | None = None,
     ) -> None:
-        """Without `resolve` (no Compose file or no Compose at hand), labels alone configure.
+        """Without `resolve` (no Compose file or no Compose at hand), labels and what is applied configure alone.
 
         `files` are those to watch besides the ones that `resolve` names: the Compose files while they cannot be
-        resolved, and environment files.
+        resolved, and environment files. `applied` is where applied resources are kept; None: they aren't.
         """
         self.snapshot: Latest[Snapshot] = Latest(Snapshot(project))
         self.problems: Latest[tuple[Problem, ...]] = Latest(())
@@ -65,14 +60,18 @@ class Publisher:
         self._resolve = resolve
         self._files = tuple(files)
         self._named = self._files
-        self._watched = self._files
-        self._stamps: dict[Path, Stamp] = {}
-        self._document = NOTHING
+        self._watch = Watch()
+        self._watch.follow(self._files)
+        self._written = NOTHING
+        self._applied = Applied(applied)
+        self._unread: tuple[Problem, ...] = ()
+        """What is wrong with the file of applied resources."""
         self._rejected: tuple[Problem, ...] = ()
         self._started: dict[str, str] = {}
         self._waiting: tuple[Problem, ...] = ()
         self._unanswered = False
         self._loaded = False
+        self._changing = trio.Lock()
 
     def __repr__(self) -> str:
         state = "rejected" if self._rejected else "good" if self._loaded else "unread"
@@ -83,11 +82,21 @@ class Publisher:
         """Why the newest document is not in force; empty where it is. Labels of containers never come into this."""
         return self._rejected
 
+    @property
+    def resources(self) -> Mapping[ResourceKey, Resource]:
+        """The Istio documents in force by key, those of files and those applied."""
+        return _overlaid(self._written.resources, self._applied.resources)
+
+    def is_applied(self, key: ResourceKey) -> bool:
+        """Whether a resource was applied, and so can be deleted; others stand in files."""
+        return key in self._applied.resources
+
     async def load(self) -> tuple[Problem, ...]:
         """Read the documents once and publish; return all Problems (`rejection`: those that matter to a start).
 
         Never raises for what users or Compose do. Cancelled, nothing is published.
         """
+        self._unread = await trio.to_thread.run_sync(self._applied.load)
         if self._resolve is not None:
             await self._reload(self._resolve)
         self._loaded = True
@@ -107,59 +116,76 @@ class Publisher:
             if self._resolve is not None:
                 nursery.start_soon(self._follow_files, self._resolve)
 
+    async def change(
+        self, apply: Iterable[Resource] = (), delete: Iterable[ResourceKey] = (), *, carry_out: bool = True
+    ) -> Change:
+        """Apply and delete resources, all of them or, where an error would come of it, none.
+
+        In force and kept on disk when this returns with an `accepted` change; only tried where not `carry_out`.
+        Raises OSError where it can't be kept; then nothing has changed.
+        """
+        async with self._changing:  # each builds on the one before
+            before = self.resources
+            applied = dict(self._applied.resources)
+            for key in delete:
+                applied.pop(key, None)
+            asked = {resource.key: resource for resource in apply}
+            applied |= asked
+            after = _overlaid(self._written.resources, applied)
+            snapshot, problems = self._compile(self._written, applied)
+            concerned = {str(resource.key) for resource in asked.values()}
+            change = replace(
+                difference(before, after),
+                effects=effects(self.snapshot.value, snapshot),
+                # What is wrong already, and with something else, is no reason to refuse.
+                problems=tuple(
+                    problem
+                    for problem in problems
+                    if problem.resource in concerned or problem not in self.problems.value
+                ),
+            )
+            if carry_out and change.accepted:
+                await self._applied.keep(applied.values())
+                self._publish()
+            return change
+
     # === documents ===
 
     async def _follow_files(self, resolve: Resolve) -> None:
-        asked = trio.current_time()
         while True:
-            await trio.sleep(POLL)
-            stamps = await _stamps(self._watched)
-            overdue = self._unanswered and trio.current_time() - asked >= RETRY
-            if stamps == self._stamps and not overdue:
-                continue
-            await self._settle(stamps)
-            asked = trio.current_time()
+            await self._watch.changed(RETRY if self._unanswered else float("inf"))
             await self._reload(resolve)
             self._publish()
 
-    async def _settle(self, stamps: dict[Path, Stamp]) -> None:
-        while True:
-            await trio.sleep(SETTLE)
-            before, stamps = stamps, await _stamps(self._watched)
-            if stamps == before:
-                return
-
     async def _reload(self, resolve: Resolve) -> None:
-        """Take the new document, or keep the present one and remember why."""
-        # Stamps first: an edit made while Compose reads shows as a change at the next look. So does a file that only
-        # this reading has led to: it is read once more, from a moment at which it was known.
-        self._stamps = await _stamps(self._watched)
+        """Take the new documents, or keep the present ones and remember why."""
+        await self._watch.reading()
         try:
             resolved = await resolve()
         except Exception as error:
             self._unanswered = True
             text = str(error) or repr(error)
             sources = await trio.to_thread.run_sync(read_sources, self._named)
-            self._watched = (*self._files, *sources.watched)
+            self._watch.follow((*self._files, *sources.watched, *self._written.watched))
             self._reject((explain(text, sources),))
             return
         self._unanswered = False
         self._named = resolved.files or self._named
         sources = await trio.to_thread.run_sync(read_sources, self._named)
-        self._watched = (*self._files, *sources.watched)
-        document = await trio.to_thread.run_sync(load_compose, resolved, sources)
-        self._accept(document)
+        written = await trio.to_thread.run_sync(read_written, resolved, sources)
+        self._watch.follow((*self._files, *sources.watched, *written.watched))
+        self._accept(written)
 
-    def _accept(self, document: ComposeDocument) -> None:
-        reasons = rejected(document)
-        if reasons:
-            self._reject(reasons)
+    def _accept(self, written: Written) -> None:
+        _, problems = self._compile(written, {}, labels=False)
+        if _errors(problems):
+            self._reject(problems)
         else:
-            self._document, self._rejected = document, ()
+            self._written, self._rejected = written, ()
 
     def _reject(self, reasons: tuple[Problem, ...]) -> None:
         if reasons != self._rejected:
-            for problem in (each for each in reasons if each.severity is Severity.ERROR):
+            for problem in _errors(reasons):
                 log.warning("configuration rejected", problem=str(problem), code=problem.code)
         self._rejected = reasons
 
@@ -176,24 +202,33 @@ class Publisher:
 
     def _containers(self) -> Iterable[ContainerLabels]:
         for workload in self._discovered.value.workloads:
-            known = self._document.label_names.get(workload.compose_service, frozenset())
+            known = self._written.document.label_names.get(workload.compose_service, frozenset())
             labels = load_labels(workload, known)
             if labels is not None:
                 yield labels
 
+    # === everything together ===
+
+    def _compile(
+        self, written: Written, applied: Mapping[ResourceKey, Resource], *, labels: bool = True
+    ) -> tuple[Snapshot, tuple[Problem, ...]]:
+        resources = _overlaid(written.resources, applied).values()
+        workloads = self._discovered.value.workloads
+        containers = self._containers() if labels else ()
+        snapshot, problems = compile_mesh(self._project, written.document, containers, resources, workloads)
+        return snapshot, (*problems, *written.problems)
+
     def _publish(self) -> None:
-        snapshot, problems = compile_mesh(self._project, self._document, self._containers())
+        snapshot, problems = self._compile(self._written, self._applied.resources)
         if self._rejected:
-            # The document in force is an older one; its warnings would point at lines that may be gone.
-            old = set(compile_mesh(self._project, self._document)[1])
+            # The documents in force are older ones; their warnings would point at lines that may be gone.
+            old = set(self._compile(self._written, {}, labels=False)[1])
             problems = (*self._rejected, *(problem for problem in problems if problem not in old))
         else:
-            self._wait(tuple(self._next_start(snapshot.mesh)))
+            self._wait(tuple(waiting(self._started, snapshot.mesh, self._written.document.mesh)))
             problems += self._waiting
-        self.problems.publish(problems)
+        self.problems.publish((*problems, *self._unread))
         self.snapshot.publish(snapshot)
-
-    # === what only a start reads ===
 
     def _wait(self, edits: tuple[Problem, ...]) -> None:
         for problem in edits:
@@ -201,36 +236,18 @@ class Publisher:
                 log.warning("configuration waits for the next start", problem=str(problem), code=problem.code)
         self._waiting = edits
 
-    def _next_start(self, mesh: MeshSettings) -> Iterator[Problem]:
-        for word, started in self._started.items():
-            now = AT_START[word](mesh)
-            if now != started:
-                said = self._document.mesh.get((word,))
-                place = said.place if said else Place()
-                yield Problem(
-                    Severity.WARNING,
-                    "next-start",
-                    f"x-mesh: `{word}` is read when the mesh starts: it goes on with {started}, and not with {now}.",
-                    "Restart the mesh: `composemesh down --keep-stack`, then `composemesh attach -d`.",
-                    place.file,
-                    place.line,
-                    place.column,
-                )
+
+def _errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(problem for problem in problems if problem.severity is Severity.ERROR)
+
+
+def _overlaid(written: Iterable[Resource], applied: Mapping[ResourceKey, Resource]) -> dict[ResourceKey, Resource]:
+    return {**{resource.key: resource for resource in written}, **applied}
 
 
 def _labelled(workloads: Iterable[Workload]) -> frozenset[object]:
-    """All that `_containers` could make a difference of."""
+    """All that labels could make a difference of, and the services that rules may name."""
     labelled = ((each, frozenset(mesh_labels(each.labels).items())) for each in workloads if not each.oneoff)
-    return frozenset((each.compose_service, each.name, each.started, said) for each, said in labelled if said)
-
-
-async def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
-    return await trio.to_thread.run_sync(lambda: {file: _stamp(file) for file in files})
-
-
-def _stamp(file: Path) -> Stamp:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+    services = frozenset(each.compose_service for each in workloads)
+    said = frozenset((each.compose_service, each.name, each.started, said) for each, said in labelled if said)
+    return frozenset({services, said})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -25,16 +26,43 @@ class MeshClient:
 
     def graph(self, window: str = "") -> dict[str, Any]:
         """`window` as the API takes it, e.g. ``60s``; empty for what the mesh takes by itself."""
-        return self._get("/api/v1/graph", **({"window": window} if window else {}))
+        return self._get("/api/v1/graph", window=window)
+
+    def resources(self, kind: str = "", name: str = "") -> list[dict[str, Any]]:
+        """The Istio documents in force, each with where it stands and whether it was applied."""
+        found: list[dict[str, Any]] = self._get("/api/v1/resources", kind=kind, name=name)["resources"]
+        return found
+
+    def change(
+        self, files: Iterable[tuple[str, str]] = (), delete: Iterable[tuple[str, str]] = (), *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Apply the documents of some files (name and text), and delete by kind and name; all of it or nothing.
+
+        The answer says what has changed, or, not `accepted`, what is wrong.
+        """
+        asked = {
+            "files": [{"name": name, "text": text} for name, text in files],
+            "delete": [{"kind": kind, "name": name} for kind, name in delete],
+            "dry_run": dry_run,
+        }
+        return self._ask("POST", "/api/v1/resources", json.dumps(asked), also=422)
+
+    def explain(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Which rule, policy and endpoint a request would meet (admin API, `explain`)."""
+        return self._ask("POST", "/api/v1/explain", json.dumps(asked))
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
-        target = f"{path}?{urlencode(query)}" if query else path
+        query = {name: value for name, value in query.items() if value}
+        return self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def _ask(self, method: str, target: str, body: str | None = None, *, also: int = 0) -> dict[str, Any]:
+        """One answer. `also` is a status besides 200 that is one, too."""
         connection = _UnixConnection(self.path, self.timeout)
         try:
-            connection.request("GET", target)
+            connection.request(method, target, body)
             response = connection.getresponse()
-            body = response.read()
-            answer = json.loads(body) if response.status == 200 else None
+            said = response.read()
+            answer = json.loads(said) if response.status in (200, also) else None
         except (OSError, http.client.HTTPException, ValueError) as problem:
             raise UserError(
                 f"The mesh does not answer on {self.path} ({problem or type(problem).__name__}): "
@@ -43,7 +71,7 @@ class MeshClient:
         finally:
             connection.close()
         if not isinstance(answer, dict):
-            raise UserError(f"The mesh refused {target}: {_reason(body) or f'status {response.status}'}")
+            raise UserError(_reason(said) or f"The mesh refused {target} with status {response.status}.")
         return answer
 
 
@@ -55,7 +83,7 @@ def _reason(body: bytes) -> str:
     except ValueError:
         return text.partition("\n")[0]
     if isinstance(said, dict):
-        return str(said.get("message") or said.get("error") or "")
+        return f"{said.get('error', '')} {said.get('hint', '')}".strip()
     return ""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import Resolved, load_compose
+from composemesh.config.loaders.compose import Resolved
 from composemesh.config.loaders.sources import read_sources
+from composemesh.config.written import read_written
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
 from composemesh.stack.compose import ComposeProject
@@ -13,8 +14,9 @@ from composemesh.stack.errors import UserError
 
 def read_configuration(project: str, resolved: Resolved) -> tuple[Snapshot, tuple[Problem, ...]]:
     """The mesh as the files configure it, and what is wrong with them. Blocks; never raises."""
-    document = load_compose(resolved, read_sources(resolved.files))
-    return compile_mesh(project, document)
+    written = read_written(resolved, read_sources(resolved.files))
+    snapshot, problems = compile_mesh(project, written.document, (), written.resources)
+    return snapshot, (*problems, *written.problems)
 
 
 def good_configuration(project: ComposeProject, resolved: Resolved) -> Snapshot:

@@ -111,7 +111,7 @@ async def test_every_workload_is_captured_and_every_request_counted(bookinfo: Pr
         ("reviews", "ratings"): rated,
     }
     edges = await graph(bookinfo)
-    assert {("productpage/latest", f"reviews/v{number}") for number in (1, 2, 3)} <= set(edges)
+    assert {("productpage/v1", f"reviews/v{number}") for number in (1, 2, 3)} <= set(edges)
 
 
 async def test_attach_touches_no_container_and_detach_leaves_none_touched(bookinfo: Project) -> None:

@@ -7,7 +7,7 @@ mean what they mean to Compose. Where it was written is looked up in the files t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class ComposeDocument:
     """Labels written in the Compose files, by Compose service."""
     label_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Their names, by Compose service: a container's copies of them are not read again."""
+    services: frozenset[str] = frozenset()
+    """Every name by which a service of the project can be called: its own, and its aliases on networks."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -89,7 +91,8 @@ class _Loader:
                 blocks[name] = self._block(SERVICE, service["x-mesh"], resource, f"x-mesh of {resource}", path)
             if written := self._written_labels(name, service.get("labels")):
                 labels[name], names[name] = self._labels(name, written, resource), frozenset(written)
-        return ComposeDocument(mesh, blocks, labels, names, tuple(self._problems))
+        called = frozenset(_called(services) if isinstance(services, dict) else ())
+        return ComposeDocument(mesh, blocks, labels, names, called, tuple(self._problems))
 
     def _block(self, shape: Shape, value: Any, resource: str, subject: str, at: KeyPath) -> Settings:
         def locate(path: KeyPath) -> Place:
@@ -117,6 +120,15 @@ class _Loader:
             if isinstance(raw, float):
                 written[label] = raw
         return written
+
+
+def _called(services: Mapping[str, Any]) -> Iterator[str]:
+    for name, service in services.items():
+        yield name
+        networks = service.get("networks") if isinstance(service, dict) else None
+        for network in networks.values() if isinstance(networks, dict) else ():
+            aliases = network.get("aliases") if isinstance(network, dict) else None
+            yield from (str(alias) for alias in aliases if isinstance(aliases, list)) if aliases else ()
 
 
 def _texts(labels: Any) -> dict[str, str]:

@@ -17,13 +17,14 @@ from composemesh.config.schema.shapes import (
     Name,
     Network,
     Object,
+    Pattern,
     Port,
     PortTable,
     Reading,
     Shape,
     Switched,
 )
-from composemesh.model.snapshot import AccessLog, CaptureMode, Protocol
+from composemesh.model.snapshot import AccessLog, CaptureMode, Egress, Protocol
 
 __all__ = ["MESH", "SERVICE", "Finding", "Key", "Later", "Object", "Reading", "Shape", "Switched", "read"]
 
@@ -40,13 +41,13 @@ MESH = Object(
         "exclude": Key(EXCLUDE, "Traffic of every service that capture leaves alone, in both directions."),
         "admin": Key(Address(), "Where the admin API and the metrics listen.", "127.0.0.1:15000"),
         "access_log": Key(Choice(AccessLog), "A line for each request.", "off"),
+        "egress": Key(Choice(Egress), "Whether services may call hosts that nobody declared.", "allow"),
+        "resources": Key(ListOf(Pattern()), "Files of Istio documents, relative to the first Compose file.", "[]"),
         "mtls": Key(Later(), "Encryption and identity between workloads."),
-        "egress": Key(Later(), "Whether services may call hosts that nobody declared."),
         "xds": Key(Later(), "Where the configuration is served to other proxies."),
         "tracing": Key(Later(), "Where spans are sent."),
         "gateways": Key(Later(), "Ways into the mesh from outside."),
         "external": Key(Later(), "Hosts outside the mesh."),
-        "resources": Key(Later(), "Files of Istio documents."),
         "plugins": Key(Later(), "Files that extend the mesh."),
     }
 )

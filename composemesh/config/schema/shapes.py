@@ -200,6 +200,21 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """The name of a file or a folder, or a pattern with `*` for several."""
+
+    wanted: str = "the name of a file or a folder, `*` allowed"
+
+    def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
+        if not isinstance(value, str):
+            reading.wrong_type(path, value, self.wanted)
+        elif not value or "\0" in value or len(value) > 4096:
+            reading.wrong_value(path, value, self.wanted)
+        else:
+            reading.said[path] = value
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """An IPv4 or IPv6 network, or one address."""
 

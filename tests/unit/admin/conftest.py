@@ -13,6 +13,7 @@ import trio
 from composemesh.admin.api import make_app
 from composemesh.admin.mesh_view import MeshView
 from composemesh.admin.server import serve
+from composemesh.config.publish import Publisher
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.record import Record
@@ -21,6 +22,8 @@ from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.runtime.captured import Captured, Captures
 from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
+
+TOKEN = "the-token-of-this-mesh"
 
 
 class Clock:
@@ -60,13 +63,15 @@ def clock() -> Clock:
 def mesh(clock: Clock) -> MeshView:
     page, reviews = workload("productpage"), workload("reviews-v1")
     settings = {"reviews-v1": ServiceSettings("reviews", "v1")}
+    discovered = Latest(Discovered((page, reviews)))
     return MeshView(
         project="shop",
-        discovered=Latest(Discovered((page, reviews))),
+        discovered=discovered,
         snapshot=Latest(Snapshot("shop", services=settings)),
         captures=Latest(captured(page, reviews)),
         problems=Latest(()),
         hub=Hub(clock),
+        publisher=Publisher("shop", discovered),
         ready=True,
     )
 
@@ -141,6 +146,6 @@ def dechunk(data: bytes) -> bytes:
 @pytest.fixture
 async def server(mesh: MeshView, tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Served]:
     path = tmp_path / "admin.sock"
-    url = await nursery.start(partial(serve, make_app(mesh), host="127.0.0.1", port=0, unix_path=path))
+    url = await nursery.start(partial(serve, make_app(mesh, TOKEN), host="127.0.0.1", port=0, unix_path=path))
     yield Served(url, int(url.rpartition(":")[2]), path, nursery)
     nursery.cancel_scope.cancel()

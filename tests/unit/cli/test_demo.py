@@ -98,7 +98,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(start, tmp_path):
     code, out, _ = demo.end()
     assert code == 0
     assert out.splitlines()[-1].startswith("Ended; ")
-    assert sorted(path.name for path in (tmp_path / "state" / "demo").iterdir()) == ["lock"]
+    assert sorted(path.name for path in (tmp_path / "state" / "demo").iterdir()) == ["lock", "token"]
     with pytest.raises(OSError):
         urllib.request.urlopen(url, timeout=10)
 

@@ -18,7 +18,7 @@ ANSWERS = {
     "/api/v1/status": (200, b'{"project": "shop"}'),
     "/api/v1/graph": (200, b'{"edges": []}'),
     "/api/v1/graph?window=60s": (200, b'{"edges": [], "window_seconds": 60}'),
-    "/api/v1/graph?window=0%26x": (400, b'{"message": "window: say a duration."}'),
+    "/api/v1/graph?window=0%26x": (400, b'{"error": "window: say a duration.", "hint": "Try 60s."}'),
     "/api/v1/graph?window=html": (200, b"<html>"),
     "/api/v1/graph?window=list": (200, b"[]"),
 }
@@ -58,7 +58,7 @@ def test_the_answers_are_the_apis(folder: Path) -> None:
 
 
 def test_a_refusal_is_the_apis_own_words(folder: Path) -> None:
-    with pytest.raises(UserError, match="window: say a duration"):
+    with pytest.raises(UserError, match=r"^window: say a duration\. Try 60s\.$"):
         MeshClient(folder / "admin.sock").graph("0&x")
 
 

@@ -1,0 +1,111 @@
+"""Istio documents on the command line: where they are read from, and how a change of them is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from composemesh.stack.errors import CallError, UserError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STDIN = "-"
+KINDS = {
+    "virtualservice": "VirtualService",
+    "vs": "VirtualService",
+    "destinationrule": "DestinationRule",
+    "dr": "DestinationRule",
+    "gateway": "Gateway",
+    "gw": "Gateway",
+    "serviceentry": "ServiceEntry",
+    "serviceentrie": "ServiceEntry",
+    "se": "ServiceEntry",
+    "workloadentry": "WorkloadEntry",
+    "workloadentrie": "WorkloadEntry",
+    "we": "WorkloadEntry",
+    "sidecar": "Sidecar",
+    "httproute": "HTTPRoute",
+    "grpcroute": "GRPCRoute",
+}
+"""What people call the kinds, in lowercase and without a plural's `s` (Istio's short names)."""
+
+
+def kind_of(word: str) -> str:
+    """The kind that a word means. Raises CallError with the nearest one."""
+    import difflib
+
+    word = word.partition(".")[0].lower()
+    kind = KINDS.get(word) or KINDS.get(word.removesuffix("s"))
+    if kind is None:
+        near = difflib.get_close_matches(word, KINDS, 1)
+        known = ", ".join(dict.fromkeys(KINDS.values()))
+        hint = f"did you mean {KINDS[near[0]]}?" if near else f"use one of {known}."
+        raise CallError(f"No kind {word!r}: {hint}")
+    return kind
+
+
+def files_option(required: bool = True) -> Callable[[F], F]:
+    """Add `-f FILE`, which may be repeated."""
+    return click.option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        required=required,
+        metavar="FILE",
+        help="A file, a folder, or - for standard input; may be repeated.",
+    )
+
+
+def read_files(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Name and text of each file that is meant. Raises UserError with the first that can't be read."""
+    return [each for name in names for each in _read(name)]
+
+
+def _read(name: str) -> Iterator[tuple[str, str]]:
+    from composemesh.config.written import matching
+
+    if name == STDIN:
+        yield "standard input", sys.stdin.read()
+        return
+    path = Path(name)
+    files = list(matching(path)) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{name}: no .yaml, .yml or .json file in this folder.")
+    for file in files:
+        try:
+            yield str(file), file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"{file}: not UTF-8 text.") from None
+        except OSError as problem:
+            raise UserError(f"{file}: {problem.strerror}.") from None
+
+
+def tell_problems(problems: Iterable[dict[str, Any]]) -> None:
+    """A line each on standard error: where, what and what to do."""
+    for one in problems:
+        place = f"{one['file']}:{one['line']}: " if one["line"] else f"{one['file']}: " if one["file"] else ""
+        hint = f" {one['hint']}" if one["hint"] else ""
+        print(_plain(f"{one['severity']}: {place}{one['message']}{hint}"), file=sys.stderr)
+
+
+def tell_change(change: dict[str, Any], *, dry_run: bool = False) -> None:
+    """What has changed, a line a resource as kubectl has it, and what was wrong. Exits 1 where it was refused."""
+    from composemesh.cli.guard import exit_with
+
+    tell_problems(change["problems"])
+    if not change["accepted"]:
+        print("composemesh: nothing was changed.", file=sys.stderr)
+        exit_with(1)
+    suffix = " (dry run)" if dry_run else ""
+    for word in ("created", "configured", "unchanged", "deleted"):
+        for key in change[word]:
+            print(_plain(f"{key['kind'].lower()}/{key['name']} {word}{suffix}"))
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,0 +1,66 @@
+"""Resources that were applied to the running mesh, kept in one file of the state folder for its next start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import trio
+import yaml
+
+from composemesh.config.resources import Resource, ResourceKey, load_documents
+from composemesh.model.problem import Problem
+
+HEADER = "# What `composemesh apply` put in force. `composemesh delete` takes it out again.\n"
+
+
+class Applied:
+    """The applied resources by key. Without a path they live as long as the process."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.resources: dict[ResourceKey, Resource] = {}
+        self._unread = False
+        """Whether the file holds something that was not understood, which must not be written over."""
+
+    def __repr__(self) -> str:
+        return f"<Applied {len(self.resources)} resources>"
+
+    def load(self) -> tuple[Problem, ...]:
+        """Take what an earlier process kept; what cannot be read is a Problem, and is never lost. Blocks."""
+        try:
+            text = b"" if self.path is None else self.path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        resources, problems = load_documents(text, str(self.path))
+        self.resources = {resource.key: resource for resource in resources}
+        self._unread = bool(problems)
+        return tuple(problems)
+
+    async def keep(self, resources: Iterable[Resource]) -> None:
+        """These are the applied resources from now on. Raises OSError, and has changed nothing then."""
+        kept = {resource.key: resource for resource in resources}
+        if self.path is not None:
+            if self._unread:
+                self.path.replace(self.path.with_name(f"{self.path.name}.unread"))
+                self._unread = False
+            await trio.to_thread.run_sync(_write, self.path, dump(kept.values()))
+        self.resources = kept
+
+
+def dump(resources: Iterable[Resource]) -> str:
+    """Resources as YAML documents, as they were written."""
+    documents = (resource.document for resource in resources)
+    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, explicit_start=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, for the owner alone: a document may hold what only the operator should read."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(draft, flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(HEADER + text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
