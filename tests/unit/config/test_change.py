@@ -44,7 +44,7 @@ def compose_file(tmp_path: Path) -> Path:
 
 def publisher_of(file: Path) -> Publisher:
     async def resolve() -> Resolved:
-        return Resolved(file.read_text(), (file,))
+        return Resolved(file.read_text(), (file,))  # noqa: ASYNC240
 
     return Publisher("shop", Latest(Discovered()), resolve, [file], file.parent / "state.yaml")
 
@@ -80,7 +80,7 @@ async def test_a_state_that_cannot_be_kept_changes_nothing(compose_file: Path) -
     publisher = publisher_of(compose_file)
     await publisher.load()
     (compose_file.parent / "state.yaml").mkdir()
-    with pytest.raises(OSError, match="state.yaml"):
+    with pytest.raises(OSError, match=r"state\.yaml"):
         await publisher.change(documents("a"))
     assert not publisher.resources
 
@@ -103,12 +103,15 @@ async def test_files_are_followed_and_a_bad_one_is_rejected_whole(compose_file: 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(publisher.run)
 
+        def holds(names: set[str], codes: tuple[str, ...]) -> bool:
+            told = tuple(problem.code for problem in publisher.problems.value)
+            return {each.name for each in publisher.resources} == names and told == codes
+
         async def until(names: set[str], *codes: str) -> None:
             with trio.fail_after(500):
-                while {each.name for each in publisher.resources} != names or codes != tuple(
-                    problem.code for problem in publisher.problems.value
-                ):
-                    await trio.sleep(0.1)
+                version = publisher.problems.version
+                while not holds(names, codes):
+                    version = await publisher.problems.after(version)
 
         (folder / "a.yaml").write_text(GOOD % ("a", "a"))
         await until({"a"})
@@ -120,8 +123,8 @@ async def test_files_are_followed_and_a_bad_one_is_rejected_whole(compose_file: 
         await until({"a", "b"})
         (folder / "c.yaml").write_text(GOOD % ("b", "c"))
         await until({"a", "b"}, "duplicate-name")
-        (folder / "c.yaml").unlink()
         (folder / "a.yaml").unlink()
+        (folder / "c.yaml").unlink()
         await until({"b"})
         nursery.cancel_scope.cancel()
 
