@@ -1,0 +1,264 @@
+"""Why a request goes where it goes: every rule that was tried, and what came of it. It is `resolve` that decides.
+
+Pure: a snapshot, what runs, and a request in; plain values for JSON out (the admin API's shape `explain`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from composemesh.model.origin import NOWHERE
+from composemesh.model.route import MESH, Destination, HttpRule, WeightedDestination
+from composemesh.routing.hosts import canonical
+from composemesh.routing.labels import has, labels_of
+from composemesh.routing.request import Request
+from composemesh.routing.resolve import Decision, HttpCandidate, Step, resolve
+from composemesh.routing.table import Table
+from composemesh.routing.words import actions, settings_in
+
+if TYPE_CHECKING:
+    from composemesh.model.snapshot import Snapshot
+    from composemesh.model.workload import Discovered, Workload
+
+Json = dict[str, Any]
+DEFAULT_ROUTE = "default"
+"""Istio's name of what becomes of a request that no rule speaks of."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that somebody wonders about."""
+
+    caller: str
+    """A service, a Compose service or a container; or a gateway, where `gateway` says so."""
+    url: str
+    """`http://reviews:9080/reviews/0`; without a scheme it is `http`."""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    gateway: bool = False
+
+
+def explain(snapshot: Snapshot, discovered: Discovered, question: Question, table: Table | None = None) -> Json:
+    """`{request, decision: {route, rule, backend, endpoints, policies}, steps: [...]}`.
+
+    Raises ValueError for what is no URL. `table` spares compiling the rules again; it must be the snapshot's.
+    """
+    return _Explanation(snapshot, discovered, question, table or Table(snapshot.virtual_hosts)).answer()
+
+
+class _Explanation:
+    """One question, and what has been found out about it so far."""
+
+    def __init__(self, snapshot: Snapshot, discovered: Discovered, question: Question, table: Table) -> None:
+        self._snapshot = snapshot
+        self._question = question
+        self._table = table
+        self._running = [(each, snapshot.settings_of(each)) for each in discovered.workloads if not each.oneoff]
+        self._services = {settings.service for _, settings in self._running} | {
+            settings.service for settings in snapshot.services.values()
+        }
+        self._steps: list[Json] = []
+        self._caller = self._find_caller()
+        url = question.url if "://" in question.url else f"http://{question.url}"
+        self._url = urlsplit(url)
+
+    def answer(self) -> Json:
+        request = self._request()
+        host, part = self._meant()
+        decision, rules = self._decide(host, request)
+        arms: tuple[WeightedDestination, ...] = ()
+        if decision is not None:
+            arms = tuple(
+                arm for arm in decision.rule.destinations if arm.weight or len(decision.rule.destinations) == 1
+            )
+        elif not rules:
+            arms = (WeightedDestination(Destination(host)),)
+        return {
+            "request": {
+                "caller": self._question.caller,
+                "method": self._question.method,
+                "url": self._question.url,
+                "headers": dict(self._question.headers),
+            },
+            "decision": self._decision(decision, rules, arms, part, request.port),
+            "steps": self._steps,
+        }
+
+    # === who asks whom ===
+
+    def _find_caller(self) -> Workload | None:
+        if self._question.gateway:
+            return None
+        name = self._question.caller
+        for workload, settings in self._running:
+            if name in (workload.name, workload.compose_service, settings.service):
+                self._note("caller", workload.name, True, f"a workload of {settings.service}, {settings.version}")
+                return workload
+        self._note("caller", name, False, "no such workload runs: its labels are not known")
+        return None
+
+    def _request(self) -> Request:
+        url, question = self._url, self._question
+        values: dict[bytes, bytes] = {}
+        for name, value in question.headers.items():
+            values[name.lower().encode()] = value.encode()
+        authority = values.pop(b"host", url.netloc.rpartition("@")[2].encode())
+        labels: Mapping[str, str] = {}
+        if self._caller is not None:
+            settings = self._snapshot.settings_of(self._caller)
+            labels = labels_of(self._caller, settings.service, settings.version)
+        elif not question.gateway:
+            labels = {"app": question.caller}
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        return Request(
+            authority,
+            question.method.encode(),
+            target.encode(),
+            values,
+            port=_port(url.netloc) or DEFAULT_PORTS.get(url.scheme, 80),
+            scheme=url.scheme.encode(),
+            gateway=question.caller if question.gateway else MESH,
+            source_labels=labels,
+        )
+
+    def _meant(self) -> tuple[str, tuple[Workload, ...]]:
+        """The host whose rules are met; and where it names a part of a service, who is that part."""
+        said = (self._url.hostname or "").lower()
+        host = canonical(said, self._services)
+        if host in self._services or self._question.gateway:
+            return host, ()
+        part = tuple(each for each, _ in self._running if said in _names(each))
+        if part:
+            service = self._snapshot.settings_of(part[0]).service
+            self._note("host", said, True, f"names a part of {service}: rules of {service} don't apply")
+            return said, part
+        self._note("host", said, False, "no service of the project: the name itself decides")
+        return host, ()
+
+    # === which rule ===
+
+    def _decide(self, host: str, request: Request) -> tuple[Any, tuple[HttpCandidate, ...]]:
+        """The decision, if a rule makes it; and the rules that this caller may meet at all."""
+        every = self._table.http(host, request.gateway)
+        concerned = tuple(
+            each for each in every if each.concerns(request.gateway, request.port, request.source_labels)
+        )
+        steps: list[Step] = []
+        decision = resolve(every, request, lambda chance: 0.0, steps)
+        for step in steps:
+            self._note(step.stage, step.candidate, step.matched, step.because, step.origin)
+        if not concerned and not self._question.gateway:
+            self._note("route", DEFAULT_ROUTE, True, f"no rule for {host} concerns this caller and port")
+        elif decision is None:
+            self._note("route", host, False, "there are rules, and none matches: the answer is a 404")
+        return decision, every if self._question.gateway else concerned
+
+    def _decision(
+        self,
+        decision: Decision[Any, Any] | None,
+        rules: tuple[HttpCandidate, ...],
+        arms: tuple[WeightedDestination, ...],
+        part: tuple[Workload, ...],
+        port: int,
+    ) -> Json:
+        rule: HttpRule | None = decision.rule if decision is not None else None
+        own = rule is not None and (rule.redirect is not None or rule.direct_response is not None)
+        total = sum(arm.weight for arm in arms)
+        backends = [] if own else [self._backend(arm, total, part, port) for arm in arms]
+        return {
+            "route": decision.candidate.name if decision is not None else None if rules else DEFAULT_ROUTE,
+            "rule": str(decision.candidate.origin) if decision is not None else None,
+            "backend": ", ".join(each["backend"] for each in backends) or None,
+            "endpoints": [endpoint for each in backends for endpoint in each["endpoints"]],
+            "policies": [policy for each in backends for policy in each["policies"]],
+            "split": [{"backend": each["backend"], "share": each["share"]} for each in backends],
+            "actions": actions(rule) if rule is not None else [],
+        }
+
+    # === to whom ===
+
+    def _backend(self, arm: WeightedDestination, total: int, part: tuple[Workload, ...], port: int) -> Json:
+        destination = arm.destination
+        share = arm.weight / total if total else 1.0
+        said = self._snapshot.policies.get(destination.host)
+        subset = said.subsets.get(destination.subset) if said is not None else None
+        if destination.subset and subset is None:
+            self._note("backend", str(destination), False, "no policy names this subset: the answer is a 503 (NC)")
+            return {"backend": str(destination), "share": share, "endpoints": [], "policies": []}
+        policies = []
+        if said is not None:
+            levels = [said.ports.get(destination.port or port) or said.policy]
+            if subset is not None:
+                levels.append(subset.ports.get(destination.port or port) or subset.policy)
+            policies = [text for level in levels for text in settings_in(level)]
+        if policies:
+            self._note("policy", str(destination), True, "; ".join(policies))
+        labels = subset.labels if subset is not None else {}
+        endpoints = list(self._endpoints(destination, labels, part))
+        return {"backend": str(destination), "share": share, "endpoints": endpoints, "policies": policies}
+
+    def _endpoints(
+        self, destination: Destination, labels: Mapping[str, str], part: tuple[Workload, ...]
+    ) -> Iterable[Json]:
+        members = part or tuple(
+            workload for workload, settings in self._running if settings.service == destination.host
+        )
+        if not members:
+            self._note("endpoint", str(destination), False, "nobody runs who stands for it")
+        for workload in members:
+            settings = self._snapshot.settings_of(workload)
+            found = labels_of(workload, settings.service, settings.version)
+            if not has(found, labels):
+                self._note("endpoint", workload.name, False, f"not of the subset: {_differs(found, labels)}")
+            elif (address := self._address(workload)) is None:
+                self._note("endpoint", workload.name, False, "on no network of the caller's")
+            else:
+                self._note("endpoint", workload.name, True, f"{settings.version}, health {workload.health}")
+                yield {
+                    "workload": workload.name,
+                    "version": settings.version,
+                    "address": address,
+                    "health": workload.health.value,
+                }
+
+    def _address(self, workload: Workload) -> str | None:
+        caller = self._caller
+        networks = None if caller is None else {place.network for place in caller.attachments}
+        for place in workload.attachments:
+            if place.addresses and (networks is None or place.network in networks):
+                return place.addresses[0]
+        return None
+
+    def _note(self, stage: str, candidate: str, matched: bool, because: str, origin: Any = NOWHERE) -> None:
+        self._steps.append(
+            {
+                "stage": stage,
+                "candidate": candidate,
+                "matched": matched,
+                "because": because,
+                "file": origin.file or None,
+                "line": origin.line or None,
+            }
+        )
+
+
+def _port(netloc: str) -> int:
+    port = netloc.rpartition("]")[2].rpartition(":")[2]
+    return int(port) if port.isdigit() and len(port) < 6 else 0
+
+
+def _names(workload: Workload) -> set[str]:
+    aliases = {alias for place in workload.attachments for alias in place.aliases}
+    return {name.lower() for name in (workload.compose_service, workload.name, *workload.addresses, *aliases)}
+
+
+def _differs(found: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    return ", ".join(
+        f"{name} is {found.get(name, 'missing')}, not {value}"
+        for name, value in labels.items()
+        if found.get(name) != value
+    )

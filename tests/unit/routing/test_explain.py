@@ -1,0 +1,134 @@
+"""`explain`: every rule tried, the first condition that failed, the one that matched, and who gets the request."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from composemesh.model.origin import Origin
+from composemesh.model.policy import Balance, Balancer, DestinationPolicy, Subset, TrafficPolicy
+from composemesh.model.route import (
+    Delay,
+    Destination,
+    Fault,
+    HttpMatch,
+    HttpRule,
+    MatchKind,
+    StringMatch,
+    VirtualHost,
+    WeightedDestination,
+)
+from composemesh.model.snapshot import ServiceSettings, Snapshot
+from composemesh.model.workload import Attachment, Discovered, Workload
+from composemesh.routing.explain import Question, explain
+
+
+def workload(name, number, network="net"):
+    return Workload(name, f"shop-{name}-1", name, "t", 1, (Attachment(network, network, (f"10.0.0.{number}",)),))
+
+
+DISCOVERED = Discovered((workload("productpage", 1), workload("reviews-v1", 2), workload("reviews-v2", 3)))
+SERVICES = {name: ServiceSettings("reviews", name[-2:]) for name in ("reviews-v1", "reviews-v2")}
+POLICIES = {
+    "reviews": DestinationPolicy(
+        "reviews",
+        TrafficPolicy(Balance(Balancer.RANDOM)),
+        subsets={name: Subset({"version": name}) for name in ("v1", "v2")},
+    )
+}
+
+
+def to(subset, weight=0):
+    return WeightedDestination(Destination("reviews", subset), weight)
+
+
+def at(line):
+    return Origin("VirtualService", "reviews", "reviews.yaml", line)
+
+
+JASON = HttpRule(
+    (HttpMatch(headers={"end-user": StringMatch(MatchKind.EXACT, "jason")}, origin=at(9)),),
+    (to("v2"),),
+    name="jason",
+    fault=Fault(Delay(7.0, 50.0)),
+    origin=at(8),
+)
+REST = HttpRule((), (to("v1", 80), to("v2", 20)), origin=at(20))
+
+
+def ask(*rules, url="http://reviews:9080/reviews/0", caller="productpage", discovered=DISCOVERED, **headers):
+    hosts = (VirtualHost(("reviews",), http=rules, origin=at(1)),) if rules else ()
+    snapshot = Snapshot("shop", services=SERVICES, virtual_hosts=hosts, policies=POLICIES)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    said = explain(snapshot, discovered, Question(caller, url, headers=named))
+    json.dumps(said)  # it is for the admin API
+    return said
+
+
+def steps(said, stage):
+    return [step for step in said["steps"] if step["stage"] == stage]
+
+
+def test_the_rule_that_matches_and_where_it_is_written():
+    said = ask(JASON, REST, end_user="jason")
+    decision = said["decision"]
+    assert decision["route"] == "jason"
+    assert decision["rule"] == "VirtualService reviews (reviews.yaml:9)"
+    assert decision["backend"] == "reviews subset v2"
+    assert [each["workload"] for each in decision["endpoints"]] == ["shop-reviews-v2-1"]
+    assert decision["endpoints"][0]["address"] == "10.0.0.3"
+    assert decision["policies"] == ["balance: kind random"]
+    assert decision["actions"] == ["fault: delay seconds 7.0 percent 50.0"]
+    (step,) = steps(said, "route")
+    assert (step["matched"], step["file"], step["line"]) == (True, "reviews.yaml", 9)
+
+
+def test_the_condition_that_failed_first():
+    said = ask(JASON, REST, end_user="daisy")
+    first, second = steps(said, "route")
+    assert (first["candidate"], first["matched"]) == ("jason", False)
+    assert first["because"] == "header end-user exact 'jason' does not hold"
+    assert (second["matched"], second["line"]) == (True, 20)
+    assert said["decision"]["split"] == [
+        {"backend": "reviews subset v1", "share": 0.8},
+        {"backend": "reviews subset v2", "share": 0.2},
+    ]
+    passed_over = [step for step in steps(said, "endpoint") if not step["matched"]]
+    assert passed_over[0]["because"] == "not of the subset: version is v2, not v1"
+
+
+def test_no_rule_at_all_is_the_default_route():
+    decision = ask()["decision"]
+    assert (decision["route"], decision["backend"]) == ("default", "reviews")
+    assert len(decision["endpoints"]) == 2
+
+
+def test_rules_that_do_not_match_are_a_404():
+    said = ask(JASON)
+    assert said["decision"]["route"] is None
+    assert said["decision"]["endpoints"] == []
+    assert "404" in steps(said, "route")[-1]["because"]
+
+
+def test_a_name_that_means_one_version_meets_no_rules_of_the_service():
+    said = ask(JASON, REST, url="http://reviews-v1:9080/")
+    assert said["decision"]["route"] == "default"
+    assert [each["version"] for each in said["decision"]["endpoints"]] == ["v1"]
+
+
+def test_who_is_on_no_network_of_the_callers_is_out_of_reach():
+    discovered = Discovered((workload("productpage", 1), workload("reviews-v1", 2, "elsewhere")))
+    said = ask(discovered=discovered)
+    assert said["decision"]["endpoints"] == []
+    assert steps(said, "endpoint")[0]["because"] == "on no network of the caller's"
+
+
+@pytest.mark.parametrize("url", ["reviews", "http://", "", "http://[::1]:9080/x?y=é", "http://reviews:99999/"])
+def test_odd_urls_have_an_answer_too(url):
+    assert ask(JASON, url=url)["decision"]
+
+
+def test_what_is_no_url_is_a_value_error():
+    with pytest.raises(ValueError, match="URL"):
+        ask(url="http://[::")
