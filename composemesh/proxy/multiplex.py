@@ -31,6 +31,8 @@ STALLED = 300.0
 """Seconds in which a peer must take something of what is to be sent (Envoy's stream idle timeout)."""
 LOOK = 1.0
 """Seconds between looks at streams that wait for their peer's window."""
+BURST = 10
+"""Requests that arrived together and are begun together, before other connections have their turn."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -211,10 +213,14 @@ class Link(Generic[CodecT]):
             self._asked = 0.0
             events = self.codec.receive(data, now)
             self._unfinished = (self._unfinished or now) if self.codec.unfinished else 0.0
+            burst = 0
             for event in events:
                 if isinstance(event, h2.RequestOpened):
                     assert opened is not None, "only a server is asked"
                     opened(event)
+                    burst += 1
+                    if not burst % BURST:
+                        await trio.lowlevel.checkpoint()
                 elif isinstance(event, h2.Ended):
                     await self._last_words()
                     return

@@ -201,6 +201,26 @@ def test_data_on_its_way_to_a_stream_we_reset() -> None:
     assert server.connection._window + server.connection._unread == 1 << 24, "the connection's window has come back"
 
 
+@pytest.mark.parametrize("data", [b"", b"x", b"x" * 100])
+def test_data_that_goes_on_after_our_reset(data: bytes) -> None:
+    server = Server(answers=False)
+    server.hear(headers(1, POST, END_HEADERS))
+    server.connection.reset(1)
+    for _ in range(1000):
+        server.hear(frame(DATA, 0, 1, data))
+    assert server.goaway() == Code.ENHANCE_YOUR_CALM
+
+
+def test_answers_that_come_after_we_gave_up() -> None:
+    client = ClientConnection()
+    client.receive(settings() + settings(flags=ACK))
+    for _ in range(1000):
+        stream = client.send_head(b"GET", b"a", b"/", [], end=True)
+        client.reset(stream)
+        client.receive(frame(1, END_HEADERS, stream, b"\x88") + frame(DATA, 0, stream, b"x") + frame(DATA, 1, stream))
+    assert client.ended is None
+
+
 def test_the_frame_builders_agree() -> None:
     assert rst_stream(1, 8) == rst(1)
     assert header(5, 0, 1, 3) + b"12345" == frame(DATA, 1, 3, b"12345")

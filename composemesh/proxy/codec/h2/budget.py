@@ -70,6 +70,11 @@ class Budget:
         elif self.noise < self._most_noise:
             self.noise += 1
 
+    def body_astray(self, size: int) -> None:
+        """A DATA frame, padding included, for a stream that we have reset. Raises Violation."""
+        if size < WHOLE:  # a larger one costs its sender more than us, and an honest upload has many under way
+            self.spend_noise("DATA frames for streams that were reset")
+
     def body_went(self, size: int, asked: int) -> None:
         """We sent so much of what we had: the peer may well answer with window updates."""
         if self.noise < self._most_noise and (size == asked or size >= WHOLE):

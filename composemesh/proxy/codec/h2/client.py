@@ -108,6 +108,9 @@ class ClientConnection(Connection):
     def _reset_came(self, stream: Stream) -> None:
         """A server that resets spoils its own answers: nothing to count."""
 
+    def _after_our_reset(self, flow: int) -> None:
+        """A server may be far ahead of a client that gives up, on a connection others share: nothing to count."""
+
     def _gone_away(self, last: int) -> None:
         for stream in [stream for number, stream in self._streams.items() if number > last]:
             self._close(stream, BY_THEIR_RESET)

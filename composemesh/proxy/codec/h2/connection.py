@@ -165,9 +165,14 @@ class Connection(Control):
         self._give_back(flow)
         stream = self._streams.get(number)
         if stream is None and self._core.closed_by(number) is BY_RESET:
-            return  # sent before our reset arrived
+            self._after_our_reset(flow)
+            return
         self._budget.spend_broken("DATA frames for streams that await none")
         self._judge(frames.header(0, frames.DATA, flags & frames.END_STREAM, number), stream)
+
+    def _after_our_reset(self, flow: int) -> None:
+        """DATA that was under way when we reset its stream, unless it goes on and on."""
+        self._budget.body_astray(flow)
 
     def _headers(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
         if not number:
