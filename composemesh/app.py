@@ -31,6 +31,7 @@ from composemesh.model.problem import Problem
 from composemesh.model.snapshot import CaptureMode
 from composemesh.model.workload import Discovered
 from composemesh.proxy.fleet import Fleet
+from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
@@ -124,6 +125,7 @@ async def _run(
     task_status: trio.TaskStatus[MeshView],
 ) -> None:
     registry = Registry()
+    names = Names()
     hub = Hub()
     async with trio.open_nursery() as rooms:
         if sources is None:
@@ -146,8 +148,8 @@ async def _run(
         if capture is None:
             mode = CaptureMode(options.capture) if options.capture else config.snapshot.value.mesh.capture
             in_effect = CaptureMode.NETNS if mode is CaptureMode.AUTO else mode
-            capture = Capture(registry.discovered, config.snapshot, mode)
-        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub)
+            capture = Capture(registry.discovered, config.snapshot, mode, names=names)
+        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
         view.capture = in_effect.value

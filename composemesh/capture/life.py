@@ -9,6 +9,9 @@ from dataclasses import replace
 import structlog
 import trio
 
+from composemesh.capture import virtual_route
+from composemesh.capture.dns.asking import look_up
+from composemesh.capture.dns.resolver import Doors, Resolver, open_doors
 from composemesh.capture.iptables import Iptables, IptablesFailed
 from composemesh.capture.listeners import Pair, open_listeners, original_destination
 from composemesh.capture.netns import NetworkNamespace
@@ -16,6 +19,7 @@ from composemesh.capture.refusal import Refused
 from composemesh.capture.rules import Redirect, Version
 from composemesh.model.snapshot import Exclude
 from composemesh.model.workload import Workload
+from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captured
 from composemesh.runtime.latest import Latest
 
@@ -27,7 +31,7 @@ _VERSIONS: dict[int, Version] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 class Life:
     """A workload from start to end. A restarted container is a new life, with a new namespace."""
 
-    def __init__(self, workload: Workload, wish: Exclude | None, iptables: Iptables) -> None:
+    def __init__(self, workload: Workload, wish: Exclude | None, iptables: Iptables, names: Names) -> None:
         self.workload = workload
         self.wish = Latest(wish)
         """What is to be: captured with these exclusions, or (None) left alone."""
@@ -38,8 +42,12 @@ class Life:
         self.seen = trio.current_time()
         self.ended = False
         self.scope = trio.CancelScope()
+        self.resolver: Latest[Resolver | None] = Latest(None)
+        """Takes what the workload asks Docker's, from capture until release. For whoever keeps the life to run."""
         self._iptables = iptables
+        self._names = names
         self._namespace: NetworkNamespace | None = None
+        self._doors: Doors | None = None
         self._redirects: tuple[Redirect, ...] = ()
         self._families: frozenset[Version] = frozenset()
         self._touched = False
@@ -82,8 +90,9 @@ class Life:
                 return
             pairs = self._listen(namespace)
             try:
-                self._redirects = tuple(Redirect(_VERSIONS[pair.family], *pair.ports, exclude) for pair in pairs)
+                self._redirects = tuple(self._redirect(pair, exclude) for pair in pairs)
                 clean, self._touched = not self._touched, True
+                virtual_route.add(namespace)
                 self._families = await self._iptables.install(namespace, self._redirects, clean=clean)
             except BaseException:
                 await self._undo(namespace, pairs)
@@ -94,17 +103,34 @@ class Life:
         """Rules first: a rule without its listener refuses every connection that the workload makes."""
         with trio.CancelScope(shield=True):
             try:
-                await self._iptables.remove(namespace)
+                if await self._iptables.remove(namespace):
+                    virtual_route.remove(namespace)
             except IptablesFailed as problem:
                 log.debug("nothing to undo with", workload=self.workload.name, problem=str(problem))
         for pair in pairs:
             pair.close()
+        self._close_doors()
 
     def _listen(self, namespace: NetworkNamespace) -> tuple[Pair, ...]:
         try:
+            if self._doors is None:
+                self._doors = open_doors(namespace, frozenset(self.workload.ports))
+                self.resolver.publish(Resolver(namespace, self._doors, self._names))
             return open_listeners(namespace, self.workload.ports)
         except OSError as problem:
+            self._close_doors()
             raise Refused(f"No listener could be opened in its network: {problem.strerror}.") from problem
+
+    def _close_doors(self) -> None:
+        self.resolver.publish(None)
+        if self._doors is not None:
+            self._doors.close()
+            self._doors = None
+
+    def _redirect(self, pair: Pair, exclude: Exclude) -> Redirect:
+        # Docker's resolver has an IPv4 address, and so has everything that the mesh answers
+        dns = self._doors.port if self._doors is not None and pair.family == socket.AF_INET else 0
+        return Redirect(_VERSIONS[pair.family], *pair.ports, exclude, dns)
 
     def _hand_over(self, namespace: NetworkNamespace, pairs: tuple[Pair, ...]) -> Captured:
         ours = {pair.family: frozenset(pair.ports) for pair in pairs}
@@ -115,6 +141,7 @@ class Life:
             tuple(pair.outbound for pair in pairs),
             original_destination,
             functools.partial(_listening, namespace, ours),
+            functools.partial(look_up, namespace),
         )
 
     async def rest(self) -> None:
@@ -135,7 +162,9 @@ class Life:
         """
         async with self._turn:
             if self._namespace is not None:
-                await self._iptables.remove(self._namespace, self._families)
+                if await self._iptables.remove(self._namespace, self._families):
+                    virtual_route.remove(self._namespace)
+                self._close_doors()
             self.captured = None
 
     async def close(self) -> None:
@@ -145,6 +174,7 @@ class Life:
             async with self._turn:  # a thread on its way in must not find the number of another namespace
                 namespace, self._namespace = self._namespace, None
                 if namespace is not None:
+                    self._close_doors()
                     namespace.close()
 
 

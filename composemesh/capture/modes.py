@@ -11,12 +11,14 @@ from typing import NamedTuple
 import structlog
 import trio
 
+from composemesh.capture import virtual_route
 from composemesh.capture.iptables import Iptables, IptablesFailed
 from composemesh.capture.life import Life
 from composemesh.capture.netns import NetworkNamespace
 from composemesh.capture.refusal import NO_PERMISSION, Refused, lacking, refusal, shares_with, unreachable
 from composemesh.model.snapshot import CaptureMode, Exclude, Snapshot
 from composemesh.model.workload import Discovered, Workload
+from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 
@@ -46,13 +48,16 @@ class Capture:
         snapshot: Latest[Snapshot],
         mode: CaptureMode,
         iptables: Iptables | None = None,
+        names: Names | None = None,
     ) -> None:
+        """`names` is shared with whoever takes the connections to the addresses that it gives out."""
         self.captures: Latest[Captures] = Latest(Captures())
         self.latencies: deque[Latency] = deque(maxlen=1000)
         self._discovered = discovered
         self._snapshot = snapshot
         self._mode = mode
         self._iptables = iptables or Iptables()
+        self._names = names or Names()
         self._permission = NO_PERMISSION if lacking() else ""
         self._lives: dict[tuple[str, str], Life] = {}
         self._refused: dict[str, str] = {}
@@ -81,6 +86,7 @@ class Capture:
                 self._reconcile(nursery)
 
     def _reconcile(self, nursery: trio.Nursery) -> None:
+        self._names.update(self._snapshot.value, self._discovered.value)
         workloads = {workload.life: workload for workload in self._discovered.value.workloads}
         for key in self._lives.keys() - workloads.keys():
             self._end(self._lives.pop(key))
@@ -92,7 +98,7 @@ class Capture:
                 life.update(workload)
                 life.wish.publish(wish)
             elif not self._releasing and not self._permission and not unreachable(workload, {}):
-                life = self._lives[key] = Life(workload, wish, self._iptables)
+                life = self._lives[key] = Life(workload, wish, self._iptables, self._names)
                 nursery.start_soon(self._keep, life)
         self._publish()
 
@@ -121,13 +127,15 @@ class Capture:
         """Carry out each wish for one workload, until its life ends; its failures are nobody else's."""
         try:
             with trio.CancelScope() as life.scope:
-                delay = FIRST_RETRY
-                while not life.ended:
-                    version = life.wish.version
-                    self._tell(life, await self._attempt(life))
-                    with trio.move_on_after(delay if life.reason else math.inf):
-                        await life.wish.after(version)
-                    delay = min(delay * 2, LONGEST_RETRY) if life.reason else FIRST_RETRY
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_resolve, life)
+                    delay = FIRST_RETRY
+                    while not life.ended:
+                        version = life.wish.version
+                        self._tell(life, await self._attempt(life))
+                        with trio.move_on_after(delay if life.reason else math.inf):
+                            await life.wish.after(version)
+                        delay = min(delay * 2, LONGEST_RETRY) if life.reason else FIRST_RETRY
         finally:
             if life.ended:
                 await life.close()
@@ -207,6 +215,21 @@ class Capture:
             log.error("rules may have been left behind", workload=life.workload.name, problem=str(problem))
 
 
+async def _resolve(life: Life) -> None:
+    """Run the life's resolver whenever it has one."""
+    while True:
+        version, resolver = life.resolver.version, life.resolver.value
+        if resolver is None:
+            await life.resolver.after(version)
+            continue
+        try:
+            await resolver.run()
+        except Exception:  # a question has found a bug of ours: the next one is answered all the same
+            log.exception("resolver failed", workload=life.workload.name)
+        else:
+            await life.resolver.after(version)
+
+
 async def sweep(workloads: Iterable[Workload]) -> int:
     """Take out what a killed mesh left in the namespaces of these workloads; how many had something.
 
@@ -222,6 +245,7 @@ async def sweep(workloads: Iterable[Workload]) -> int:
             return
         try:
             if await iptables.remove(namespace):
+                virtual_route.remove(namespace)
                 cleaned.append(workload.name)
         except IptablesFailed as problem:
             log.warning("could not be swept", workload=workload.name, problem=str(problem))

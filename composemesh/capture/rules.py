@@ -7,6 +7,9 @@ ones, and without that word would bend them into a proxy that never heard of the
 Chains are made with `-N`, which fails where they exist. A namespace is nearly always clean, so the one transaction
 that presumes it so is nearly always enough; where it fails nothing has changed, and the caller comes again with what
 `iptables-save` printed.
+
+Docker keeps rules of its own in the table, which send 127.0.0.11:53 on to its resolver. Ours for names stand before
+them, and leave the mesh's own queries to them.
 """
 
 from __future__ import annotations
@@ -18,22 +21,28 @@ from ipaddress import ip_network
 from typing import Literal
 
 from composemesh.model.snapshot import Exclude
+from composemesh.routing.names import VIRTUAL
 
 MARK = 1337
 """SO_MARK of the mesh's own sockets: rules leave them alone (Istio exempts a user id, which anybody may take on)."""
+
+DOCKER_DNS = "127.0.0.11"
+"""Where a container on a network of Docker's asks for names, at port 53."""
 
 Version = Literal[4, 6]
 
 _OUT = "COMPOSEMESH_OUT"
 _IN = "COMPOSEMESH_IN"
+_DNS = "COMPOSEMESH_DNS"
 _HOOKS = {
-    _OUT: "OUTPUT -p tcp --syn",
-    _IN: "PREROUTING -p tcp --syn -m addrtype --dst-type LOCAL",  # a workload may be others' router
+    _OUT: "-A OUTPUT -p tcp --syn",
+    _IN: "-A PREROUTING -p tcp --syn -m addrtype --dst-type LOCAL",  # a workload may be others' router
+    _DNS: f"-I OUTPUT -d {DOCKER_DNS}/32",
 }
 _LOOPBACK: dict[Version, str] = {4: "127.0.0.0/8", 6: "::1/128"}
 
-_JUMP = re.compile(r"^-A (?!COMPOSEMESH_)(.+ -[jg] COMPOSEMESH_(?:OUT|IN))\s*$", re.MULTILINE)
-_CHAIN = re.compile(r"^:(COMPOSEMESH_(?:OUT|IN)) ", re.MULTILINE)
+_JUMP = re.compile(r"^-A (?!COMPOSEMESH_)(.+ -[jg] COMPOSEMESH_(?:OUT|IN|DNS))\s*$", re.MULTILINE)
+_CHAIN = re.compile(r"^:(COMPOSEMESH_(?:OUT|IN|DNS)) ", re.MULTILINE)
 _TAG = re.compile(r'--comment "?composemesh:(\d+):(\d+)"?')
 
 
@@ -61,6 +70,8 @@ class Redirect:
     inbound: int
     """The port, inside the namespace, that takes what arrives on its interfaces."""
     exclude: Exclude = field(default_factory=Exclude)
+    dns: int = 0
+    """The port, inside the namespace, that takes what its processes ask Docker's resolver; 0 to leave that alone."""
     resting: bool = False
     """New connections go straight. The rules behind stay: the last REDIRECT of a namespace takes connection tracking
     with it, without which connections that were redirected earlier hang."""
@@ -72,11 +83,13 @@ def install(redirect: Redirect, owner: Owner, saved: str = "") -> str:
     `saved` is what `iptables-save -t nat` printed there; left out, the namespace is presumed clean.
     """
     present = set(_CHAIN.findall(saved))
-    lines = [f":{chain} - [0:0]" if chain in present else f"-N {chain}" for chain in _HOOKS]
+    chains = {_OUT: _outbound(redirect), _IN: _inbound(redirect)}
+    if redirect.dns:
+        chains[_DNS] = _names(redirect)
+    lines = [f":{chain} - [0:0]" if chain in present else f"-N {chain}" for chain in chains]
     lines += _drop_jumps(saved)
-    lines += [f"-A {_OUT} {rule}" for rule in _outbound(redirect)]
-    lines += [f"-A {_IN} {rule}" for rule in _inbound(redirect)]
-    lines += [f"-A {hook} -m comment --comment {owner.tag} -j {chain}" for chain, hook in _HOOKS.items()]
+    lines += [f"-A {chain} {rule}" for chain, rules in chains.items() for rule in rules]
+    lines += [f"{_HOOKS[chain]} -m comment --comment {owner.tag} -j {chain}" for chain in chains]
     return _transaction(lines)
 
 
@@ -100,6 +113,8 @@ def _outbound(redirect: Redirect) -> Iterator[str]:
     if redirect.resting:
         yield "-j RETURN"
     yield f"-m mark --mark {MARK} -j RETURN"
+    if redirect.dns:
+        yield f"-d {VIRTUAL} -p tcp -j REDIRECT --to-ports {redirect.outbound}"  # nobody else would take it
     yield "-o lo -j RETURN"
     yield f"-d {_LOOPBACK[redirect.version]} -j RETURN"  # Docker's resolver too, wherever it is routed
     yield from _excluded(redirect, "-d")
@@ -113,6 +128,14 @@ def _inbound(redirect: Redirect) -> Iterator[str]:
     yield "-i lo -j RETURN"
     yield from _excluded(redirect, "-s")
     yield f"-p tcp -j REDIRECT --to-ports {redirect.inbound}"
+
+
+def _names(redirect: Redirect) -> Iterator[str]:
+    if redirect.resting or 53 in redirect.exclude.ports:
+        yield "-j RETURN"
+    yield f"-m mark --mark {MARK} -j RETURN"
+    yield f"-p udp --dport 53 -j REDIRECT --to-ports {redirect.dns}"
+    yield f"-p tcp --syn --dport 53 -j REDIRECT --to-ports {redirect.dns}"
 
 
 def _excluded(redirect: Redirect, other_side: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered
     from composemesh.proxy.cluster import Endpoint
+    from composemesh.routing.names import Names
     from composemesh.runtime.captured import Captures
     from composemesh.runtime.latest import Latest
     from composemesh.telemetry.hub import Hub
@@ -32,14 +33,19 @@ class Fleet:
     """Every sidecar of the project."""
 
     def __init__(
-        self, discovered: Latest[Discovered], snapshot: Latest[Snapshot], captures: Latest[Captures], hub: Hub
+        self,
+        discovered: Latest[Discovered],
+        snapshot: Latest[Snapshot],
+        captures: Latest[Captures],
+        hub: Hub,
+        names: Names | None = None,
     ) -> None:
         self._discovered = discovered
         self._snapshot = snapshot
         self._captures = captures
         self._hub = hub
         self._reactor = Reactor()
-        self.planner = Planner()
+        self.planner = Planner(names)
         self.sidecars: dict[Life, Sidecar] = {}
         self._alive: set[Sidecar] = set()
         """Also those that drain."""

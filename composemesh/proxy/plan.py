@@ -17,6 +17,7 @@ from composemesh.proxy.cluster import NO_LIMITS, Cluster, Endpoint, Spoken, Targ
 from composemesh.proxy.rules import Rules
 from composemesh.routing.labels import has, labels_of
 from composemesh.routing.table import Table
+from composemesh.routing.names import Names, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,9 @@ MOST_EXTERNAL = 1024
 class Planner:
     """Makes plans, and keeps what outlives them."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names | None = None) -> None:
+        self.names = names or Names()
+        """What virtual addresses stand for."""
         self.endpoints: dict[Life, Endpoint] = {}
         self.spoken: dict[str, Spoken] = {}
         self.listeners = ListenerLimits()
@@ -59,6 +62,7 @@ class Planner:
         if snapshot.virtual_hosts is not self.table.virtual_hosts:
             self.table = Table(snapshot.virtual_hosts, self.table)
         self.known = frozenset(said.service for said in snapshot.services.values())
+        self.names.update(snapshot, discovered)
         alive: dict[Life, Endpoint] = {}
         for workload in discovered.workloads:
             settings = snapshot.settings_of(workload)
@@ -114,6 +118,7 @@ class Plan:
         self._policies = planner.policies
         self._table = planner.table
         self._known = planner.known.union(service for service, _ in planner.departed.values())
+        self._names = planner.names
         self._addresses = dict(planner.departed)
         for endpoint in endpoints.values():
             for place in endpoint.workload.attachments:
@@ -141,6 +146,8 @@ class Plan:
             service, network = self._addresses.get(host, ("", ""))
             if network in source.networks:
                 cluster = self._cluster(source, service, host)
+            elif (meant := self._names.virtual_host(host)) is not None:
+                cluster = self._meant(source, meant)
             else:
                 cluster = self._external(source, host)
             if len(self._outbound) >= MOST_EXTERNAL * (1 + len(self._endpoints)):
@@ -219,6 +226,15 @@ class Plan:
         said = self._policies.get(service)
         return said.policy.connections or NO_LIMITS if said is not None else NO_LIMITS
 
+    def _meant(self, source: Endpoint, name: str) -> Cluster:
+        """The cluster of a name that has a virtual address. It may be that nobody answers to it at present."""
+        for endpoint in self._endpoints.values():
+            if name in (endpoint.service.lower(), *names_of(endpoint.workload)):
+                return self._cluster(source, endpoint.service, "").named(name.encode())
+        cluster = Cluster(name, (), Spoken())
+        cluster.rules = self._rules(source, name, "")
+        return cluster
+
     def _external(self, source: Endpoint, host: str) -> Cluster:
         assert source.captured is not None, "only a captured workload has an outbound listener"
         endpoint = Endpoint(source.workload, Peer(host, "unknown", "unknown", PeerKind.EXTERNAL, captured=False))
@@ -281,9 +297,7 @@ def _names(endpoints: list[Endpoint]) -> dict[bytes, list[Endpoint]]:
     names: dict[bytes, list[Endpoint]] = {}
     for endpoint in endpoints:
         workload = endpoint.workload
-        said = {workload.compose_service, workload.name, *workload.addresses}
-        said.update(alias for place in workload.attachments for alias in place.aliases)
-        for name in said:
+        for name in {workload.name.lower(), *names_of(workload), *workload.addresses}:
             bracketed = f"[{name}]" if ":" in name else name
-            names.setdefault(bracketed.lower().encode(), []).append(endpoint)
+            names.setdefault(bracketed.encode(), []).append(endpoint)
     return names

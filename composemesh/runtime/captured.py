@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import trio
 
 from composemesh.model.workload import Workload
 
@@ -23,6 +25,19 @@ class Namespace(Protocol):
         """
 
 
+class Found(NamedTuple):
+    """The addresses of a name, and for how many seconds they hold."""
+
+    addresses: tuple[str, ...]
+    ttl: int
+
+
+async def look_up_at_home(name: str) -> Found:
+    """The addresses of a name as the host sees it. Raises OSError."""
+    found = await trio.socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return Found(tuple(dict.fromkeys(str(address[0]) for *_, address in found)), 0)
+
+
 @dataclass(eq=False, slots=True)
 class Captured:
     """One workload whose traffic comes to the mesh. The proxy owns and closes the listeners."""
@@ -37,6 +52,8 @@ class Captured:
     """Where an accepted connection was going; None for one that nobody redirected (refuse it)."""
     listening: Callable[[], frozenset[int]]
     """TCP ports that something in the workload listens on at this moment; cheap, synchronous, never raises."""
+    look_up: Callable[[str], Awaitable[Found]] = look_up_at_home
+    """A name's addresses as the workload's processes would find them. Raises OSError where nobody answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from composemesh.capture.modes import Capture
 from composemesh.capture.netns import NetworkNamespace
 from composemesh.model.snapshot import CaptureMode, Snapshot
 from composemesh.model.workload import Discovered, Workload
+from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captured
 from composemesh.runtime.latest import Latest
 
@@ -128,6 +129,7 @@ class Told:
     capture: Capture
     discovered: Latest[Discovered]
     snapshot: Latest[Snapshot]
+    names: Names
 
     def runs(self, *hosts: Host) -> None:
         self.discovered.publish(Discovered(tuple(host.workload for host in hosts)))
@@ -160,7 +162,8 @@ async def start(
 ) -> Told:
     discovered = Latest(Discovered())
     configured = Latest(snapshot or Snapshot("shop"))
-    told = Told(Capture(discovered, configured, mode, iptables), discovered, configured)
+    names = Names()
+    told = Told(Capture(discovered, configured, mode, iptables, names), discovered, configured, names)
     told.runs(*hosts)
     nursery.start_soon(_proxy, told.capture)
     nursery.start_soon(told.capture.run)
@@ -179,6 +182,8 @@ async def _proxy(capture: Capture) -> None:
         held.update(capture.captures.value.captured)
         for captured in held.values():
             _close(captured)
+        for life in capture._lives.values():
+            life._close_doors()  # which only the end of the process closes where nothing was released
 
 
 def _close(captured: Captured) -> None:

@@ -77,7 +77,7 @@ async def test_a_restarted_container_is_captured_anew(container: Container, mesh
     docker("restart", "-t", "0", container.name)
     second = await captured(told, container)
     assert second.life != first.life
-    assert sum(" -j COMPOSEMESH_" in rule for rule in container.rules()) == 4
+    assert sum(" -j COMPOSEMESH_" in rule for rule in container.rules()) == 5
     assert told.capture.captures.value.captured[second.life].listening() in ({8080}, frozenset())
     await told.capture.release()
     assert [rule.split("127.0.0.11:")[0] for rule in container.rules() if "sport" not in rule] == [
@@ -105,7 +105,7 @@ async def test_a_network_joined_later_is_captured_too(container: Container, mesh
     docker("network", "create", later)
     try:
         docker("network", "connect", later, container.name)
-        assert sum(" -j COMPOSEMESH_" in rule for rule in container.rules()) == 4
+        assert sum(" -j COMPOSEMESH_" in rule for rule in container.rules()) == 5
         there = (Container(container.name, later).address, 9000)
         with keep(socket.create_connection(there, timeout=5)):
             assert destination(sidecar, await accepted(sidecar.inbound, socket.AF_INET)) == there

@@ -54,7 +54,7 @@ async def test_release_leaves_the_table_as_it_was(app: Host, mesh: Mesh) -> None
     before = app.all_rules()
     told = await mesh(app)
     captured = await told.captured(app)
-    assert len(jumps(app)) == 4
+    assert len(jumps(app)) == 5
     assert set(USERS_OWN) <= set(app.rules())
     await told.capture.release()
     assert app.all_rules() == before
@@ -79,7 +79,7 @@ async def test_rules_are_never_doubled(app: Host, mesh: Mesh) -> None:
     for port in (1, 2, 3):
         told.snapshot.publish(Snapshot("shop", MeshSettings(exclude=Exclude(ports=(port,)))))
         await app.until_rules(lambda rules, port=port: sum(f"--dport {port} " in rule for rule in rules) == 4)
-    assert len(jumps(app)) == 4
+    assert len(jumps(app)) == 5
     assert not any("--dport 2 " in rule for rule in ours(app))
 
 
@@ -121,10 +121,10 @@ def kill(mesh: subprocess.Popen[str]) -> None:
 async def test_what_a_killed_mesh_left_is_replaced(app: Host, mesh: Mesh) -> None:
     before = app.all_rules()
     kill(another_mesh(app))
-    assert len(jumps(app)) == 4
+    assert len(jumps(app)) == 5
     told = await mesh(app)
     await told.captured(app)
-    assert len(jumps(app)) == 4
+    assert len(jumps(app)) == 5
     assert all(f"composemesh:{os.getpid()}:" in jump for jump in jumps(app))
     await told.capture.release()
     assert app.all_rules() == before
@@ -167,7 +167,7 @@ async def test_meshed_is_switched_off_and_on(app: Host, mesh: Mesh) -> None:
     assert not ours(app)
     told.snapshot.publish(Snapshot("shop"))
     assert await told.captured(app) is not before
-    assert len(jumps(app)) == 4
+    assert len(jumps(app)) == 5
 
 
 async def test_a_change_of_networks_keeps_the_listeners(app: Host, mesh: Mesh) -> None:
@@ -234,7 +234,7 @@ async def test_a_shared_network_has_one_sidecar(app: Host, mesh: Mesh) -> None:
     told.discovered.publish(Discovered((app.workload, second)))
     await told.until(lambda: "second" in told.capture.captures.value.refused)
     assert "shop-app-1" in told.capture.captures.value.refused["second"]
-    assert len(jumps(app)) == 4
+    assert len(jumps(app)) == 5
 
 
 async def test_iptables_missing(app: Host, mesh: Mesh) -> None:
@@ -307,7 +307,7 @@ async def test_a_cancelled_run_goes_on_where_it_was(app: Host, mesh: Mesh, nurse
                 while not capture.captures.value.captured:
                     await capture.captures.after(capture.captures.version)
                 scope.cancel()
-        assert len(jumps(app)) == 4
+        assert len(jumps(app)) == 5
     for listener in [
         one for each in capture.captures.value.captured.values() for one in each.inbound + each.outbound
     ]:

@@ -56,6 +56,29 @@ def test_a_clean_namespace() -> None:
     assert install(Redirect(4, 15001, 15006, EXCLUDE), OWNER) == CLEAN
 
 
+def test_names_are_asked_of_us_before_docker_and_virtual_addresses_are_nobody_elses() -> None:
+    lines = install(Redirect(4, 15001, 15006, EXCLUDE, dns=15053), OWNER).splitlines()
+    assert [line for line in lines if "COMPOSEMESH_DNS" in line] == [
+        "-N COMPOSEMESH_DNS",
+        "-A COMPOSEMESH_DNS -m mark --mark 1337 -j RETURN",
+        "-A COMPOSEMESH_DNS -p udp --dport 53 -j REDIRECT --to-ports 15053",
+        "-A COMPOSEMESH_DNS -p tcp --syn --dport 53 -j REDIRECT --to-ports 15053",
+        "-I OUTPUT -d 127.0.0.11/32 -m comment --comment composemesh:4711:123456 -j COMPOSEMESH_DNS",
+    ]
+    outbound = [line for line in lines if line.startswith("-A COMPOSEMESH_OUT")]
+    virtual = "-A COMPOSEMESH_OUT -d 240.240.0.0/16 -p tcp -j REDIRECT --to-ports 15001"
+    assert outbound.index(virtual) < next(n for n, line in enumerate(outbound) if "--dport 22" in line)
+
+
+def test_names_rest_with_the_rest_and_stay_dockers_where_port_53_is_excluded() -> None:
+    for redirect in (
+        Redirect(4, 15001, 15006, dns=15053, resting=True),
+        Redirect(4, 15001, 15006, Exclude((53,)), dns=15053),
+    ):
+        rules = [line for line in install(redirect, OWNER).splitlines() if line.startswith("-A COMPOSEMESH_DNS")]
+        assert rules[0] == "-A COMPOSEMESH_DNS -j RETURN"
+
+
 def test_ipv6_has_its_own_loopback_networks_and_ports() -> None:
     text = install(Redirect(6, 15002, 15007, EXCLUDE), OWNER)
     assert "-A COMPOSEMESH_OUT -d ::1/128 -j RETURN\n" in text

@@ -1,0 +1,4 @@
+"""Names inside captured containers: what the mesh answers itself, and what goes on to Docker's resolver as it came.
+
+Reads from the top: `resolver` takes questions, `asking` passes them on, `message` reads and writes them (pure).
+"""
