@@ -13,9 +13,12 @@
     checkout       which connection, and in which protocol
     plan           snapshot, workloads and captures → live clusters and endpoints, bound once
     rules          the rules that one caller may meet on its way to one place, and where they lead
+    tries          whom to ask, how long, and again, where a rule or a policy has a say
     cluster        endpoints, and the targets that one caller can reach
+    policies       what a DestinationRule says of calls, bound to what is live
     readiness      may it be sent anything yet
     balance/ retry pool      which · again? · reuse
+    limits outlier           how much at a time · who is left out
     upstream/      endpoints: dial from where the callee stands · h1 · h2
     edge           what a gateway makes of strangers
     headers refuse load      what a sidecar adds and takes away · flag → status and text · how much is too much

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
     """Relay the response to `x`.
 
-    Raises Broken (nothing came), Refused (what came is not HTTP) and Cut. If cancelled, both ends must be closed.
+    Raises Broken (nothing came), Refused (what came is not HTTP), Again (a rule wants a better one) and Cut. If
+    cancelled, both ends must be closed.
     """
     began = time.monotonic()
     head, payload, ended = await up.answer(x, down)
@@ -24,6 +25,8 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
     record.upstream_duration = elapsed = time.monotonic() - began
     record.response_code = head.status
     fields = response_fields(head.fields, head.values, int(elapsed * 1000))
+    if x.tries is not None:
+        x.tries.answered(head, fields)
     if x.course is not None:
         fields = x.course.respond(fields)
     if head.status == 101 or (x.head.method == b"CONNECT" and 200 <= head.status < 300):

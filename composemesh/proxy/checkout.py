@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
+from composemesh.model.policy import H2Upgrade
+from composemesh.proxy.codec.parts import HTTP2
 from composemesh.proxy.refuse import Broken
 from composemesh.proxy.retry import SAFE
 from composemesh.proxy.upstream.dial import Unconnected, dial
@@ -15,52 +17,109 @@ from composemesh.proxy.upstream.upgrade import protocols, travels_in_http2
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Target
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
+    from composemesh.proxy.limits import Limits
     from composemesh.proxy.pool import Pool
     from composemesh.proxy.upstream.h2 import Http2Link
     from composemesh.proxy.wire import Reactor, Wire
 
 
-async def checkout(x: Exchange, down: Downstream, target: Target) -> Upstream:
+async def checkout(x: Exchange, down: Downstream, target: Target, pool: Pool) -> Upstream:
     """A connection to the target that can take this request: one that waits for the next, or else a new one.
 
-    Raises Broken where none comes about. Whatever happens to the exchange then, `release` the connection.
+    Raises Broken where none comes about, and Refused where there are too many. Whatever happens to the exchange then,
+    `release` the connection.
     """
-    head, pool = x.head, target.pool(x.port)
-    if target.speaks_http2(head.version):
+    head = x.head
+    if speaks_http2(pool, head.version):
         upgrade = bool(protocols(head))
         if not upgrade or travels_in_http2(head):
             link = await _link(pool, target, x.port, down.reactor)
             if not upgrade or await link.takes_upgrades():
                 return Http2Upstream(link)
         # What HTTP/2 cannot say, or this server does not understand there, HTTP/1.1 can.
-    up = pool.checkout(repeatable=x.whole and head.method in SAFE)
-    return up or Http1Upstream(await _dial(target, x.port, down.reactor), pool, target.limits)
+    repeatable = x.whole and head.method in SAFE
+    limits = pool.limits
+    if limits is None:
+        up = pool.checkout(repeatable=repeatable)
+        return up or Http1Upstream(await _dial(target, x.port, down.reactor, pool), pool)
+    room = limits.begin_connection
+    waiting = await limits.turn(lambda: pool.checkout(repeatable=repeatable) or room() or None)
+    if isinstance(waiting, Http1Upstream):
+        return waiting
+    return Http1Upstream(await _dial(target, x.port, down.reactor, pool), pool)
 
 
-def adopt(wire: Wire, target: Target, port: int, version: int, reactor: Reactor) -> None:
+def adopt(wire: Wire, pool: Pool, version: int, reactor: Reactor) -> None:
     """Keep a connection that was made before its client had said what for: its first request finds it waiting."""
-    pool = target.pool(port)
-    if target.speaks_http2(version):
-        pool.add(new_link(wire, reactor, target.limits))
+    if speaks_http2(pool, version):
+        pool.add(new_link(wire, reactor, pool.settings))
     else:
-        pool.checkin(Http1Upstream(wire, pool, target.limits))
+        pool.checkin(Http1Upstream(wire, pool))
+
+
+def speaks_http2(pool: Pool, version: int) -> bool:
+    """Whether a request that came in that version of HTTP is sent on in HTTP/2."""
+    if pool.limits is None:
+        return version == HTTP2
+    upgrade = pool.limits.settings.h2_upgrade
+    return upgrade is H2Upgrade.ALWAYS or (version == HTTP2 and upgrade is H2Upgrade.AS_CLIENT)
+
+
+async def connect(target: Target, port: int, reactor: Reactor, pool: Pool) -> Wire:
+    """A new connection to the target; where the pool's limits count connections, one that they have counted already.
+
+    Raises Unconnected. If cancelled, nothing is left open, nor counted.
+    """
+    limits = pool.limits
+    try:
+        wire = await dial(target.namespace, target.address(port), reactor, pool.settings)
+    except BaseException:
+        if limits is not None:
+            limits.end_connection()
+        raise
+    if limits is not None:
+        wire.on_close = limits.end_connection
+    return wire
 
 
 async def _link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http2Link:
     """A connection that others use too, or a new one where those are full."""
+    if pool.limits is not None:
+        return await _link_within(pool.limits, pool, target, port, reactor)
     link = pool.link()
     if link is None:
         async with pool.dialling:
             link = pool.link()
             if link is None:
-                link = new_link(await _dial(target, port, reactor), reactor, target.limits)
+                link = new_link(await _dial(target, port, reactor, pool), reactor, pool.settings)
                 pool.add(link)
     return link
 
 
-async def _dial(target: Target, port: int, reactor: Reactor) -> Wire:
+async def _link_within(limits: Limits, pool: Pool, target: Target, port: int, reactor: Reactor) -> Http2Link:
+    """The same, where connections are counted. Who finds one being made waits in the queue for it to be there."""
+
+    def take() -> tuple[Http2Link | None] | None:
+        link = pool.link()
+        room = link is not None or (not pool.dialling.locked() and limits.begin_connection())
+        return (link,) if room else None
+
+    (link,) = await limits.turn(take)
+    if link is not None:
+        return link
+    pool.dialling.acquire_nowait()  # nothing was awaited since `take` saw it free
     try:
-        return await dial(target.namespace, target.address(port), reactor, target.limits)
+        link = new_link(await _dial(target, port, reactor, pool), reactor, pool.settings)
+    finally:
+        pool.dialling.release()
+    pool.add(link)
+    limits.wake()
+    return link
+
+
+async def _dial(target: Target, port: int, reactor: Reactor, pool: Pool) -> Wire:
+    try:
+        return await connect(target, port, reactor, pool)
     except Unconnected as problem:
         target.endpoint.failed(port)
         raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, str(problem), connected=False) from None

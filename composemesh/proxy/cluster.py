@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
-from composemesh.model.policy import ConnectionLimits, H2Upgrade
 from composemesh.model.record import unreached
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.balance.least_request import pick
-from composemesh.proxy.codec.parts import HTTP2
 from composemesh.proxy.pool import Pool, Pools
 from composemesh.proxy.refuse import Refused
 
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
+    from composemesh.proxy.balance.base import Asked
+    from composemesh.proxy.policies import ByPort, Policy
     from composemesh.proxy.rules import Rules
     from composemesh.runtime.captured import Address, Captured, Namespace
 
-NO_LIMITS = ConnectionLimits()
 UNCHANGED: Mapping[int, int] = MappingProxyType({})
 PENALTY = 0.1
 """Seconds an endpoint that refused a connection is passed over while others can serve.
@@ -88,22 +87,13 @@ class Endpoint:
 class Target:
     """An endpoint as one caller reaches it: at which address, dialled from which namespace, pooled where."""
 
-    __slots__ = ("endpoint", "host", "limits", "namespace", "pools", "ports")
+    __slots__ = ("endpoint", "host", "namespace", "pools", "ports")
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        host: str,
-        namespace: Namespace,
-        pools: Pools,
-        limits: ConnectionLimits = NO_LIMITS,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, host: str, namespace: Namespace, pools: Pools) -> None:
         self.endpoint = endpoint
         self.host = host
         self.namespace = namespace
         self.pools = pools
-        self.limits = limits
-        """How connections to it are made and kept."""
         self.ports: Mapping[int, int] = UNCHANGED
         """Ports that are others where it stands."""
 
@@ -114,18 +104,19 @@ class Target:
     def active(self) -> int:
         return self.endpoint.active
 
+    @property
+    def name(self) -> str:
+        return self.endpoint.workload.name
+
     def address(self, port: int) -> Address:
         """What to dial for a port that the caller asked for."""
         return (self.host, self.ports.get(port, port))
 
-    def pool(self, port: int) -> Pool:
-        """The connections to this address and port."""
-        return self.pools[self.address(port)]
-
-    def speaks_http2(self, version: int) -> bool:
-        """Whether a request that came in that version of HTTP is sent on in HTTP/2."""
-        upgrade = self.limits.h2_upgrade
-        return upgrade is H2Upgrade.ALWAYS or (version == HTTP2 and upgrade is H2Upgrade.AS_CLIENT)
+    def pool(self, port: int, policy: Policy | None = None) -> Pool:
+        """The connections to this address and port, as the policy has them."""
+        if policy is None or policy.limits is None:
+            return self.pools[self.host, port]
+        return self.pools.within(policy.limits, policy.subset, (self.host, port))
 
 
 class Spoken:
@@ -146,12 +137,23 @@ class Spoken:
 class Cluster:
     """The targets of one service that one caller can reach, best ones only, and what is known of its ports."""
 
-    __slots__ = ("narrow", "rules", "service", "spoken", "targets", "turn", "unreached")
+    __slots__ = ("asked", "narrow", "policies", "rules", "service", "spoken", "targets", "turn", "unreached")
 
-    def __init__(self, service: str, targets: tuple[Target, ...], spoken: Spoken) -> None:
+    def __init__(
+        self,
+        service: str,
+        targets: tuple[Target, ...],
+        spoken: Spoken,
+        policies: ByPort | None = None,
+        asked: str = "",
+    ) -> None:
         self.service = service
         self.targets = targets
         self.spoken = spoken
+        self.policies = policies
+        """What a DestinationRule says of these calls; None where there is none: the usual case."""
+        self.asked = asked
+        """The address that the caller connected to."""
         self.turn = 0
         self.unreached = unreached(service)
         self.rules: Rules | None = None
@@ -172,6 +174,27 @@ class Cluster:
     def nobody(self) -> Refused:
         """What a request is told that nobody can answer."""
         return Refused(Flag.NO_HEALTHY_UPSTREAM, f"{self.service} has no running endpoint")
+
+    def policy(self, port: int) -> Policy | None:
+        """What is said of calls to this port."""
+        return None if self.policies is None else self.policies[port]
+
+    def choose(self, policy: Policy | None, port: int, tried: Collection[Target], asked: Asked) -> Target | None:
+        """The same as `pick`, as the policy has it: by its balancer, and nobody who is ejected."""
+        if policy is None:
+            return self.pick(port, tried)
+        out = [*self.ejected(policy), *tried]
+        failing = [target for target in self.targets if target.endpoint.fails(port)]
+        best = policy.picker.pick(self.targets, [*failing, *out], asked) if failing else None
+        return best or policy.picker.pick(self.targets, out, asked)
+
+    def ejected(self, policy: Policy) -> list[Target]:
+        """The targets that are left out, for now, because of what they have answered."""
+        outliers = policy.outliers
+        if outliers is None or not outliers.any_ejected(now := time.monotonic()):
+            return []
+        found = [target for target in self.targets if outliers.ejected(target.endpoint.workload.life, now)]
+        return [] if outliers.panics(len(self.targets) - len(found), len(self.targets)) else found
 
     def named(self, authority: bytes) -> Cluster:
         """The part of this cluster that the authority names: the whole, unless it names a version or an instance."""

@@ -177,12 +177,12 @@ class Connection:
         spoken = cluster.spoken
         protocol = spoken.protocol(self.port)
         if protocol is Protocol.TCP:
-            await self._pass_on(await reach(cluster, self.port, self.reactor), b"")
+            await self._pass_on(await reach(cluster, self.port, self.reactor, self.peer_address), b"")
             return
         reached: Reached | None = None
         patience = math.inf
         if protocol is Protocol.AUTO:
-            reached = await reach(cluster, self.port, self.reactor)
+            reached = await reach(cluster, self.port, self.reactor, self.peer_address)
             patience = PATIENCE if reached is None else math.inf
         self.idle()
         try:
@@ -198,7 +198,9 @@ class Connection:
             await self._serve(words, reached)
         elif words.first or words.kind is Detected.OPAQUE or (protocol is Protocol.AUTO and reached is None):
             # Also where HTTP was heard before: a port may speak TLS as well, or something else of its own.
-            await self._pass_on(reached or await reach(cluster, self.port, self.reactor), words.first)
+            await self._pass_on(
+                reached or await reach(cluster, self.port, self.reactor, self.peer_address), words.first
+            )
         elif reached is not None:
             reached.wire.close()
 
@@ -206,7 +208,7 @@ class Connection:
         if reached is not None:
             self.unsure = True
             version = HTTP2 if words.kind is Detected.HTTP2 else 11
-            adopt(reached.wire, reached.target, self.port, version, self.reactor)
+            adopt(reached.wire, reached.pool, version, self.reactor)
         if words.kind is Detected.HTTP2:
             await Http2Connection(self).run(words.first)
         elif words.first:

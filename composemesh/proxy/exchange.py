@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.load import Load
+    from composemesh.proxy.tries import Tries
     from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import Hub
+
+MOST_KEPT = 65536
+"""Bytes of a body still coming that are kept, in case the request must be sent again."""
 
 
 class Course:
@@ -56,7 +60,10 @@ class Course:
 class Exchange:
     """One request in flight. Slotted and plain: it lives for milliseconds, thousands of times a second."""
 
-    __slots__ = ("answered", "body", "course", "ended", "head", "port", "record", "sent", "whole")
+    __slots__ = (
+        *("_kept", "answered", "body", "course", "ended", "head"),
+        *("port", "record", "replayable", "sent", "tries", "whole"),
+    )
 
     def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool, port: int) -> None:
         self.head = head
@@ -76,10 +83,29 @@ class Exchange:
         """Whether all of it has gone upstream: before that, the connection there can be used for nothing else."""
         self.answered = False
         """Whether bytes of an answer went to the client: after that there is no second answer."""
+        self.tries: Tries | None = None
+        """What a retry rule or a policy has to say in the matter; None where there is neither: the usual case."""
+        self.replayable = True
+        """Whether another try could be made: all of the body so far is at hand, and the client has heard nothing."""
+        self._kept = bytearray()
 
     def __repr__(self) -> str:
         state = "answered" if self.answered else "unanswered"
         return f"<Exchange {self.head.method.decode('latin-1')} {self.record!r} {state}>"
+
+    def keep(self, payload: bytes) -> None:
+        """More of the body has come, and is about to be sent: remember it while another try may need it."""
+        if self.answered or len(self.body) + len(self._kept) + len(payload) > MOST_KEPT:
+            self.replayable = False
+            self._kept = bytearray()
+        elif self.replayable:
+            self._kept += payload
+
+    def rewind(self, trailers: Fields) -> None:
+        """Make ready for another try; `trailers` is what has come after the body, if it has."""
+        self.body += self._kept
+        self._kept = bytearray()
+        self.sent = self.whole = self.ended and not trailers
 
     @property
     def authority(self) -> bytes:

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
 from composemesh.proxy.answer import answer
 from composemesh.proxy.checkout import checkout
 from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.headers import request_fields
-from composemesh.proxy.refuse import Broken, Cut, Refused
+from composemesh.proxy.refuse import Again, Broken, Cut, Refused
 from composemesh.proxy.retry import SAFE, may_retry
+from composemesh.proxy.tries import FIRST_PAUSE, Tries
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
-
-BACK_OFF = 0.01
-"""Seconds before every endpoint is tried a second time; doubles. Two rounds stay under the 50 ms in which a caller
-is told that nobody is there."""
+    from composemesh.proxy.policies import Policy
+    from composemesh.proxy.pool import Pool
 
 
 async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
@@ -39,44 +39,87 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     record.request_id = request_id.decode("latin-1")
     if x.course is not None:
         fields = x.course.request(fields)
+    retry = x.course.rule.retry if x.course is not None else None
+    policy = cluster.policy(x.port)
+    if retry is None and policy is None:
+        await _plainly(x, down, cluster, fields)
+        return
+    x.tries = tries = Tries(x, down, cluster, policy, retry)
+    try:
+        await _as_told(x, down, tries, policy, fields)
+    finally:
+        tries.close()
+
+
+async def _plainly(x: Exchange, down: Downstream, cluster: Cluster, fields: Fields) -> None:
+    """Try as the default has it. Most requests meet no rule and no policy, and must not pay for those that do."""
+    record = x.record
     tried: list[Target] = []
-    back_off = BACK_OFF
+    pause = FIRST_PAUSE
     while True:
         target = cluster.pick(x.port, tried)
         if target is None:
             if not tried:
                 raise cluster.nobody()
             tried.clear()
-            await trio.sleep(back_off)
-            back_off *= 2
+            await trio.sleep(pause)
+            pause *= 2
             continue
         record.attempts += 1
         record.destination = target.endpoint.peer
         target.endpoint.active += 1
         try:
-            await _attempt(x, down, target, fields)
+            await _attempt(x, down, target, target.pool(x.port), fields)
             return
         except Broken as broken:
             tried.append(target)
             again = may_retry(
-                head.method,
+                x.head.method,
                 attempt=record.attempts,
                 untried=len(tried) < len(cluster.targets),
-                body_replayable=x.whole,
+                body_replayable=x.replayable,
                 connected=broken.connected and not broken.unsent,
             )
             if not again:
                 raise Refused(broken.flag, broken.detail) from None
+            x.rewind(down.trailers)
         finally:
             target.endpoint.active -= 1
 
 
-async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields) -> None:
+async def _as_told(x: Exchange, down: Downstream, tries: Tries, policy: Policy | None, fields: Fields) -> None:
+    """Try as a rule or a policy has it: whom to ask, for how long, and whether what came is good enough."""
+    while True:
+        target = tries.begin()
+        x.record.attempts += 1
+        x.record.destination = target.endpoint.peer
+        try:
+            with tries.scope:
+                await _attempt(x, down, target, target.pool(x.port, policy), tries.counted(fields))
+            if tries.scope.cancelled_caught:
+                raise tries.late()
+            tries.succeeded()
+            return
+        except Again:
+            pause = tries.pause()
+        except Broken as broken:
+            pause = tries.unanswered(broken)
+        except Refused as refused:
+            if refused.flag is not Flag.UPSTREAM_PROTOCOL_ERROR:
+                raise
+            pause = tries.unanswered(Broken(refused.flag, refused.detail))
+        finally:
+            tries.end()
+        x.rewind(down.trailers)
+        await trio.sleep(pause)
+
+
+async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fields: Fields) -> None:
     """Send the request once, and relay what comes back. Raises Broken where nothing came back."""
-    x.record.upstream_address = target.pool(x.port).address
+    x.record.upstream_address = pool.address
     repeatable = x.whole and x.head.method in SAFE
     while True:
-        up = await checkout(x, down, target)
+        up = await checkout(x, down, target, pool)
         try:
             await up.ask(x, fields)
             if x.whole:
@@ -94,13 +137,13 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, fields: Fields
 
 async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:
     """The request's body is still coming: pump it while the answer is awaited, because either may end first."""
-    failure: Broken | Cut | Refused | None = None
+    failure: Again | Broken | Cut | Refused | None = None
     trouble: list[Cut | Malformed] = []  # of the pump: at most one
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_pump, x, down, up, trouble, nursery.cancel_scope)
         try:
             await answer(x, down, up)
-        except (Broken, Cut, Refused) as problem:
+        except (Again, Broken, Cut, Refused) as problem:
             failure = problem
         nursery.cancel_scope.cancel()
     for cause in trouble:
@@ -115,6 +158,7 @@ async def _pump(
     try:
         while payload := await down.read(x):
             x.record.bytes_received += len(payload)
+            x.keep(payload)
             if x.course is not None:
                 x.course.hear(payload)
             await up.send(payload)
@@ -122,6 +166,8 @@ async def _pump(
             x.course.hear(b"")
         await up.finish(down.trailers)
         x.sent = True
+        if x.tries is not None and not x.answered:
+            x.tries.sent()
     except OSError:
         pass  # the upstream wants no more of it; its answer, if there is one, says why
     except (Cut, Malformed) as problem:

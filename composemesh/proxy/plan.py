@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.workload import Health, State
-from composemesh.proxy.cluster import NO_LIMITS, Cluster, Endpoint, Spoken, Target
+from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
+from composemesh.proxy.policies import Policies
 from composemesh.proxy.rules import Rules
 from composemesh.routing.labels import has, labels_of
 from composemesh.routing.table import Table
@@ -22,7 +23,6 @@ from composemesh.routing.names import Names, names_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from composemesh.model.policy import ConnectionLimits, DestinationPolicy
     from composemesh.model.route import Destination
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
@@ -45,8 +45,8 @@ class Planner:
         self.endpoints: dict[Life, Endpoint] = {}
         self.spoken: dict[str, Spoken] = {}
         self.listeners = ListenerLimits()
-        self.policies: Mapping[str, DestinationPolicy] = {}
-        """By service: what is said of calls to it."""
+        self.policies = Policies()
+        """What is said of calls to each service, and the counts and ejections that go with it."""
         self.table = Table()
         """All rules. What starts and stops never makes another: only an edit does."""
         self.known: frozenset[str] = frozenset()
@@ -57,7 +57,6 @@ class Planner:
 
     def replan(self, discovered: Discovered, snapshot: Snapshot, captures: Captures) -> Plan:
         """Bring the live objects up to date, and make the plan that the next request reads."""
-        self.policies = snapshot.policies
         self.listeners = snapshot.mesh.listeners
         if snapshot.virtual_hosts is not self.table.virtual_hosts:
             self.table = Table(snapshot.virtual_hosts, self.table)
@@ -77,6 +76,7 @@ class Planner:
                 endpoint.close()
                 self._depart(endpoint)
         self.endpoints = alive
+        self.policies.replan(snapshot.policies, alive)
         serving = {endpoint.service for endpoint in alive.values()}
         self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
         self.plan = Plan(self, alive)
@@ -161,9 +161,10 @@ class Plan:
         cluster = self._inbound.get(key)
         if cluster is None:
             assert own.captured is not None, "only a captured workload has an inbound listener"
-            target = Target(own, host, own.captured.namespace, own.pools, self._limits(own.service))
+            target = Target(own, host, own.captured.namespace, own.pools)
             spoken = self._spoken.setdefault(own.service, Spoken())
-            cluster = self._inbound[key] = Cluster(own.service, (target,), spoken)
+            policies = self._policies.of(own.service)
+            cluster = self._inbound[key] = Cluster(own.service, (target,), spoken, policies, host)
         return cluster
 
     def destination(self, source: Endpoint, destination: Destination, host: str = "") -> Cluster | None:
@@ -184,12 +185,11 @@ class Plan:
             return None
         members = self._reachable(source, service)
         if destination.subset:
-            said = self._policies.get(service)
-            subset = said.subsets.get(destination.subset) if said is not None else None
+            subset = self._policies.subset(service, destination.subset)
             if subset is None:
                 return None
             members = [each for each in members if has(_labels(each), subset.labels)]
-        return self._of(source, service, members, host)
+        return self._of(source, service, members, host, destination.subset)
 
     def _cluster(self, source: Endpoint, service: str, host: str) -> Cluster:
         reachable = self._reachable(source, service)
@@ -203,10 +203,10 @@ class Plan:
                     part.rules = self._rules(source, own, host)
         return best
 
-    def _of(self, source: Endpoint, service: str, members: list[Endpoint], host: str) -> Cluster:
-        limits = self._limits(service)
-        targets = tuple(_target(source, each, host, limits) for each in _best(members))
-        return Cluster(service, targets, self._spoken.setdefault(service, Spoken()))
+    def _of(self, source: Endpoint, service: str, members: list[Endpoint], host: str, subset: str = "") -> Cluster:
+        targets = tuple(_target(source, each, host) for each in _best(members))
+        spoken = self._spoken.setdefault(service, Spoken())
+        return Cluster(service, targets, spoken, self._policies.of(service, subset), host)
 
     def _reachable(self, source: Endpoint, service: str) -> list[Endpoint]:
         return [
@@ -221,10 +221,6 @@ class Plan:
         if not (table.speaks_of(service) if service else table.binds()):
             return None
         return Rules(table, partial(self.destination, source, host=host), _labels(source), host=service)
-
-    def _limits(self, service: str) -> ConnectionLimits:
-        said = self._policies.get(service)
-        return said.policy.connections or NO_LIMITS if said is not None else NO_LIMITS
 
     def _meant(self, source: Endpoint, name: str) -> Cluster:
         """The cluster of a name that has a virtual address. It may be that nobody answers to it at present."""
@@ -247,7 +243,7 @@ def _labels(endpoint: Endpoint) -> Mapping[str, str]:
     return labels_of(endpoint.workload, endpoint.service, endpoint.peer.version)
 
 
-def _target(source: Endpoint, endpoint: Endpoint, host: str, limits: ConnectionLimits) -> Target:
+def _target(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
     """How `source` reaches `endpoint`, having asked for `host`: on a network they share, in the same IP version."""
     wanted = ":" in host
     shared = [
@@ -259,9 +255,9 @@ def _target(source: Endpoint, endpoint: Endpoint, host: str, limits: ConnectionL
     matching = [address for address in shared if (":" in address) == wanted] or shared
     address = host if host in shared else matching[0]
     if endpoint.captured is not None:
-        return Target(endpoint, address, endpoint.captured.namespace, endpoint.pools, limits)
+        return Target(endpoint, address, endpoint.captured.namespace, endpoint.pools)
     assert source.captured is not None, "only a captured workload has an outbound listener"
-    return Target(endpoint, address, source.captured.namespace, source.pools, limits)
+    return Target(endpoint, address, source.captured.namespace, source.pools)
 
 
 def _best(endpoints: list[Endpoint]) -> list[Endpoint]:

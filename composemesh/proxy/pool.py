@@ -5,16 +5,21 @@ The newest idle connection is used first, so that the rest can grow old and be c
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 import trio
 
+from composemesh.model.policy import ConnectionLimits
+
 if TYPE_CHECKING:
+    from composemesh.proxy.limits import Limits
     from composemesh.proxy.upstream.h1 import Http1Upstream
     from composemesh.proxy.upstream.h2 import Http2Link
     from composemesh.runtime.captured import Address
 
+NO_LIMITS = ConnectionLimits()
 MOST_IDLE = 128
 """Idle connections kept to one address: more than callers usually have at a time, less than a server's backlog."""
 LONGEST_IDLE = 60.0
@@ -30,12 +35,16 @@ crosses that close on the wire is lost. A new dial costs microseconds on one hos
 class Pool:
     """Idle connections to one address. Everything here is synchronous, so no cancellation can upset it."""
 
-    __slots__ = ("_idle", "_links", "address", "closed", "dialling")
+    __slots__ = ("_idle", "_links", "address", "closed", "dialling", "limits")
 
-    def __init__(self, address: Address = ("", 0)) -> None:
+    def __init__(self, address: Address = ("", 0), limits: Limits | None = None) -> None:
         host, port = address
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         """As records name it."""
+        self.limits = limits
+        """What holds for these connections, and counts them; None where nobody has said anything."""
+        if limits is not None:
+            limits.pools.add(self)
         self._idle: list[Http1Upstream] = []
         self._links: list[Http2Link] = []
         """Connections that carry many exchanges at a time: shared, and not lent."""
@@ -45,6 +54,11 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"<Pool idle={len(self._idle)}{' closed' if self.closed else ''}>"
+
+    @property
+    def settings(self) -> ConnectionLimits:
+        """How these connections are made and kept."""
+        return NO_LIMITS if self.limits is None else self.limits.settings
 
     def checkout(self, *, repeatable: bool) -> Http1Upstream | None:
         """A connection that was still quiet a moment ago, or None: dial."""
@@ -70,8 +84,9 @@ class Pool:
 
     def link(self) -> Http2Link | None:
         """An HTTP/2 connection with room for one more exchange, or None: dial."""
+        most = math.inf if self.limits is None else self.settings.max_concurrent_streams or math.inf
         for link in self._links:
-            if not link.retired and not link.closed and link.codec.room:
+            if not link.retired and not link.closed and link.codec.room and len(link.streams) < most:
                 return link
         return None
 
@@ -82,18 +97,30 @@ class Pool:
         else:
             self._links.append(link)
 
+    def evict(self) -> bool:
+        """Close a connection that nobody uses, the oldest first; false where there is none."""
+        if self._idle:
+            self._idle.pop(0).close()
+            return True
+        for link in self._links:
+            if not link.streams and not link.closed:
+                link.close()
+                return True
+        return False
+
     def prune(self, now: float) -> bool:
         """Close what has been idle too long, and what the other side has closed; false when none is left."""
         kept = []
+        longest = LONGEST_IDLE if self.limits is None else self.settings.idle_timeout or math.inf
         for idle in self._idle:
-            if now - idle.idle_since > LONGEST_IDLE or now > idle.expires or not idle.is_quiet():
+            if now - idle.idle_since > longest or now > idle.expires or not idle.is_quiet():
                 idle.close()
             else:
                 kept.append(idle)
         self._idle = kept
         for link in self._links:
             link.look_after(now)
-            if now > link.expires or (not link.streams and now - link.idle_since > LONGEST_IDLE):
+            if now > link.expires or (not link.streams and now - link.idle_since > longest):
                 link.retire()
         self._links = [link for link in self._links if not link.closed]
         return bool(kept or self._links)
@@ -107,10 +134,14 @@ class Pool:
         for link in self._links:
             link.retire()
         self._links.clear()
+        if self.limits is not None:
+            self.limits.pools.discard(self)
 
 
-class Pools(dict["Address", Pool]):
+class Pools(dict["Address | tuple[str, int, str]", Pool]):
     """The pools of one namespace, by address. An address that is asked for the first time gets a new one.
+
+    Where something is said of connections, a subset's are told apart from the others' to the same address.
 
     Once closed, new ones are closed from birth: requests that began before go on asking, and nobody prunes any more.
     """
@@ -121,9 +152,20 @@ class Pools(dict["Address", Pool]):
         super().__init__()
         self.closed = False
 
-    def __missing__(self, address: Address) -> Pool:
-        pool = self[address] = Pool(address)
+    def __missing__(self, address: Address | tuple[str, int, str]) -> Pool:
+        pool = self[address] = Pool(address[:2])
         pool.closed = self.closed
+        return pool
+
+    def within(self, limits: Limits, subset: str, address: Address) -> Pool:
+        """The pool of connections that these limits count."""
+        key = (*address, subset)
+        pool = self.get(key)
+        if pool is None or pool.limits is not limits:
+            if pool is not None:
+                pool.close()
+            pool = self[key] = Pool(address, limits)
+            pool.closed = self.closed
         return pool
 
     def prune(self, now: float) -> None:

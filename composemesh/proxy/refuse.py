@@ -9,6 +9,8 @@ from composemesh.proxy.codec.parts import HTTP2, ResponseHead
 
 ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.NO_HEALTHY_UPSTREAM: (503, "no healthy upstream"),
+    Flag.UPSTREAM_OVERFLOW: (503, "upstream overflow"),
+    Flag.UPSTREAM_RETRY_LIMIT_EXCEEDED: (503, "upstream failed, retries included"),
     Flag.UPSTREAM_CONNECTION_FAILURE: (503, "upstream connect error"),
     Flag.UPSTREAM_CONNECTION_TERMINATION: (503, "upstream closed the connection before it answered"),
     Flag.UPSTREAM_PROTOCOL_ERROR: (502, "upstream sent what is not HTTP"),
@@ -35,6 +37,7 @@ class Refused(Exception):
         self.flag = flag
         self.grpc_status = grpc_status
         """-1 for the one that goes with the HTTP status."""
+        self.detail = detail
         self.status = status or ANSWERS[flag][0]
         self.text = f"{ANSWERS[flag][1]}: {detail}" if detail else ANSWERS[flag][1]
 
@@ -64,12 +67,21 @@ class Broken(Exception):
         """Whether it certainly was not: the kernel, or the other side in so many words, did not take the request."""
 
 
+class Again(Exception):
+    """What the upstream answered is kept from the caller, and another try is made."""
+
+
 class Cut(Exception):
     """The answer began and could not be finished: the client must see it cut, never short but complete."""
 
     def __init__(self, flag: Flag) -> None:
         super().__init__(flag)
         self.flag = flag
+
+
+def http_of_grpc(status: int) -> int:
+    """The HTTP status that a gRPC status counts as."""
+    return HTTP_OF_GRPC[status] if 0 <= status < len(HTTP_OF_GRPC) else 500
 
 
 def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
@@ -99,4 +111,6 @@ def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
     ]
     if isinstance(refused, Moved):
         fields.append((b"location", refused.location))
+    if refused.flag is Flag.UPSTREAM_OVERFLOW:
+        fields.append((b"x-envoy-overloaded", b"true"))
     return ResponseHead(refused.status, b"", 11, fields, {}, len(body), True, b""), body

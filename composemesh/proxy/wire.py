@@ -106,7 +106,7 @@ class Wire:
 
     __slots__ = (
         *("_in_a_row", "_number", "_queued", "_reactor", "_reader", "_stuck", "_writer"),
-        *("ended", "readable", "sock", "writable"),
+        *("ended", "on_close", "readable", "sock", "writable"),
     )
 
     plain: ClassVar[bool] = True
@@ -118,6 +118,8 @@ class Wire:
         self.writable = False
         self.ended = False
         """Whether the other side has closed its half, or reset the connection."""
+        self.on_close: Callable[[], None] | None = None
+        """Called once, when this end is closed, by whomever: for those who count connections."""
         self._reader: trio.lowlevel.Task | None = None
         self._writer: trio.lowlevel.Task | None = None
         self._in_a_row = 0
@@ -288,6 +290,8 @@ class Wire:
             if task is not None:  # an outcome for each: it can be unwrapped only once
                 trio.lowlevel.reschedule(task, outcome.Error(OSError(errno.EBADF, os.strerror(errno.EBADF))))
         self._reader = self._writer = None
+        if self.on_close is not None:
+            self.on_close()
 
     def reset(self) -> None:
         """Close with a RST, so that the other side sees a failure and not a short but complete answer."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
+from composemesh.model.policy import Balance
+from composemesh.proxy.balance.base import Asked, CandidateT
+
 
 class Loaded(Protocol):
     """What a balancer needs to know of a target."""
@@ -35,3 +38,16 @@ def pick(targets: Sequence[LoadedT], turn: int, tried: Collection[LoadedT]) -> L
         if best is None or load < least:
             best, least = target, load
     return best
+
+
+class LeastRequest:
+    """The same as a balancer that counts its own turns."""
+
+    def __init__(self, _: Balance) -> None:
+        self._turn = 0
+
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
+        self._turn += 1
+        return pick(targets, self._turn, passed_over)

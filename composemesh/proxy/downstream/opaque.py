@@ -6,14 +6,19 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from composemesh.model.flag import Flag
+from composemesh.model.policy import HashKey
 from composemesh.model.record import Record
+from composemesh.proxy.balance.base import Asked
+from composemesh.proxy.checkout import connect
 from composemesh.proxy.relay import Moved, relay
-from composemesh.proxy.upstream.dial import Unconnected, dial
+from composemesh.proxy.tries import note
+from composemesh.proxy.upstream.dial import Unconnected
 
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.connection import Connection
+    from composemesh.proxy.pool import Pool
     from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import TcpSeries
 
@@ -23,17 +28,33 @@ class Reached(NamedTuple):
 
     target: Target
     wire: Wire
+    pool: Pool
+    """Where the connection may wait, if it turns out to be HTTP's."""
 
 
-async def reach(cluster: Cluster, port: int, reactor: Reactor) -> Reached | None:
-    """Dial the cluster's targets in the balancer's order until one answers; None where none does."""
+async def reach(cluster: Cluster, port: int, reactor: Reactor, source: bytes) -> Reached | None:
+    """Dial the cluster's targets in the balancer's order until one answers; None where none does, or may.
+
+    `source`: the client's address, which a balancer may go by.
+    """
+    policy = cluster.policy(port)
+    limits = policy.limits if policy is not None else None
+    by_source = policy is not None and policy.hash is not None and policy.hash.key is HashKey.SOURCE_IP
+    asked = Asked(cluster.asked, source if by_source else None)
     tried: list[Target] = []
-    while (target := cluster.pick(port, tried)) is not None:
+    while (target := cluster.choose(policy, port, tried, asked)) is not None:
+        if limits is not None and not limits.begin_connection():
+            return None
+        pool = target.pool(port, policy)
         try:
-            return Reached(target, await dial(target.namespace, target.address(port), reactor, target.limits))
+            wire = await connect(target, port, reactor, pool)
         except Unconnected:
             target.endpoint.failed(port)
             tried.append(target)
+            note(policy, cluster, target, 0)
+        else:
+            note(policy, cluster, target, 200)
+            return Reached(target, wire, pool)
     return None
 
 
@@ -61,12 +82,12 @@ class OpaqueDownstream:
 
     async def run(self, reached: Reached, first: bytes) -> None:
         """Pump, beginning with what the client has said already, until both sides have ended."""
-        target, upstream = reached
+        target, upstream, pool = reached
         connection = self._connection
         self._series = series = connection.hub.tcp(connection.source, target.endpoint.peer)
         series.opened += 1
         target.endpoint.active += 1
-        limits = target.limits
+        limits = pool.settings
         connection.pumps(self._moved, limits.tcp_idle_timeout, limits.max_connection_duration)
         flag = Flag.NONE
         try:
@@ -91,7 +112,10 @@ class OpaqueDownstream:
 
     def refuse(self) -> None:
         """Nobody could be reached: the client sees a reset, as it would have without a mesh."""
-        self._tell(self._connection.cluster().unreached, Flag.UPSTREAM_CONNECTION_FAILURE)
+        cluster = self._connection.cluster()
+        policy = cluster.policy(self._connection.port)
+        full = policy is not None and policy.limits is not None and policy.limits.full
+        self._tell(cluster.unreached, Flag.UPSTREAM_OVERFLOW if full else Flag.UPSTREAM_CONNECTION_FAILURE)
         self._connection.wire.reset()
 
     def _tell(self, destination: Peer, flag: Flag) -> None:

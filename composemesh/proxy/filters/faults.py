@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.model.flag import Flag
-from composemesh.proxy.refuse import HTTP_OF_GRPC, Refused
+from composemesh.proxy.refuse import Refused, http_of_grpc
 from composemesh.routing.chance import ABORT, DELAY, Chance
 
 if TYPE_CHECKING:
@@ -38,9 +38,5 @@ class Faults:
             x.record.flag = Flag.DELAY_INJECTED
             await trio.sleep(delay.seconds)
         if abort is not None and aborted:
-            status = abort.http_status or _http_status(abort.grpc_status)
+            status = abort.http_status or http_of_grpc(abort.grpc_status)
             raise Refused(Flag.FAULT_INJECTED, status=status, grpc_status=abort.grpc_status)
-
-
-def _http_status(grpc_status: int) -> int:
-    return HTTP_OF_GRPC[grpc_status] if 0 <= grpc_status < len(HTTP_OF_GRPC) else 500

@@ -35,7 +35,6 @@ from composemesh.proxy.upstream.upgrade import (
 )
 
 if TYPE_CHECKING:
-    from composemesh.model.policy import ConnectionLimits
     from composemesh.proxy.exchange import Downstream, Exchange
     from composemesh.proxy.pool import Pool
     from composemesh.proxy.wire import Wire
@@ -56,7 +55,8 @@ class Http1Upstream:
         *("expires", "idle_since", "left", "reused", "trailers", "wire"),
     )
 
-    def __init__(self, wire: Wire, pool: Pool, limits: ConnectionLimits) -> None:
+    def __init__(self, wire: Wire, pool: Pool) -> None:
+        limits = pool.settings
         self.wire = wire
         self.reused = False
         self.trailers = NO_FIELDS
@@ -146,6 +146,7 @@ class Http1Upstream:
                 return self._began(head, data)
             if head.status != 100 or x.head.expect_continue:
                 head.fields = interim_fields(head.fields, head.values)
+                x.replayable = False
                 await down.interim(head)
         raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, f"more than {MOST_INTERIM} interim responses")
 

@@ -102,6 +102,7 @@ class Http2Upstream:
                 break
             if isinstance(event, h2.InterimCame):
                 if event.head.status != 100 or x.head.expect_continue:
+                    x.replayable = False
                     await down.interim(event.head)
                 continue
             if isinstance(event, h2.StreamReset):

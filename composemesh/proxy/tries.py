@@ -1,0 +1,241 @@
+"""The tries of one request, where a retry rule or a policy has a say in them: whom to ask, how long, and again?"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from composemesh.model.flag import Flag
+from composemesh.model.policy import HashKey
+from composemesh.proxy.balance.base import Asked
+from composemesh.proxy.balance.key import key_of, new_cookie
+from composemesh.proxy.refuse import ANSWERS, Again, Broken, Refused, http_of_grpc
+from composemesh.proxy.retry import Answered, Unanswered, back_off, may_retry, wants_another
+
+if TYPE_CHECKING:
+    from composemesh.model.policy import Retry
+    from composemesh.proxy.cluster import Cluster, Target
+    from composemesh.proxy.codec.parts import Fields, ResponseHead
+    from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.policies import Policy
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.01
+"""Seconds before every endpoint is tried a second time, where no rule says how long; doubles. Two rounds stay under
+the 50 ms in which a caller is told that nobody is there."""
+ATTEMPT_COUNT = b"x-envoy-attempt-count"
+
+
+class Tries:
+    """What has been tried so far, and the clock of the present try."""
+
+    __slots__ = (
+        *("_asked", "_cluster", "_cookie", "_pause", "_policy", "_retry", "_retrying"),
+        *("_target", "_tried", "_x", "scope"),
+    )
+
+    def __init__(
+        self, x: Exchange, down: Downstream, cluster: Cluster, policy: Policy | None, retry: Retry | None
+    ) -> None:
+        self._x = x
+        self._cluster = cluster
+        self._policy = policy
+        self._retry = retry
+        self._tried: list[Target] = []
+        self._pause = FIRST_PAUSE
+        self._retrying = False
+        """Whether a retry is counted for this request."""
+        self._cookie = b""
+        self._asked = self._ask(down)
+        self._target: Target | None = None
+        self.scope = trio.CancelScope()
+        """Of the present try: cancelled when its time is up."""
+
+    def __repr__(self) -> str:
+        return f"<Tries {self._x.record.attempts} so far, {self._retry}, {self._policy!r}>"
+
+    def _ask(self, down: Downstream) -> Asked:
+        how = self._policy.hash if self._policy is not None else None
+        if how is None:
+            return Asked(down.cluster().asked)
+        head = self._x.head
+        key = key_of(how, head.values, head.target, down.peer_address)
+        if key is None and how.key is HashKey.COOKIE and how.cookie_ttl is not None:
+            key, self._cookie = new_cookie(how)
+        return Asked(down.cluster().asked, key)
+
+    # === before a try ===
+
+    def begin(self) -> Target:
+        """Whom to ask next. Raises Refused where there is nobody, or too much under way. Undone by `end`."""
+        cluster, policy = self._cluster, self._policy
+        passed_over = self._tried if self._retry is None or self._retry.ignore_previous_hosts else ()
+        target = cluster.choose(policy, self._x.port, passed_over, self._asked)
+        if target is None and self._tried:
+            self._tried.clear()
+            target = cluster.choose(policy, self._x.port, (), self._asked)
+        if target is None:
+            if not cluster.targets:
+                raise cluster.nobody()
+            raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has no endpoint that is not left out")
+        if policy is not None and policy.limits is not None:
+            policy.limits.begin_request()
+        self._target = target
+        target.endpoint.active += 1
+        self.scope = trio.CancelScope()
+        if self._x.whole:
+            self.sent()
+        return target
+
+    def counted(self, fields: Fields) -> Fields:
+        """The request's fields, with the number of this try for the upstream (as Istio has its Envoys do)."""
+        count = self._x.record.attempts
+        if self._retry is None and count == 1:
+            return fields
+        kept = [field for field in fields if field[0].lower() != ATTEMPT_COUNT]
+        return [*kept, (ATTEMPT_COUNT, b"%d" % count)]
+
+    def sent(self) -> None:
+        """The request is complete: from now on the upstream is what is waited for."""
+        if self._retry is not None and self._retry.per_try_timeout:
+            self.scope.deadline = trio.current_time() + self._retry.per_try_timeout
+
+    # === after it ===
+
+    def answered(self, head: ResponseHead, fields: Fields) -> None:
+        """An answer has come, and would go to the client with these fields. Raises Again where it should not."""
+        if self.scope.cancel_called:
+            raise self.late()
+        self.scope.deadline = math.inf
+        grpc = -1
+        if self._x.record.protocol == "grpc":
+            grpc = _grpc_status(head)
+        else:
+            self._note(head.status)
+        retry = self._retry
+        if retry is not None and retry.attempts:
+            rate_limited = b"x-envoy-ratelimited" in head.values
+            if wants_another(retry, Answered(head.status, grpc, rate_limited=rate_limited)):
+                hindrance = self._hindrance(retry)
+                if hindrance is None:
+                    if grpc >= 0:
+                        self._note(http_of_grpc(grpc))
+                    raise Again
+                self._x.record.flag = hindrance
+        if self._cookie:
+            fields.append((b"set-cookie", self._cookie))
+
+    def late(self) -> Broken:
+        """The try's time is up."""
+        assert self._retry is not None, "only a rule limits a try's time"
+        return Broken(Flag.UPSTREAM_REQUEST_TIMEOUT, f"no answer in {self._retry.per_try_timeout:g} s")
+
+    def succeeded(self) -> None:
+        """The answer has been passed on to its end. How a call of gRPC ended is known only now."""
+        grpc = self._x.record.grpc_status
+        if grpc >= 0:
+            self._note(http_of_grpc(grpc))
+
+    def unanswered(self, broken: Broken) -> float:
+        """No answer has come. The seconds until the next try. Raises Refused where there is none."""
+        self._note(0)
+        retry = self._retry
+        if retry is None:
+            return self._by_default(broken)
+        hindrance: Flag | None = broken.flag
+        if retry.attempts and wants_another(retry, Unanswered(connected=broken.connected, unsent=broken.unsent)):
+            hindrance = self._hindrance(retry)
+        if hindrance is None:
+            return self.pause()
+        if hindrance is Flag.NONE:
+            hindrance = broken.flag
+        raise Refused(hindrance, broken.detail, ANSWERS[broken.flag][0])
+
+    def pause(self) -> float:
+        """The seconds before the next try, by the rule."""
+        assert self._retry is not None, "without a rule there is no back-off"
+        return back_off(self._retry, self._x.record.attempts, random.random())
+
+    def end(self) -> None:
+        """The try is over, whatever became of it."""
+        target, policy = self._target, self._policy
+        if target is None:
+            return
+        self._target = None
+        self._tried.append(target)
+        target.endpoint.active -= 1
+        if policy is not None and policy.limits is not None:
+            policy.limits.end_request()
+
+    def close(self) -> None:
+        """The request is over."""
+        if self._retrying and self._policy is not None and self._policy.limits is not None:
+            self._policy.limits.end_retry()
+
+    def _hindrance(self, retry: Retry) -> Flag | None:
+        """What stands in the way of a try that is wanted: NONE for the body, None for nothing."""
+        if not self._x.replayable:
+            return Flag.NONE
+        if self._x.record.attempts > retry.attempts:
+            return Flag.UPSTREAM_RETRY_LIMIT_EXCEEDED
+        limits = self._policy.limits if self._policy is not None else None
+        if limits is not None and not self._retrying:
+            if not limits.begin_retry():
+                return Flag.UPSTREAM_OVERFLOW
+            self._retrying = True
+        return None
+
+    def _by_default(self, broken: Broken) -> float:
+        cluster, x = self._cluster, self._x
+        tried = [*self._tried, self._target]
+        gone = cluster.ejected(self._policy) if self._policy is not None else ()
+        untried = any(target not in tried and target not in gone for target in cluster.targets)
+        again = may_retry(
+            x.head.method,
+            attempt=x.record.attempts,
+            untried=untried,
+            body_replayable=x.replayable,
+            connected=broken.connected and not broken.unsent,
+        )
+        if not again:
+            raise Refused(broken.flag, broken.detail)
+        if untried:
+            return 0.0
+        pause, self._pause = self._pause, self._pause * 2
+        return pause
+
+    def _note(self, status: int) -> None:
+        if self._target is not None:
+            note(self._policy, self._cluster, self._target, status)
+
+
+def note(policy: Policy | None, cluster: Cluster, target: Target, status: int) -> None:
+    """Hold what a target has answered against it, or in its favour; 0 where it did not. Each ejection is logged."""
+    if policy is None or policy.outliers is None:
+        return
+    now, total, life = time.monotonic(), len(cluster.targets), target.endpoint.workload.life
+    if status:
+        ejection = policy.outliers.answered(life, status, now, total)
+    else:
+        ejection = policy.outliers.failed(life, now, total)
+    if ejection is not None:
+        log.warning(
+            "ejected",
+            service=cluster.service,
+            workload=target.name,
+            because=ejection.because,
+            seconds=round(ejection.seconds),
+            times=ejection.times,
+        )
+
+
+def _grpc_status(head: ResponseHead) -> int:
+    """What the head of an answer that is nothing but a head says; -1 where trailers are to say it."""
+    said = head.values.get(b"grpc-status", b"")
+    return int(said) if said.isdigit() and len(said) <= 3 else -1
