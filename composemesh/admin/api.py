@@ -14,6 +14,7 @@ from starlette.routing import Route
 from composemesh.admin import views
 from composemesh.admin.guard import Guard, refusal
 from composemesh.admin.resources import Resources
+from composemesh.routing.explain import Question
 from composemesh.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ composemesh {version}, project {project}: {state}
 /api/v1/graph?window=60s   who calls whom; window is 1s to 1h, or all
 /api/v1/problems           what is wrong with the configuration
 /api/v1/resources          the Istio documents in force; POST changes them
+/api/v1/explain            what would become of a request: caller, url, method, header (repeated), gateway
 /dotviz                    the same for Graphviz
 /metrics                   for Prometheus, in Istio's names (also /stats/prometheus)
 /healthz/live              200 while the process runs
@@ -54,6 +56,13 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             return JSONResponse(mesh.graph(_window(request)))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /api/v1/graph?window=60s.")
+
+    async def explain(request: Request) -> Response:
+        try:
+            return JSONResponse(mesh.explain(_question(request)))
+        except ValueError as problem:
+            hint = "Try /api/v1/explain?caller=productpage&url=http://reviews:9080/reviews/0."
+            return refusal(400, f"{problem}.", hint)
 
     async def dotviz(request: Request) -> Response:
         try:
@@ -86,6 +95,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             Route("/api/v1/services", services),
             Route("/api/v1/graph", graph),
             Route("/api/v1/problems", problems),
+            Route("/api/v1/explain", explain),
             *(_resource_routes(resources) if resources is not None else ()),
             Route("/dotviz", dotviz),
             Route("/metrics", prometheus),
@@ -103,6 +113,22 @@ def _resource_routes(resources: Resources) -> list[Route]:
         Route("/api/v1/resources", resources.listed, methods=["GET"]),
         Route("/api/v1/resources", resources.changed, methods=["POST"]),
     ]
+
+
+def _question(request: Request) -> Question:
+    """Raises ValueError where caller or URL are missing, or a header has no name."""
+    asked = request.query_params
+    if not asked.get("caller") or not asked.get("url"):
+        raise ValueError("caller and url are missing")
+    headers = {}
+    for header in asked.getlist("header"):
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise ValueError(f"header {header[:60]!r} is not NAME: VALUE")
+        headers[name.strip()] = value.strip()
+    return Question(
+        asked["caller"], asked["url"], asked.get("method", "GET"), headers, asked.get("gateway") == "true"
+    )
 
 
 def _window(request: Request) -> int | None:

@@ -52,7 +52,7 @@ class Guard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
-        read = False
+        read = scope["method"] in _READING
 
         async def receive_noted() -> Message:
             nonlocal read
@@ -63,6 +63,8 @@ class Guard:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_HEADERS]
+                if not read:
+                    await _drain(receive)
             await send(message)
 
         app = self._refuse(scope) or self._app
@@ -70,8 +72,6 @@ class Guard:
             await app(scope, receive_noted, send_marked)
         except Exception as problem:  # answered already, with a 500
             log.error("admin request failed", path=scope["path"], problem=repr(problem))
-        if scope["method"] not in _READING and not read:
-            await _drain(receive)
 
     def _refuse(self, scope: Scope) -> Response | None:
         if not _means_us(scope):
@@ -112,7 +112,8 @@ def _origins(scope: Scope) -> set[str]:
 
 
 async def _drain(receive: Receive) -> None:
-    """Hypercorn stops reading the whole connection while a body lies unread: take it, within bounds."""
+    """Throw a body away, within bounds, before it is answered: bytes left unread turn the close into a reset, and
+    hypercorn stops reading the whole connection while they lie there."""
     left = MOST_UNREAD
     with trio.move_on_after(UNREAD_PATIENCE):
         while left > 0:

@@ -12,6 +12,7 @@ from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered
+from composemesh.routing.explain import Question, explain
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
@@ -52,6 +53,10 @@ class MeshView:
             problems=self.problems.value,
             hub=self.hub,
         )
+
+    def explain(self, question: Question) -> Json:
+        """The shape `explain`. Raises ValueError for what is no URL."""
+        return explain(self.snapshot.value, self.discovered.value, question)
 
     def services(self) -> list[Json]:
         """The `services` of the status, alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -99,10 +100,11 @@ def _load(files: list[tuple[str, str]]) -> tuple[list[Resource], list[Problem]]:
 async def _body(request: Request) -> bytes:
     """Raises TooLarge."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise TooLarge
+    async with aclosing(request.stream()) as pieces:
+        async for piece in pieces:
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise TooLarge
     return bytes(body)
 
 

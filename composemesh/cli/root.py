@@ -21,6 +21,7 @@ COMMANDS = {
     "delete": ("composemesh.cli.delete:delete", "Take out what was applied."),
     "get": ("composemesh.cli.get:get", "Show the Istio documents in force."),
     "diff": ("composemesh.cli.diff:diff", "Show what applying documents would change."),
+    "explain": ("composemesh.cli.explain:explain", "Say which rule and endpoint a request would meet, and why."),
     "split": ("composemesh.cli.split:split", "Divide a service's requests between its versions."),
     "check": ("composemesh.cli.check:check", "Can this host run the mesh, and if not, what to do."),
     "ca": ("composemesh.cli.ca:ca", "Print the mesh's root certificate, and how to trust it."),

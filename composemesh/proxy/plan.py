@@ -17,8 +17,8 @@ from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
 from composemesh.proxy.policies import Policies
 from composemesh.proxy.rules import Rules
 from composemesh.routing.labels import has, labels_of
-from composemesh.routing.table import Table
 from composemesh.routing.names import Names, names_of
+from composemesh.routing.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -47,9 +47,14 @@ class MeshClient:
         }
         return self._ask("POST", "/api/v1/resources", json.dumps(asked), also=422)
 
-    def explain(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Which rule, policy and endpoint a request would meet (admin API, `explain`)."""
-        return self._ask("POST", "/api/v1/explain", json.dumps(asked))
+    def explain(
+        self, caller: str, url: str, method: str, headers: Iterable[str], *, gateway: bool = False
+    ) -> dict[str, Any]:
+        """Which rule, policy and endpoint a request would meet. Headers are `NAME: VALUE`."""
+        asked = [("caller", caller), ("url", url), ("method", method), *(("header", header) for header in headers)]
+        if gateway:
+            asked.append(("gateway", "true"))
+        return self._ask("GET", f"/api/v1/explain?{urlencode(asked)}")
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
         query = {name: value for name, value in query.items() if value}

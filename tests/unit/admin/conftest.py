@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -103,6 +105,14 @@ class Served:
         """Send, and read until the server closes."""
         async with await self.connect() as stream:
             return await converse(stream, data)
+
+    async def post(self, path: str, text: str, *more: str) -> tuple[int, Any]:
+        """Status and JSON of one POST."""
+        body = text.encode()
+        head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {len(body)}", *more]
+        answer = await self.say("\r\n".join([*head, "Connection: close", "", ""]).encode() + body)
+        status, _, said = parse(answer)
+        return status, json.loads(said)
 
     async def get(
         self, path: str, *more: str, method: str = "GET", host: str = ""

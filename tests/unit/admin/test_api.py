@@ -9,7 +9,7 @@ import trio
 
 from composemesh.model.peer import UNKNOWN
 
-from .conftest import Served, converse, parse, peer
+from .conftest import TOKEN, Served, converse, parse, peer
 
 JSON_PATHS = ["/api/v1/status", "/api/v1/services", "/api/v1/graph", "/healthz/live", "/healthz/ready"]
 
@@ -44,6 +44,64 @@ async def test_a_window_that_is_none_is_explained(server: Served) -> None:
         assert json.loads(body) == {"error": "window is 1s to 1h, or all.", "hint": f"Try {path}?window=60s."}
 
 
+async def test_explain(server: Served) -> None:
+    asked = "/api/v1/explain?caller=productpage&url=http%3A%2F%2Freviews%3A9080%2F&header=end-user%3A%20jason"
+    status, _, body = await server.get(asked)
+    said = json.loads(body)
+    assert (status, said["request"]["headers"], said["decision"]["route"]) == (200, {"end-user": "jason"}, "default")
+    assert [each["workload"] for each in said["decision"]["endpoints"]] == ["shop-reviews-v1-1"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?caller=a",
+        "?caller=a&url=http%3A%2F%2F%5B",
+        "?caller=a&url=b&header=nothing",
+        "?caller=a&url=b&header=%3Ax",
+    ],
+)
+async def test_what_cannot_be_explained(server: Served, query: str) -> None:
+    status, _, body = await server.get(f"/api/v1/explain{query}")
+    assert (status, json.loads(body)["hint"][:4]) == (400, "Try ")
+
+
+async def test_resources_are_changed_by_whoever_has_the_token(server: Served, mesh) -> None:
+    document = (
+        "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: a}, spec: {hosts: [a.example]}}"
+    )
+    asked = json.dumps({"files": [{"name": "a.yaml", "text": document}]})
+    token = f"Authorization: Bearer {TOKEN}"
+    status, body = await server.post("/api/v1/resources", asked, token)
+    assert (status, body["created"]) == (200, [{"kind": "ServiceEntry", "name": "a"}])
+    (shown,) = json.loads((await server.get("/api/v1/resources"))[2])["resources"]
+    assert (shown["name"], shown["applied"], shown["file"], shown["line"]) == ("a", True, "a.yaml", 1)
+
+    evil = await server.post("/api/v1/resources", asked, token, "Origin: http://evil.example")
+    assert evil[0] == 403
+    own = await server.post("/api/v1/resources", asked, token, f"Origin: http://127.0.0.1:{server.port}")
+    assert (own[0], own[1]["unchanged"]) == (200, [{"kind": "ServiceEntry", "name": "a"}])
+
+    for wrong in ("", "[]", "{", '{"files": 1}', '{"files": [{}]}', '{"delete": ["a"]}'):
+        assert (await server.post("/api/v1/resources", wrong, token))[0] == 400
+    status, body = await server.post(
+        "/api/v1/resources", json.dumps({"files": [{"name": "b.yaml", "text": "a: ["}]}), token
+    )
+    assert (status, body["accepted"], body["problems"][0]["file"]) == (422, False, "b.yaml")
+    delete = json.dumps({"delete": [{"kind": "ServiceEntry", "name": "a"}]})
+    assert (await server.post("/api/v1/resources", delete, token))[1]["deleted"]
+    assert (await server.post("/api/v1/resources", delete, token))[0] == 404
+    assert not mesh.publisher.resources
+
+
+async def test_fifty_megabytes_are_refused_and_the_server_lives(server: Served) -> None:
+    asked = "x" * (51 << 20)
+    assert (await server.post("/api/v1/resources", asked, f"Authorization: Bearer {TOKEN}"))[0] == 413
+    assert (await server.post("/api/v1/resources", asked))[0] == 401
+    assert (await server.get("/healthz/live"))[0] == 200
+
+
 async def test_not_ready_until_the_mesh_serves(server: Served, mesh) -> None:
     mesh.ready = False
     status, _, body = await server.get("/healthz/ready")
@@ -72,7 +130,8 @@ async def test_the_index_names_every_address(server: Served) -> None:
         assert path in body.decode()
     paths = [line.split()[0].partition("?")[0] for line in body.decode().splitlines() if line.startswith("/")]
     for path in paths:
-        assert (await server.get(path))[0] == 200
+        query = "?caller=productpage&url=http://reviews:9080/" if path == "/api/v1/explain" else ""
+        assert (await server.get(path + query))[0] == 200
 
 
 async def test_head_is_get_without_a_body(server: Served) -> None:
