@@ -136,5 +136,6 @@ class Http2Upstream:
                 self._ended = True
                 self.trailers = event.fields
             else:
-                raise Cut(Flag.UPSTREAM_CONNECTION_TERMINATION)
+                lost = isinstance(event, h2.StreamReset) and event.remote
+                raise Cut(Flag.UPSTREAM_CONNECTION_TERMINATION if lost else Flag.UPSTREAM_PROTOCOL_ERROR)
         return b""
