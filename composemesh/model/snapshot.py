@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
@@ -67,6 +67,8 @@ class ServiceSettings:
     meshed: bool = True
     ports: Mapping[int, Protocol] = field(default_factory=dict)
     exclude: Exclude = field(default_factory=Exclude)
+    proxy_protocol: bool = False
+    """Whether whoever calls from outside the mesh is a proxy that says in the PROXY protocol whom it speaks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,7 @@ class Snapshot:
             return ServiceSettings(service, version)
         if said.service and said.service != service:
             service, version = said.service, version_of(workload)
-        return ServiceSettings(
-            said.service or service, said.version or version, said.meshed, said.ports, said.exclude
-        )
+        return replace(said, service=said.service or service, version=said.version or version)
 
 
 _VERSIONED = re.compile(r"(?P<service>.+?)[-_](?P<version>v\d+[\w.]*)")

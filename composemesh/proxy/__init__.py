@@ -3,6 +3,7 @@
     fleet          captures come and go → sidecars start and stop; the one writer of the plan
     listener       accept, overload back-off, drain
     connection     one accepted socket: where was it going, what does it speak → serve, or pass on
+    introduction   who the client is, where a proxy in front of us says it
     first_words    who speaks first, and what that means
     downstream/    callers, a file a protocol: h1 · h2 · opaque
     serve          THE SPINE, page 1: route → forward → record

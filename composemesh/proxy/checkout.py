@@ -72,7 +72,7 @@ async def connect(target: Target, port: int, reactor: Reactor, pool: Pool) -> Wi
     """
     limits = pool.limits
     try:
-        wire = await dial(target.namespace, target.address(port), reactor, pool.settings)
+        wire = await dial(target.namespace, target.address(port), reactor, pool.settings, pool.introduction)
     except BaseException:
         if limits is not None:
             limits.end_connection()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class Endpoint:
         "_failures",
         "active",
         "captured",
+        "introduced",
         "networks",
         "peer",
         "pending",
@@ -58,6 +59,8 @@ class Endpoint:
         self._failures: dict[int, float] = {}
         self.pending = False
         """Whether it has just begun and is about to be captured: dialled from outside, its sidecar would answer."""
+        self.introduced = False
+        """Whether a proxy in front of it says in the PROXY protocol whom it speaks for."""
         self.ready = False
         """Whether something in it listens (see `readiness`)."""
         self.pools = Pools()
@@ -112,11 +115,17 @@ class Target:
         """What to dial for a port that the caller asked for."""
         return (self.host, self.ports.get(port, port))
 
-    def pool(self, port: int, policy: Policy | None = None) -> Pool:
-        """The connections to this address and port, as the policy has them."""
-        if policy is None or policy.limits is None:
-            return self.pools[self.host, port]
-        return self.pools.within(policy.limits, policy.subset, (self.host, port))
+    def pool(self, port: int, policy: Policy | None = None, introduce: Callable[[int], bytes] | None = None) -> Pool:
+        """The connections to this address and port, as the policy has them; where each begins with an introduction,
+        only those with the one that `introduce` gives."""
+        address = self.address(port)
+        if policy is None:
+            return self.pools[address]
+        version = policy.settings.proxy_protocol
+        introduction = introduce(version) if version and introduce is not None else b""
+        if policy.limits is None and not introduction:
+            return self.pools[address]
+        return self.pools.within(policy.limits, policy.subset, address, introduction)
 
 
 class Spoken:

@@ -15,14 +15,17 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
+from composemesh.model.record import Record
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.checkout import adopt
-from composemesh.proxy.codec.parts import HTTP2
+from composemesh.proxy.codec.parts import HTTP2, Malformed
+from composemesh.proxy.codec.proxy_protocol import encode
 from composemesh.proxy.detect import Detected
 from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
 from composemesh.proxy.downstream.opaque import OpaqueDownstream, Reached, reach
 from composemesh.proxy.first_words import PATIENCE, FirstWords, first_words
+from composemesh.proxy.introduction import hear_introduction
 from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ class Connection:
 
     __slots__ = (
         *("_expires", "_idle_limit", "_moved"),
+        "client",
         "deadline",
         "destination",
         "draining",
@@ -73,8 +77,7 @@ class Connection:
         self.destination, self.port = destination
         self.inbound = inbound
         self.source: Peer = UNKNOWN if inbound else sidecar.endpoint.peer
-        self.peer_text = _address_of(sock)
-        self.peer_address = self.peer_text.encode()
+        self._know(_address_of(sock))
         self.edge: Edge | None = None
         self.hub = sidecar.hub
         self.load = sidecar.load(inbound)
@@ -106,6 +109,16 @@ class Connection:
         if self.inbound:
             return plan.inbound(self.sidecar.endpoint, self.destination)
         return plan.outbound(self.sidecar.endpoint, self.destination)
+
+    def introduction(self, version: int) -> bytes:
+        """What to say first to a server that is to know who calls it; `version` of the PROXY protocol, 0 for none."""
+        return encode(version, self.client, (self.destination, self.port)) if version else b""
+
+    def _know(self, client: Address) -> None:
+        """Take it that the client is at this address."""
+        self.client = client
+        self.peer_text, _ = client
+        self.peer_address = self.peer_text.encode()
 
     def heard_http(self) -> None:
         """The application has answered in HTTP. From now on its port is known, and not before: otherwise one client
@@ -173,20 +186,28 @@ class Connection:
                 self.wire.close()
 
     async def _run(self) -> None:
+        first = b""
+        if self.inbound and self.sidecar.endpoint.introduced:
+            try:
+                stated, first = await hear_introduction(self.wire)
+            except Malformed:
+                self._refuse_stranger()
+                return
+            self._know(stated.source or self.client)
         cluster = self.cluster()
         spoken = cluster.spoken
         protocol = spoken.protocol(self.port)
         if protocol is Protocol.TCP:
-            await self._pass_on(await reach(cluster, self.port, self.reactor, self.peer_address), b"")
+            await self._pass_on(await reach(cluster, self), first)
             return
         reached: Reached | None = None
         patience = math.inf
         if protocol is Protocol.AUTO:
-            reached = await reach(cluster, self.port, self.reactor, self.peer_address)
+            reached = await reach(cluster, self)
             patience = PATIENCE if reached is None else math.inf
         self.idle()
         try:
-            words = await first_words(self.wire, reached.wire if reached is not None else None, patience)
+            words = await first_words(self.wire, reached.wire if reached is not None else None, patience, first)
         except BaseException:
             if reached is not None:
                 reached.wire.close()
@@ -198,11 +219,17 @@ class Connection:
             await self._serve(words, reached)
         elif words.first or words.kind is Detected.OPAQUE or (protocol is Protocol.AUTO and reached is None):
             # Also where HTTP was heard before: a port may speak TLS as well, or something else of its own.
-            await self._pass_on(
-                reached or await reach(cluster, self.port, self.reactor, self.peer_address), words.first
-            )
+            await self._pass_on(reached or await reach(cluster, self), words.first)
         elif reached is not None:
             reached.wire.close()
+
+    def _refuse_stranger(self) -> None:
+        """Who should have said whom it speaks for, and did not, is not listened to."""
+        record = Record(self.source, self.cluster().unreached, "tcp")
+        record.start = time.time()
+        record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
+        self.hub.tell(record)
+        self.wire.reset()
 
     async def _serve(self, words: FirstWords, reached: Reached | None) -> None:
         if reached is not None:
@@ -222,9 +249,9 @@ class Connection:
             await opaque.run(reached, first)
 
 
-def _address_of(sock: socket.socket) -> str:
+def _address_of(sock: socket.socket) -> Address:
     try:
-        address: str = sock.getpeername()[0]
+        host, port = sock.getpeername()[:2]
     except OSError:
-        return "unknown"
-    return address.removeprefix("::ffff:")
+        return "unknown", 0
+    return host.removeprefix("::ffff:"), port

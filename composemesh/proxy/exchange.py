@@ -146,6 +146,10 @@ class Downstream(Protocol):
         """What a gateway makes of the request; None at a sidecar."""
         ...
 
+    def introduction(self, version: int) -> bytes:
+        """What to say first to a server that is to know who calls it; `version` of the PROXY protocol."""
+        ...
+
     @property
     def hub(self) -> Hub:
         """Whom to tell."""

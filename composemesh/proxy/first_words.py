@@ -29,14 +29,14 @@ class FirstWords:
     """Whether the server spoke first, in a protocol in which servers do."""
 
 
-async def first_words(downstream: Wire, upstream: Wire | None, patience: float) -> FirstWords:
+async def first_words(downstream: Wire, upstream: Wire | None, patience: float, first: bytes = b"") -> FirstWords:
     """Listen to both sides until it is clear what they speak. What the server said is left unread.
 
-    `upstream` is None where nobody was dialled, or could be reached; then `patience` bounds each wait for the client,
-    in seconds. Raises OSError where the client was reset. Safe to cancel.
+    `first` is what the client has said already. `upstream` is None where nobody was dialled, or could be reached;
+    then `patience` bounds each wait for the client, in seconds. Raises OSError where the client was reset.
+    Safe to cancel.
     """
-    first = b""
-    kind = Detected.MORE
+    kind = detect(first)
     while kind is Detected.MORE:
         data = await _listen(downstream, upstream, patience)
         if data is None:

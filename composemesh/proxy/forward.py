@@ -95,7 +95,7 @@ async def _as_told(x: Exchange, down: Downstream, tries: Tries, policy: Policy |
         x.record.destination = target.endpoint.peer
         try:
             with tries.scope:
-                await _attempt(x, down, target, target.pool(x.port, policy), tries.counted(fields))
+                await _attempt(x, down, target, target.pool(x.port, policy, down.introduction), tries.counted(fields))
             if tries.scope.cancelled_caught:
                 raise tries.late()
             tries.succeeded()

@@ -68,6 +68,7 @@ class Planner:
             captured = captures.captured.get(workload.life)
             endpoint = self._endpoint(workload, settings.service, settings.version, captured is not None)
             endpoint.captured = captured or endpoint.captured  # what drains after its release still dials
+            endpoint.introduced = settings.proxy_protocol
             endpoint.pending = endpoint.captured is None and workload.id not in captures.refused
             alive[workload.life] = endpoint
             self.spoken.setdefault(settings.service, Spoken()).declared.update(settings.ports)

@@ -35,9 +35,9 @@ crosses that close on the wire is lost. A new dial costs microseconds on one hos
 class Pool:
     """Idle connections to one address. Everything here is synchronous, so no cancellation can upset it."""
 
-    __slots__ = ("_idle", "_links", "address", "closed", "dialling", "limits")
+    __slots__ = ("_idle", "_links", "address", "closed", "dialling", "introduction", "limits")
 
-    def __init__(self, address: Address = ("", 0), limits: Limits | None = None) -> None:
+    def __init__(self, address: Address = ("", 0), limits: Limits | None = None, introduction: bytes = b"") -> None:
         host, port = address
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         """As records name it."""
@@ -45,6 +45,8 @@ class Pool:
         """What holds for these connections, and counts them; None where nobody has said anything."""
         if limits is not None:
             limits.pools.add(self)
+        self.introduction = introduction
+        """What each of them began with."""
         self._idle: list[Http1Upstream] = []
         self._links: list[Http2Link] = []
         """Connections that carry many exchanges at a time: shared, and not lent."""
@@ -138,10 +140,11 @@ class Pool:
             self.limits.pools.discard(self)
 
 
-class Pools(dict["Address | tuple[str, int, str]", Pool]):
+class Pools(dict["Address | tuple[str, int, str, bytes]", Pool]):
     """The pools of one namespace, by address. An address that is asked for the first time gets a new one.
 
-    Where something is said of connections, a subset's are told apart from the others' to the same address.
+    Where something is said of connections, a subset's are told apart from the others' to the same address, and so are
+    those that began with another introduction.
 
     Once closed, new ones are closed from birth: requests that began before go on asking, and nobody prunes any more.
     """
@@ -152,19 +155,19 @@ class Pools(dict["Address | tuple[str, int, str]", Pool]):
         super().__init__()
         self.closed = False
 
-    def __missing__(self, address: Address | tuple[str, int, str]) -> Pool:
+    def __missing__(self, address: Address | tuple[str, int, str, bytes]) -> Pool:
         pool = self[address] = Pool(address[:2])
         pool.closed = self.closed
         return pool
 
-    def within(self, limits: Limits, subset: str, address: Address) -> Pool:
-        """The pool of connections that these limits count."""
-        key = (*address, subset)
+    def within(self, limits: Limits | None, subset: str, address: Address, introduction: bytes) -> Pool:
+        """The pool of connections that these limits count, and that began with this introduction."""
+        key = (*address, subset, introduction)
         pool = self.get(key)
         if pool is None or pool.limits is not limits:
             if pool is not None:
                 pool.close()
-            pool = self[key] = Pool(address, limits)
+            pool = self[key] = Pool(address, limits, introduction)
             pool.closed = self.closed
         return pool
 

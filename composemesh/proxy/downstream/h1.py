@@ -70,6 +70,9 @@ class Http1Downstream:
     def why(self) -> Flag:
         return self._connection.why
 
+    def introduction(self, version: int) -> bytes:
+        return self._connection.introduction(version)
+
     def cluster(self) -> Cluster:
         return self._connection.cluster()
 

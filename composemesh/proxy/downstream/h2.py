@@ -137,6 +137,9 @@ class Http2Downstream:
     def why(self) -> Flag:
         return self._connection.why
 
+    def introduction(self, version: int) -> bytes:
+        return self._connection.introduction(version)
+
     def cluster(self) -> Cluster:
         return self._connection.cluster()
 

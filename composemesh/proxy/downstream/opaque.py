@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.connection import Connection
     from composemesh.proxy.pool import Pool
-    from composemesh.proxy.wire import Reactor, Wire
+    from composemesh.proxy.wire import Wire
     from composemesh.telemetry.hub import TcpSeries
 
 
@@ -32,22 +32,20 @@ class Reached(NamedTuple):
     """Where the connection may wait, if it turns out to be HTTP's."""
 
 
-async def reach(cluster: Cluster, port: int, reactor: Reactor, source: bytes) -> Reached | None:
-    """Dial the cluster's targets in the balancer's order until one answers; None where none does, or may.
-
-    `source`: the client's address, which a balancer may go by.
-    """
+async def reach(cluster: Cluster, connection: Connection) -> Reached | None:
+    """Dial the cluster's targets in the balancer's order until one answers; None where none does, or may."""
+    port = connection.port
     policy = cluster.policy(port)
     limits = policy.limits if policy is not None else None
     by_source = policy is not None and policy.hash is not None and policy.hash.key is HashKey.SOURCE_IP
-    asked = Asked(cluster.asked, source if by_source else None)
+    asked = Asked(cluster.asked, connection.peer_address if by_source else None)
     tried: list[Target] = []
     while (target := cluster.choose(policy, port, tried, asked)) is not None:
         if limits is not None and not limits.begin_connection():
             return None
-        pool = target.pool(port, policy)
+        pool = target.pool(port, policy, connection.introduction)
         try:
-            wire = await connect(target, port, reactor, pool)
+            wire = await connect(target, port, connection.reactor, pool)
         except Unconnected:
             target.endpoint.failed(port)
             tried.append(target)
@@ -120,6 +118,7 @@ class OpaqueDownstream:
 
     def _tell(self, destination: Peer, flag: Flag) -> None:
         record = Record(self._connection.source, destination, "tcp")
+        record.x_forwarded_for = self._connection.peer_text
         record.duration = time.monotonic() - self._started
         record.start = time.time() - record.duration
         record.flag = flag

@@ -128,8 +128,8 @@ class Shadow:
     """A caller's end that nobody listens at."""
 
     __slots__ = (
-        *("_cluster", "edge", "hub", "load", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
-        "why",
+        *("_cluster", "edge", "hub", "introduction", "load", "peer_address", "peer_text", "port", "reactor"),
+        *("source", "trailers", "why"),
     )
 
     def __init__(self, down: Downstream, cluster: Cluster, port: int) -> None:
@@ -138,6 +138,7 @@ class Shadow:
         self.source: Peer = down.source
         self.peer_address: bytes = down.peer_address
         self.peer_text: str = down.peer_text
+        self.introduction = down.introduction
         self.load: Load = down.load
         self.edge: Edge | None = down.edge
         self.hub: Hub = down.hub

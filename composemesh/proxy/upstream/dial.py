@@ -22,8 +22,11 @@ class Unconnected(Exception):
     """No connection came about; nothing was sent. The message says why, in the kernel's words."""
 
 
-async def dial(namespace: Namespace, address: Address, reactor: Reactor, limits: ConnectionLimits) -> Wire:
-    """A connection to `address`. Raises Unconnected. If cancelled, nothing is left open."""
+async def dial(
+    namespace: Namespace, address: Address, reactor: Reactor, limits: ConnectionLimits, introduction: bytes = b""
+) -> Wire:
+    """A connection to `address`, on which `introduction` has been sent. Raises Unconnected. If cancelled, nothing is
+    left open."""
     host, port = address
     try:
         sock = namespace.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -40,6 +43,8 @@ async def dial(namespace: Namespace, address: Address, reactor: Reactor, limits:
         raise Unconnected(f"{host}:{port}: {problem.strerror}") from None
     try:
         await _connected(wire, address, code, limits.connect_timeout or math.inf)
+        if introduction:
+            await _introduce(wire, address, introduction)
     except BaseException:
         wire.close()
         raise
@@ -55,6 +60,13 @@ async def _connected(wire: Wire, address: Address, code: int, patience: float) -
         code = wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise Unconnected(f"{address[0]}:{address[1]}: {os.strerror(code)}")
+
+
+async def _introduce(wire: Wire, address: Address, introduction: bytes) -> None:
+    try:
+        await wire.send(introduction)
+    except OSError as problem:
+        raise Unconnected(f"{address[0]}:{address[1]}: {problem.strerror}") from None
 
 
 def _probe(sock: socket.socket, keep_alive: KeepAlive) -> None:
