@@ -6,9 +6,10 @@ Both are pure and total: whatever somebody wrote, there is an answer, and a Prob
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from composemesh.config.kinds import Resource, ResourceKey
+from composemesh.config.kinds import BY_NAME, Context, Draft, Resource, ResourceKey
+from composemesh.config.kinds.delegation import http_rules
 from composemesh.config.loaders.documents import load_documents
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
@@ -28,7 +29,7 @@ class Compiled:
 
     virtual_hosts: tuple[VirtualHost, ...] = ()
     policies: Mapping[str, DestinationPolicy] = field(default_factory=dict)
-    """By canonical host."""
+    """By canonical host; `*.x` is a pattern."""
     entries: tuple[ServiceEntry, ...] = ()
     scopes: tuple[Scope, ...] = ()
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
@@ -44,18 +45,80 @@ class Compiled:
 def compile_resources(resources: Iterable[Resource], project: str, services: Collection[str] = ()) -> Compiled:
     """What the resources mean. Never raises.
 
-    `services` are the names of the project's services, for hosts like `reviews.prod` and for findings about unknown
-    hosts. `project` is its name, which its resources may have as their namespace; empty: any namespace is taken.
+    `services` are the names of the project's services, for hosts like `reviews.prod`. `project` is its name, which
+    its resources may have as their namespace; empty: any namespace is taken. A resource with errors is left out of
+    the model. Whether hosts, subsets and gateways exist is another question: see `analysis`.
     """
-    own = (*OWN_NAMESPACES, project)
-    foreign = [_foreign(resource, project) for resource in resources if project and resource.namespace not in own]
-    return Compiled(problems=tuple(foreign))
-
-
-def _foreign(resource: Resource, project: str) -> Problem:
-    line, column = resource.place(("metadata", "namespace"))
-    message = f"{resource.key}: namespace {resource.namespace} is not this project."
-    hint = f"Write {project} or default, or leave the namespace out."
-    return Problem(
-        Severity.ERROR, "foreign-namespace", message, hint, resource.origin.file, line, column, str(resource.key)
+    draft = Draft()
+    contexts: dict[ResourceKey, Context] = {}
+    for resource in resources:
+        context = Context(resource, services)
+        if project and resource.namespace not in (*OWN_NAMESPACES, project):
+            _refuse_namespace(context, project)
+        elif project and resource.key in contexts:
+            first = contexts[resource.key].resource.origin
+            message = f"stands here twice, first in {first.file or 'another document'}:{first.line}."
+            context.refuse(("metadata", "name"), "duplicate-name", message, "Give one of them another name.")
+        else:
+            BY_NAME[resource.group, resource.kind].take(context, draft)
+        contexts[_free(resource.key, contexts)] = context
+    virtual_hosts = tuple(
+        replace(host, http=http_rules(context, rules, draft.delegates)) for context, host, rules in draft.hosts
     )
+    policies, entries, gateways = _policies(draft), _entries(draft), _gateways(draft)
+    problems = tuple(problem for context in contexts.values() for problem in context.problems())
+    return Compiled(virtual_hosts, policies, entries, tuple(draft.scopes), gateways, problems)
+
+
+def _free(key: ResourceKey, taken: Collection[ResourceKey]) -> ResourceKey:
+    while key in taken:
+        key = key._replace(name=f"{key.name} ")
+    return key
+
+
+def _refuse_namespace(context: Context, project: str) -> None:
+    message = f"namespace {context.resource.namespace} is not this project."
+    hint = f"Write {project} or default, or leave the namespace out."
+    context.refuse(("metadata", "namespace"), "foreign-namespace", message, hint)
+
+
+def _policies(draft: Draft) -> dict[str, DestinationPolicy]:
+    """One policy for each host: of several DestinationRules the first one's counts, and all their subsets do."""
+    policies: dict[str, DestinationPolicy] = {}
+    for context, policy in draft.policies:
+        first = policies.setdefault(policy.host, policy)
+        if first is policy:
+            continue
+        both = sorted(first.subsets.keys() & policy.subsets.keys())
+        if both:
+            message = f"subset {both[0]} of {policy.host} is named by {first.origin} too, which counts."
+            context.refuse(("spec", "subsets"), "duplicate-name", message, "Give one of them another name.")
+        if not first.says_policy:
+            first = replace(first, policy=policy.policy, ports=policy.ports)
+        elif policy.says_policy:
+            message = f"{first.origin} has a traffic policy for {policy.host} too, which counts."
+            hint = "Put the two into one DestinationRule."
+            context.warn(("spec", "trafficPolicy"), "conflicting-settings", message, hint)
+        policies[policy.host] = replace(first, subsets={**policy.subsets, **first.subsets})
+    return policies
+
+
+def _entries(draft: Draft) -> tuple[ServiceEntry, ...]:
+    """The entries, with the WorkloadEntries that their selectors pick for endpoints."""
+    entries = []
+    for _, entry in draft.entries:
+        wanted = entry.workload_selector.items()
+        picked = tuple(workload for workload in draft.workloads if wanted and wanted <= workload.labels.items())
+        entries.append(replace(entry, endpoints=entry.endpoints + picked))
+    return tuple(entries)
+
+
+def _gateways(draft: Draft) -> dict[str, Gateway]:
+    """Gateways by name: Istio's and Gateway API's share them."""
+    gateways: dict[str, Gateway] = {}
+    for context, gateway in draft.gateways:
+        first = gateways.setdefault(gateway.name, gateway)
+        if first is not gateway:
+            message = f"{first.origin} has the same name."
+            context.refuse(("metadata", "name"), "duplicate-name", message, "Give one of them another name.")
+    return gateways

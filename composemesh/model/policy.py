@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from composemesh.model.origin import NOWHERE, Origin
+
 # === trying again ===
 
 RETRY_ON = frozenset({"connect-failure", "refused-stream", "unavailable", "cancelled"})
@@ -165,3 +167,9 @@ class DestinationPolicy:
     ports: Mapping[int, TrafficPolicy] = field(default_factory=dict)
     """Instead of `policy`, not on top of it: Istio's port level inherits nothing."""
     subsets: Mapping[str, Subset] = field(default_factory=dict)
+    origin: Origin = NOWHERE
+
+    @property
+    def says_policy(self) -> bool:
+        """Whether anything is said of the host as a whole, or of a port, besides its subsets."""
+        return self.policy != TrafficPolicy() or bool(self.ports)

@@ -58,6 +58,16 @@ class Resource:
                 return mark
         return Mark(self.origin.line, 1 if self.origin.line else 0)
 
+    def value(self, path: KeyPath) -> Any:
+        """What is written at a path; an empty mapping where nothing is."""
+        value: Any = self.document
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return {}
+        return value
+
     def origin_at(self, path: KeyPath) -> Origin:
         """The origin of a part of it."""
         return Origin(self.kind, self.name, self.origin.file, self.place(path).line)

@@ -45,10 +45,10 @@ class Reading:
         self.findings.append(Finding(path, code, message, hint))
 
     def wrong_type(self, path: KeyPath, value: Any, wanted: str, hint: str = "") -> None:
-        self.refuse(path, "wrong-type", f"{_named(path)} is {show(value)}, and must be {wanted}.", hint)
+        self.refuse(path, "wrong-type", f"{dotted(path)} is {show(value)}, and must be {wanted}.", hint)
 
     def wrong_value(self, path: KeyPath, value: Any, wanted: str, hint: str = "") -> None:
-        self.refuse(path, "wrong-value", f"{_named(path)} is {show(value)}, and must be {wanted}.", hint)
+        self.refuse(path, "wrong-value", f"{dotted(path)} is {show(value)}, and must be {wanted}.", hint)
 
 
 class Shape(Protocol):
@@ -82,11 +82,12 @@ def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) ->
     return f"Did you mean `{close[0]}`?" if close else f"Use one of {', '.join(words)}."
 
 
-def _named(path: KeyPath) -> str:
+def dotted(path: KeyPath) -> str:
+    """A path as messages name it: `spec.http[0].route`."""
     if not path:
         return "it"
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return f"`{quotable(''.join(steps).removeprefix('.'))}`"
+    return f"`{quotable(''.join(steps).removeprefix('.'), 160)}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Choice:
         elif value in known:
             reading.said[path] = known[value]
         elif value in self.later:
-            message = f"{_named(path)}: {value} is not carried out by this version; the default applies."
+            message = f"{dotted(path)}: {value} is not carried out by this version; the default applies."
             reading.findings.append(Finding(path, "not-carried-out", message, severity=Severity.WARNING))
         else:
             reading.wrong_value(path, value, self.wanted, nearest(value, known))
@@ -163,7 +164,7 @@ class Address:
             reading.said[path] = (str(address), port)
             return
         why = "is not on loopback, and what listens there asks for no password yet."
-        reading.refuse(path, "wrong-value", f"{_named(path)} {show(value)} {why}", f"Write 127.0.0.1:{port}.")
+        reading.refuse(path, "wrong-value", f"{dotted(path)} {show(value)} {why}", f"Write 127.0.0.1:{port}.")
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -257,7 +258,7 @@ class ListOf:
             return
         if len(value) > MAX_ITEMS:
             reading.refuse(
-                path, "wrong-value", f"{_named(path)} has {len(value)} items, and at most {MAX_ITEMS} are allowed."
+                path, "wrong-value", f"{dotted(path)} has {len(value)} items, and at most {MAX_ITEMS} are allowed."
             )
             return
         items = Reading(findings=reading.findings)
@@ -281,12 +282,12 @@ class PortTable:
             reading.wrong_type(path, value, self.wanted, 'Write ports: {"9080": http}.')
         elif len(value) > MAX_ITEMS:
             reading.refuse(
-                path, "wrong-value", f"{_named(path)} has {len(value)} entries, and at most {MAX_ITEMS} are allowed."
+                path, "wrong-value", f"{dotted(path)} has {len(value)} entries, and at most {MAX_ITEMS} are allowed."
             )
         else:
             for port, what in value.items():
                 if read_port(port) is None:
-                    message = f"{_named(path)} has the key {show(port)}, and each must be {Port().wanted}."
+                    message = f"{dotted(path)} has the key {show(port)}, and each must be {Port().wanted}."
                     reading.refuse((*path, port), "wrong-value", message)
                 else:
                     self.value.read((*path, port), what, reading)
@@ -299,7 +300,7 @@ class Later:
     wanted: str = "left out for now"
 
     def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
-        message = f"{_named(path)} is not carried out by this version and changes nothing."
+        message = f"{dotted(path)} is not carried out by this version and changes nothing."
         reading.findings.append(Finding(path, "not-carried-out", message, severity=Severity.WARNING))
 
 
@@ -334,7 +335,7 @@ class Object:
             hint = nearest(
                 word, self.keys, [known for known, key in self.keys.items() if not isinstance(key.shape, Later)]
             )
-            within = f" in {_named(path)}" if path else ""
+            within = f" in {dotted(path)}" if path else ""
             reading.refuse((*path, word), "unknown-key", f"unknown key {show(word)}{within}.", hint)
 
 
