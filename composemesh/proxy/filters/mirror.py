@@ -62,6 +62,8 @@ class Mirroring:
         if x.head.upgrade or x.head.is_connect:
             return  # what follows is a conversation
         shadow = Shadow(down, cluster, port)
+        if len(x.body) > MOST_BODY:
+            return
         if x.whole:
             self._start(shadow, x.head, x.body, course, route)
             return
