@@ -1,4 +1,4 @@
-"""gRPC through the mesh: grpcio on both ends, the cases of its interoperability tests."""
+"""gRPC through the mesh, grpcio on both ends: what records tell of it. gRPC's own cases: `test_grpc_interop`."""
 
 from __future__ import annotations
 
