@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
@@ -37,6 +38,10 @@ from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
 from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.sinks.access_log import AccessLogSink
+
+if TYPE_CHECKING:
+    from composemesh.identity.issuer import Contexts
+    from composemesh.model.gateway import TlsSettings
 
 SETTLED_WITHIN = 20.0
 """Seconds that a start waits for every workload to be captured or refused; what takes longer follows later."""
@@ -149,10 +154,12 @@ async def _run(
             mode = CaptureMode(options.capture) if options.capture else config.snapshot.value.mesh.capture
             in_effect = CaptureMode.NETNS if mode is CaptureMode.AUTO else mode
             capture = Capture(registry.discovered, config.snapshot, mode, names=names)
-        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names)
+        certify = partial(_certify, options)
+        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
         view.capture = in_effect.value
+        view.gateways = fleet.gateways.problems
         try:
             rooms.start_soon(supervise, "capture", capture.run)
             await _until(capture.captures, lambda captures: _settled(registry.discovered.value, captures))
@@ -169,6 +176,15 @@ async def _run(
                 await fleet.drain()
                 await capture.release()
         rooms.cancel_scope.cancel()
+
+
+def _certify(options: MeshOptions, settings: TlsSettings, hosts: Sequence[str]) -> Contexts:
+    """What a gateway begins TLS with. Imported late: certificates bring 10 MiB along, and few meshes need them."""
+    from composemesh.identity.issuer import server_contexts
+    from composemesh.identity.store import load_or_create
+
+    now = datetime.now(UTC)
+    return server_contexts(load_or_create(options.state, options.project, now), settings, hosts)
 
 
 async def _serve_admin(view: MeshView, options: MeshOptions, *, task_status: trio.TaskStatus[str]) -> None:

@@ -29,6 +29,8 @@ class MeshView:
     captures: Latest[Captures]
     problems: Latest[tuple[Problem, ...]]
     hub: Hub = field(default_factory=Hub)
+    gateways: Latest[tuple[Problem, ...]] = field(default_factory=lambda: Latest(()))
+    """What is wrong with ports and certificates of gateways, at this moment."""
     publisher: Publisher | None = None
     """What the resources of the mesh are asked of, and changed by; None where nothing can be changed."""
     admin_url: str = ""
@@ -50,7 +52,7 @@ class MeshView:
             discovered=self.discovered.value,
             snapshot=self.snapshot.value,
             captures=self.captures.value,
-            problems=self.problems.value,
+            problems=(*self.problems.value, *self.gateways.value),
             hub=self.hub,
         )
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from composemesh.capture import listening
 from composemesh.model.workload import Discovered, Workload
-from composemesh.runtime.captured import Address, Captured, Captures
+from composemesh.runtime.captured import Address, Captured, Captures, HostNamespace
 from composemesh.runtime.latest import Latest
 
 T = TypeVar("T")
@@ -152,18 +152,6 @@ def _listen(host: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
-
-
-class HostNamespace:
-    """The namespace that this process is in itself: nothing is redirected here, so nothing needs a mark."""
-
-    def __repr__(self) -> str:
-        return "<HostNamespace>"
-
-    def socket(self, family: int) -> socket.socket:
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setblocking(False)
-        return made
 
 
 class LoopbackCapture:

@@ -1,6 +1,8 @@
 """The request path. Read it from the top; a file imports only what stands below it.
 
     fleet          captures come and go → sidecars start and stop; the one writer of the plan
+    gateway        gateways come and go → ports of the host are opened and closed
+    entrance       one such port, and a connection there: certificate, host → serve, or pass on
     listener       accept, overload back-off, drain
     connection     one accepted socket: where was it going, what does it speak → serve, or pass on
     introduction   who the client is, where a proxy in front of us says it
@@ -12,6 +14,7 @@
     forward        THE SPINE, page 2: pick → checkout → send → retry
     answer         the way back: head, body, trailers
     checkout       which connection, and in which protocol
+    offers         servers of gateways on one port, and which of them a name means
     plan           snapshot, workloads and captures → live clusters and endpoints, bound once
     rules          the rules that one caller may meet on its way to one place, and where they lead
     tries          whom to ask, how long, and again, where a rule or a policy has a say

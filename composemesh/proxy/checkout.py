@@ -30,7 +30,7 @@ async def checkout(x: Exchange, down: Downstream, target: Target, pool: Pool) ->
     `release` the connection.
     """
     head = x.head
-    if speaks_http2(pool, head.version):
+    if speaks_http2(pool, _version(x, down)):
         upgrade = bool(protocols(head))
         if not upgrade or travels_in_http2(head):
             link = await _link(pool, target, x.port, down.reactor)
@@ -47,6 +47,12 @@ async def checkout(x: Exchange, down: Downstream, target: Target, pool: Pool) ->
     if isinstance(waiting, Http1Upstream):
         return waiting
     return Http1Upstream(await _dial(target, x.port, down.reactor, pool), pool)
+
+
+def _version(x: Exchange, down: Downstream) -> int:
+    """Whose version of HTTP is kept where nothing else is said: the caller's. Browsers speak HTTP/2 to a gateway,
+    and that says nothing of the service; gRPC does."""
+    return 11 if down.edge is not None and x.record.protocol != "grpc" else x.head.version
 
 
 def adopt(wire: Wire, pool: Pool, version: int, reactor: Reactor) -> None:

@@ -7,6 +7,7 @@ Pure.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.codec.parts import Fields, RequestHead
@@ -42,18 +43,17 @@ def trusted_client(forwarded_for: bytes | None, peer: bytes, trusted_proxies: in
 class Edge:
     """How one server of a gateway treats what comes in by it."""
 
-    __slots__ = ("https_port", "redirect", "scheme", "trusted_proxies")
+    __slots__ = ("https_port", "scheme", "trusted_proxies")
 
     def __init__(
-        self, scheme: bytes, trusted_proxies: int = 0, *, redirect: bool = False, https_port: int = 0
+        self, scheme: bytes, trusted_proxies: int = 0, https_port: Callable[[bytes], int] | None = None
     ) -> None:
         self.scheme = scheme
         """Of the connection: `http` or `https`."""
         self.trusted_proxies = trusted_proxies
-        self.redirect = redirect
-        """Whether whoever does not come by HTTPS is sent there (Istio's `httpsRedirect`)."""
         self.https_port = https_port
-        """Where the same gateway serves HTTPS; 0 for 443."""
+        """Authority → the port to which whoever does not come by HTTPS is sent (Istio's `httpsRedirect`), 0 to let
+        him in. None where nobody is sent anywhere."""
 
     def __repr__(self) -> str:
         return f"<Edge {self.scheme.decode()} trusting {self.trusted_proxies} proxies>"
@@ -65,12 +65,15 @@ class Edge:
 
     def admit(self, head: RequestHead) -> None:
         """Raises Moved for a request that must come again, by HTTPS."""
-        if self.redirect and self.scheme_of(head.values) == b"http":
+        if self.https_port is None or self.scheme_of(head.values) != b"http":
+            return
+        port = self.https_port(head.authority)
+        if port:
             host = without_port(head.authority)
             if not host:
                 raise Refused(Flag.DOWNSTREAM_PROTOCOL_ERROR, "no host to be sent to")
-            port = b":%d" % self.https_port if self.https_port not in (0, HTTPS_PORT) else b""
-            raise Moved(b"https://" + host + port + (head.path if head.path.startswith(b"/") else b"/"))
+            at = b"" if port == HTTPS_PORT else b":%d" % port
+            raise Moved(b"https://" + host + at + (head.path if head.path.startswith(b"/") else b"/"))
 
     def request_fields(self, head: RequestHead, peer: bytes) -> tuple[Fields, bytes]:
         """The fields to send upstream, and the request's id, as `headers.request_fields`."""

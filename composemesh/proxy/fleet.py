@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from composemesh.proxy.gateway import Certify, Gateways, uncertified
 from composemesh.proxy.listener import Sidecar, sweep
 from composemesh.proxy.plan import Planner
 from composemesh.proxy.readiness import await_listening, listens
@@ -39,7 +40,9 @@ class Fleet:
         captures: Latest[Captures],
         hub: Hub,
         names: Names | None = None,
+        certify: Certify = uncertified,
     ) -> None:
+        """`certify` makes what gateways begin TLS with."""
         self._discovered = discovered
         self._snapshot = snapshot
         self._captures = captures
@@ -50,6 +53,7 @@ class Fleet:
         self._alive: set[Sidecar] = set()
         """Also those that drain."""
         self._warming: set[Life] = set()
+        self.gateways = Gateways(self.planner, hub, self._reactor, certify, self._enter, self._leave)
 
     def __repr__(self) -> str:
         return f"<Fleet {len(self.sidecars)} sidecars, {self.planner.plan!r}>"
@@ -65,6 +69,7 @@ class Fleet:
                     nursery.start_soon(self._follow, feed, feed.version)
                 nursery.start_soon(sweep, self._alive)
                 nursery.start_soon(self._prune)
+                nursery.start_soon(self.gateways.run)
                 nursery.start_soon(self._hub.lag.run)
                 task_status.started()
         finally:
@@ -100,6 +105,7 @@ class Fleet:
             else:
                 sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub, self._reactor)
                 self._nursery.start_soon(self._run, sidecar)
+        self.gateways.follow(self._snapshot.value.gateways)
         for life, endpoint in self.planner.endpoints.items():
             if not endpoint.ready and life not in self._warming:
                 self._warming.add(life)
@@ -123,6 +129,12 @@ class Fleet:
         self._warming.discard(life)
         if not gone():
             self._update()
+
+    def _enter(self, entrance: Sidecar) -> None:
+        self._nursery.start_soon(self._run, entrance)
+
+    def _leave(self, entrance: Sidecar) -> None:
+        self._nursery.start_soon(entrance.drain, DRAIN)
 
     async def _run(self, sidecar: Sidecar) -> None:
         self._alive.add(sidecar)

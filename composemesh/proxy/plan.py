@@ -11,22 +11,24 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from composemesh.model.listener import ListenerLimits
-from composemesh.model.peer import Peer, PeerKind
-from composemesh.model.workload import Health, State
+from composemesh.model.peer import UNKNOWN, Peer, PeerKind
+from composemesh.model.workload import Health, State, Workload
 from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
 from composemesh.proxy.policies import Policies
 from composemesh.proxy.rules import Rules
 from composemesh.routing.labels import has, labels_of
 from composemesh.routing.names import Names, names_of
 from composemesh.routing.table import Table
+from composemesh.runtime.captured import Captured, HostNamespace
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
     from composemesh.model.route import Destination
     from composemesh.model.snapshot import Snapshot
-    from composemesh.model.workload import Discovered, Workload
-    from composemesh.runtime.captured import Captures
+    from composemesh.model.workload import Discovered
+    from composemesh.runtime.captured import Address, Captures
 
 Life = tuple[str, str]
 
@@ -53,6 +55,8 @@ class Planner:
         """Services that the configuration speaks of, running or not."""
         self.departed: dict[str, tuple[str, str]] = {}
         """Address → service and network it was last seen on."""
+        self.gateways: dict[str, Endpoint] = {}
+        """By name: where requests come from that come in by a gateway."""
         self.plan = Plan(self, {})
 
     def replan(self, discovered: Discovered, snapshot: Snapshot, captures: Captures) -> Plan:
@@ -78,6 +82,10 @@ class Planner:
                 self._depart(endpoint)
         self.endpoints = alive
         self.policies.replan(snapshot.policies, alive)
+        everywhere = frozenset[str]().union(*(endpoint.networks for endpoint in alive.values()))
+        self.gateways = {name: self.gateways.get(name) or _door(name) for name in snapshot.gateways}
+        for door in self.gateways.values():
+            door.networks = everywhere  # the host has an address on each
         serving = {endpoint.service for endpoint in alive.values()}
         self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
         self.plan = Plan(self, alive)
@@ -117,6 +125,7 @@ class Plan:
         self._endpoints = endpoints
         self._spoken = planner.spoken
         self._policies = planner.policies
+        self._gateways = dict(planner.gateways)
         self._table = planner.table
         self._known = planner.known.union(service for service, _ in planner.departed.values())
         self._names = planner.names
@@ -130,6 +139,7 @@ class Plan:
             self._services.setdefault(endpoint.service, []).append(endpoint)
         self._outbound: dict[tuple[Life, str], Cluster] = {}
         self._inbound: dict[tuple[Life, str], Cluster] = {}
+        self._entered: dict[tuple[str, tuple[str, ...]], Cluster] = {}
         self._destinations: dict[tuple[Life, str, str, bool], Cluster | None] = {}
 
     def __repr__(self) -> str:
@@ -166,6 +176,19 @@ class Plan:
             spoken = self._spoken.setdefault(own.service, Spoken())
             policies = self._policies.of(own.service)
             cluster = self._inbound[key] = Cluster(own.service, (target,), spoken, policies, host)
+        return cluster
+
+    def gateway(self, name: str, served: tuple[str, ...]) -> Cluster:
+        """Where a gateway's server of these hosts leads: to wherever its rules say, and nowhere else."""
+        key = (name, served)
+        cluster = self._entered.get(key)
+        if cluster is None:
+            cluster = self._entered[key] = Cluster("unknown", (), Spoken())
+            cluster.unreached = UNKNOWN
+            source = self._gateways.get(name)
+            if source is not None:
+                find = partial(self.destination, source)
+                cluster.rules = Rules(self._table, find, {}, gateway=name, served=served)
         return cluster
 
     def destination(self, source: Endpoint, destination: Destination, host: str = "") -> Cluster | None:
@@ -238,6 +261,20 @@ class Plan:
         cluster = Cluster(host, (Target(endpoint, host, source.captured.namespace, source.pools),), Spoken())
         cluster.rules = self._rules(source, "", host)
         return cluster
+
+
+def _door(gateway: str) -> Endpoint:
+    """The host itself as the caller: it stands before no workload, and reaches every network of the project."""
+    workload = Workload(f"gateway {gateway}", gateway, gateway, "", 0)
+    door = Endpoint(workload, Peer(gateway, "latest", gateway, PeerKind.GATEWAY, captured=True))
+    door.captured = Captured(workload, HostNamespace(), (), (), _own_address, frozenset)
+    return door
+
+
+def _own_address(sock: socket.socket) -> Address:
+    """Nobody is redirected to a gateway: where a client arrived is where it was going."""
+    host, port = sock.getsockname()[:2]
+    return host, port
 
 
 def _labels(endpoint: Endpoint) -> Mapping[str, str]:

@@ -38,6 +38,18 @@ async def look_up_at_home(name: str) -> Found:
     return Found(tuple(dict.fromkeys(str(address[0]) for *_, address in found)), 0)
 
 
+class HostNamespace:
+    """The namespace that this process is in itself: nothing is redirected here, so nothing needs a mark."""
+
+    def __repr__(self) -> str:
+        return "<HostNamespace>"
+
+    def socket(self, family: int) -> socket.socket:
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
+
+
 @dataclass(eq=False, slots=True)
 class Captured:
     """One workload whose traffic comes to the mesh. The proxy owns and closes the listeners."""

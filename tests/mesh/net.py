@@ -8,10 +8,14 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
 import trio
 import trio.testing
 
+from composemesh.identity.ca import Authority
+from composemesh.identity.issuer import server_contexts
 from composemesh.model.peer import Peer
 from composemesh.model.record import Record
 from composemesh.model.snapshot import Snapshot
@@ -24,6 +28,8 @@ from composemesh.telemetry.hub import Hub
 PORT = 8080
 NETWORK = f"127.{os.getpid() % 200 + 20}"
 """The beginning of this process's addresses: several runs may share a machine."""
+AUTHORITY = Authority.new("test", datetime.now(UTC))
+"""What gateways' certificates lead to."""
 Handler = Callable[[trio.SocketStream], Awaitable[object]]
 
 
@@ -83,7 +89,8 @@ class Net:
         self.hub = Hub()
         self.records = Records()
         self.hub.add_sink(self.records)
-        self.fleet = Fleet(self.discovered, self.snapshot, self.captures, self.hub)
+        certify = partial(server_contexts, AUTHORITY)
+        self.fleet = Fleet(self.discovered, self.snapshot, self.captures, self.hub, certify=certify)
         self.listening: dict[str, frozenset[int]] = {}
         self.caller = self.add("caller", network="net")
         self._ways: dict[tuple[str, int], tuple[str, int]] = {}

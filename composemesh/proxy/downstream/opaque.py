@@ -32,9 +32,12 @@ class Reached(NamedTuple):
     """Where the connection may wait, if it turns out to be HTTP's."""
 
 
-async def reach(cluster: Cluster, connection: Connection) -> Reached | None:
-    """Dial the cluster's targets in the balancer's order until one answers; None where none does, or may."""
-    port = connection.port
+async def reach(cluster: Cluster, connection: Connection, port: int = 0) -> Reached | None:
+    """Dial the cluster's targets in the balancer's order until one answers; None where none does, or may.
+
+    `port`: where a rule leads; 0 for the port that the client connected to.
+    """
+    port = port or connection.port
     policy = cluster.policy(port)
     limits = policy.limits if policy is not None else None
     by_source = policy is not None and policy.hash is not None and policy.hash.key is HashKey.SOURCE_IP

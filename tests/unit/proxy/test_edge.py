@@ -88,9 +88,13 @@ def test_what_a_trusted_proxy_says_is_believed() -> None:
     assert fields[b"x-forwarded-proto"] == [b"https"]
 
 
+def to_https(_: bytes) -> int:
+    return 443
+
+
 def test_a_request_in_clear_is_sent_to_https() -> None:
     with pytest.raises(Moved) as moved:
-        Edge(b"http", redirect=True).admit(head())
+        Edge(b"http", 0, to_https).admit(head())
     answer, _ = refusal(moved.value)
     assert answer.status == 301
     assert dict(answer.fields)[b"location"] == b"https://shop.test/path?q=1"
@@ -103,27 +107,28 @@ def test_a_request_in_clear_is_sent_to_https() -> None:
         (443, b"shop.test:80", b"/", b"https://shop.test/"),
         (8443, b"shop.test:8080", b"/a?b", b"https://shop.test:8443/a?b"),
         (8443, b"[::1]:8080", b"/", b"https://[::1]:8443/"),
-        (0, b"shop.test", b"http://shop.test/absolute", b"https://shop.test/absolute"),
+        (443, b"shop.test", b"http://shop.test/absolute", b"https://shop.test/absolute"),
     ],
 )
 def test_the_redirect_names_the_port_of_https(port: int, host: bytes, target: bytes, location: bytes) -> None:
     with pytest.raises(Moved) as moved:
-        Edge(b"http", redirect=True, https_port=port).admit(head(target=target, host=host))
+        Edge(b"http", 0, lambda _: port).admit(head(target=target, host=host))
     assert moved.value.location == location
 
 
 def test_whoever_came_by_https_is_let_in() -> None:
-    Edge(b"https", redirect=True).admit(head())
-    Edge(b"http", 1, redirect=True).admit(head(b"X-Forwarded-Proto: https"))
+    Edge(b"https", 0, to_https).admit(head())
+    Edge(b"http", 1, to_https).admit(head(b"X-Forwarded-Proto: https"))
     with pytest.raises(Moved):
-        Edge(b"http", 0, redirect=True).admit(head(b"X-Forwarded-Proto: https"))
+        Edge(b"http", 0, to_https).admit(head(b"X-Forwarded-Proto: https"))
     Edge(b"http").admit(head())
+    Edge(b"http", 0, lambda _: 0).admit(head())
 
 
 def test_nobody_is_sent_to_no_host() -> None:
     bare = parse_request(b"GET / HTTP/1.0\r\n\r\n", LIMITS)
     with pytest.raises(Refused, match="no host") as refused:
-        Edge(b"http", redirect=True).admit(bare)
+        Edge(b"http", 0, to_https).admit(bare)
     assert refused.value.status == 400
 
 

@@ -1,0 +1,181 @@
+"""One port of the host by which strangers come in, and a connection there: who is meant, and on to the mesh.
+
+An entrance is a sidecar that stands before no workload: it accepts, drains and is looked after like any other, and
+its gateway is the caller. What differs is how a connection finds its way: by the name it asks for, in TLS and HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from composemesh.model.flag import Flag
+from composemesh.model.gateway import ServerProtocol
+from composemesh.model.peer import UNKNOWN
+from composemesh.model.record import Record
+from composemesh.proxy.connection import Connection
+from composemesh.proxy.detect import Detected, detect
+from composemesh.proxy.downstream.h1 import HEAD_TIMEOUT, Http1Downstream
+from composemesh.proxy.downstream.h2 import Http2Connection
+from composemesh.proxy.downstream.opaque import reach
+from composemesh.proxy.hello import server_name
+from composemesh.proxy.listener import Sidecar
+from composemesh.proxy.offers import Offer, Ways, edge_of, meant
+from composemesh.proxy.tls import HandshakeFailed, TlsWire
+from composemesh.routing.request import Opening
+from composemesh.routing.resolve import resolve_connection
+
+if TYPE_CHECKING:
+    from composemesh.proxy.cluster import Cluster
+    from composemesh.proxy.plan import Plan, Planner
+    from composemesh.proxy.wire import Reactor
+    from composemesh.runtime.captured import Address
+    from composemesh.telemetry.hub import Hub
+
+HANDSHAKE = b"\x16"
+"""The first byte of every TLS connection (RFC 8446, 5.1), and of no other protocol that is served here."""
+
+
+class Entrance(Sidecar):
+    """The listening socket of one port, and everybody who came in by it."""
+
+    def __init__(
+        self, listener: socket.socket, offers: Sequence[Offer], planner: Planner, hub: Hub, reactor: Reactor
+    ) -> None:
+        endpoint = planner.gateways[offers[0].gateway.name]
+        assert endpoint.captured is not None, "a gateway stands in the host's own namespace"
+        super().__init__(replace(endpoint.captured, outbound=(listener,)), endpoint, planner, hub, reactor)
+        self.port: int = listener.getsockname()[1]
+        self.offers = tuple(offers)
+        """Replaced when the configuration changes; a connection keeps what it has met."""
+
+    def __repr__(self) -> str:
+        return f"<Entrance {self.port} connections={len(self.connections)}>"
+
+    def meet(self, sock: socket.socket, destination: Address, inbound: bool) -> Connection:
+        return Visit(self, sock, destination)
+
+
+class Visit(Connection):
+    """A connection that came in by an entrance."""
+
+    __slots__ = ("_offers", "_plan", "_ways")
+
+    def __init__(self, entrance: Entrance, sock: socket.socket, destination: Address) -> None:
+        super().__init__(entrance, sock, destination, inbound=False)
+        self._offers = entrance.offers
+        """Those that may still be meant."""
+        self._plan: Plan | None = None
+        self._ways: Ways | None = None
+
+    def cluster(self) -> Cluster:
+        plan = self.sidecar.planner.plan
+        if self._ways is None or plan is not self._plan:
+            self._plan = plan
+            self._ways = Ways(plan, self._offers)
+        return self._ways
+
+    async def _run(self) -> None:
+        if self._offers[0].server.protocol is ServerProtocol.TCP:
+            await self._pass(self._offers[0], "", b"")
+            return
+        self.idle()
+        first = await self.wire.receive()
+        self.deadline = math.inf
+        encrypted = tuple(offer for offer in self._offers if offer.server.encrypted)
+        if not first:
+            return
+        if encrypted and (first.startswith(HANDSHAKE) or len(encrypted) == len(self._offers)):
+            await self._secure(encrypted, first)
+        else:
+            self._mean([offer for offer in self._offers if not offer.server.encrypted], b"http")
+            await self._speak(first)
+
+    async def _secure(self, offers: Sequence[Offer], first: bytes) -> None:
+        """Find out whose certificate is wanted, and go on in TLS with that server."""
+        try:
+            name, first = await server_name(self.wire, first)
+            offer = meant(offers, name)
+            if offer is None:
+                self._turn_away(Flag.NO_ROUTE_FOUND)
+            elif offer.contexts is None:
+                await self._pass(offer, name, first, tls=True)
+            elif (context := offer.contexts.of(name)) is None:
+                self._turn_away(Flag.NO_ROUTE_FOUND)  # its certificate is missing, as a Problem says
+            else:
+                self.wire = wire = TlsWire(self.wire, context, server=True, first=first)
+                await wire.handshake()
+                await self._speak_securely(wire, offer, name)
+        except HandshakeFailed:
+            self._tell(Flag.DOWNSTREAM_PROTOCOL_ERROR)
+
+    async def _speak_securely(self, wire: TlsWire, offer: Offer, name: str) -> None:
+        if not offer.server.speaks_http:
+            await self._pass(offer, name, b"")
+            return
+        self._mean([offer], b"https")
+        self.idle()
+        if wire.alpn == "h2":
+            await Http2Connection(self).run(b"")
+        elif wire.alpn:
+            await Http1Downstream(self).run(b"")
+        elif first := await wire.receive():
+            await self._speak(first)
+
+    def _mean(self, offers: Sequence[Offer], scheme: bytes) -> None:
+        """From here on the client can only mean these."""
+        self._offers, self._ways = tuple(offers), None
+        door = self.sidecar.planner.gateways.get(offers[0].gateway.name)
+        self.source = self.source if door is None else door.peer
+        self.edge = edge_of(offers, scheme)
+
+    async def _speak(self, first: bytes) -> None:
+        """Serve requests, in the protocol that these first bytes are of."""
+        self.deadline = time.monotonic() + HEAD_TIMEOUT
+        while (kind := detect(first)) is Detected.MORE:
+            data = await self.wire.receive()
+            if not data:
+                return
+            first += data
+        if kind is Detected.HTTP2:
+            await Http2Connection(self).run(first)
+        else:
+            await Http1Downstream(self).run(first)  # whatever it is: what isn't HTTP is refused there, and recorded
+
+    async def _pass(self, offer: Offer, name: str, first: bytes, *, tls: bool = False) -> None:
+        """Pass on what cannot be looked into; `tls`: by the rules for what is still encrypted."""
+        self._mean([offer], b"http")
+        led = self._led(offer, name, tls)
+        if led is None:
+            self._turn_away(Flag.NO_ROUTE_FOUND)
+        else:
+            cluster, port = led
+            await self._pass_on(await reach(cluster, self, port), first)
+
+    def _led(self, offer: Offer, name: str, tls: bool) -> tuple[Cluster, int] | None:
+        """Where rules lead a connection, and the port to dial there."""
+        hosts = offer.server.hosts
+        rules = self.sidecar.planner.plan.gateway(offer.gateway.name, hosts).rules
+        if rules is None:
+            return None
+        opening = Opening(self.destination, self.port, sni=name, gateway=rules.gateway, source_labels={})
+        for host in [name] if name else hosts:
+            decision = resolve_connection(rules.connections(host, self.port, tls=tls), opening)
+            if decision is not None:
+                return rules.destination(decision.arm.destination, self.port) if decision.arm is not None else None
+        return None
+
+    def _turn_away(self, flag: Flag) -> None:
+        self._tell(flag)
+        self.wire.reset()
+
+    def _tell(self, flag: Flag) -> None:
+        """The one record of a connection that came to nothing."""
+        record = Record(self.source, UNKNOWN, "tcp")
+        record.start = time.time()
+        record.flag = flag
+        self.hub.tell(record)

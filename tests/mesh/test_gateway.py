@@ -1,0 +1,434 @@
+"""Ports of the host: who is served there, how strangers are treated, and what changes while they are connected."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from h2.events import DataReceived
+
+from composemesh.identity import issuer
+from composemesh.identity.contexts import server_context
+from composemesh.model.flag import Flag
+from composemesh.model.gateway import Server, ServerProtocol, TlsMode, TlsSettings
+from composemesh.model.peer import PeerKind
+from composemesh.proxy import gateway as gateways
+from mesh.gateways import (
+    AUTO,
+    app,
+    ask,
+    client,
+    connect,
+    free_port,
+    gateway,
+    http,
+    https,
+    open_up,
+    passed,
+    passing,
+    route,
+    secure,
+)
+from mesh.http2 import Peer
+from mesh.net import AUTHORITY, Net, read_all, read_until
+
+
+async def shop(net: Net, *servers: Server, seen: list[bytes] | None = None) -> None:
+    """A shop behind these servers, which the mesh knows by several hosts."""
+    await app(net, "shop", b"welcome", seen)
+    await open_up(net, gateway(*servers), routes=[route("*.localhost", "shop"), route("shop.test", "shop")])
+
+
+# === where requests go ===
+
+
+async def test_a_request_comes_in_and_is_recorded_as_the_gateways(net: Net) -> None:
+    port = free_port()
+    await shop(net, http(port))
+    async with await connect(port) as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+        assert (await ask(stream, b"shop.test:8080", b"/again")).endswith(b"welcome")
+    record = await net.records.next(2)
+    assert (record.source.kind, record.source.service) == (PeerKind.GATEWAY, "web")
+    assert record.destination.service == "shop"
+    assert (record.response_code, record.path, record.flag) == (200, "/again", Flag.NONE)
+
+
+async def test_hosts_that_nobody_serves_are_not_found(net: Net) -> None:
+    port = free_port()
+    await shop(net, http(port, "*.localhost", "other.test"))
+    async with await connect(port) as stream:
+        for number, host in enumerate([b"shop.test", b"other.test", b"shop", b"127.0.0.1", b"localhost"], 1):
+            answer = await ask(stream, host)
+            assert answer.startswith(b"HTTP/1.1 404"), host
+            record = await net.records.next(number)
+            assert record.flag is Flag.NO_ROUTE_FOUND
+        assert (await ask(stream, b"SHOP.localhost")).endswith(b"welcome")
+
+
+async def test_without_rules_a_gateway_opens_nothing(net: Net) -> None:
+    """A service is not to be had from outside because it has a name: somebody must have said so."""
+    port = free_port()
+    await app(net, "shop", b"welcome")
+    await open_up(net, gateway(http(port)))
+    async with await connect(port) as stream:
+        assert (await ask(stream, b"shop")).startswith(b"HTTP/1.1 404")
+
+
+async def test_rules_of_sidecars_and_of_other_gateways_are_not_met(net: Net) -> None:
+    port = free_port()
+    await app(net, "shop", b"welcome")
+    routes = [route("*", "shop", gateways=["mesh"]), route("*", "shop", gateways=["other"])]
+    await open_up(net, gateway(http(port)), routes=routes)
+    async with await connect(port) as stream:
+        assert (await ask(stream)).startswith(b"HTTP/1.1 404")
+
+
+async def test_paths_and_hosts_lead_to_different_services(net: Net) -> None:
+    port = free_port()
+    for name in ("front", "reviews", "blog"):
+        await app(net, name, name.encode())
+    routes = [route("shop.test", "reviews", "/reviews"), route("shop.test", "front"), route("blog.test", "blog")]
+    await open_up(net, gateway(http(port)), routes=routes)
+    async with await connect(port) as stream:
+        for host, path, answer in [
+            (b"shop.test", b"/", b"front"),
+            (b"shop.test", b"/reviews/1", b"reviews"),
+            (b"blog.test", b"/reviews/1", b"blog"),
+        ]:
+            assert (await ask(stream, host, path)).endswith(answer)
+
+
+async def test_several_ports_and_gateways(net: Net) -> None:
+    """Two gateways share a port, told apart by host; a third has its own."""
+    shared, own = free_port(), free_port()
+    for name in ("one", "two", "three"):
+        await app(net, name, name.encode())
+    await open_up(
+        net,
+        gateway(http(shared, "one.test"), name="first"),
+        gateway(http(shared, "*.test"), http(own), name="second"),
+        routes=[
+            route("one.test", "one", gateways=["first"]),
+            route("*", "two", gateways=["second"]),
+        ],
+    )
+    async with await connect(shared) as stream:
+        assert (await ask(stream, b"one.test")).endswith(b"one")
+        assert (await ask(stream, b"two.test")).endswith(b"two")
+        assert (await ask(stream, b"three.example")).startswith(b"HTTP/1.1 404")
+    async with await connect(own) as stream:
+        assert (await ask(stream, b"one.test")).endswith(b"two")
+    assert (await net.records.next(4)).source.service == "second"
+
+
+async def test_what_strangers_say_of_themselves_is_not_passed_on(net: Net) -> None:
+    port, seen = free_port(), list[bytes]()
+    await shop(net, http(port), seen=seen)
+    lies = [b"X-Forwarded-For: 6.6.6.6", b"X-Forwarded-Proto: https", b"X-Envoy-Internal: true"]
+    async with await connect(port) as stream:
+        await ask(stream, b"shop.localhost", b"/", *lies)
+    lines = seen[0].lower().split(b"\r\n")
+    assert b"x-forwarded-for: 6.6.6.6,127.0.0.1" in lines
+    assert b"x-forwarded-proto: http" in lines
+    assert b"x-envoy-external-address: 127.0.0.1" in lines
+    assert not [line for line in lines if line.startswith(b"x-envoy-internal")]
+
+
+async def test_trusted_proxies_are_believed(net: Net) -> None:
+    port, seen = free_port(), list[bytes]()
+    await app(net, "shop", b"welcome", seen)
+    await open_up(net, gateway(http(port), trusted_proxies=1), routes=[route("*", "shop")])
+    async with await connect(port) as stream:
+        await ask(stream, b"shop.test", b"/", b"X-Forwarded-For: 203.0.113.9", b"X-Forwarded-Proto: https")
+    lines = seen[0].lower().split(b"\r\n")
+    assert b"x-forwarded-proto: https" in lines
+    assert b"x-envoy-external-address: 203.0.113.9" in lines
+
+
+# === TLS ===
+
+
+async def test_each_name_has_its_certificate(net: Net) -> None:
+    port, seen = free_port(), list[bytes]()
+    await shop(net, https(port), seen=seen)
+    for name in ("shop.localhost", "a.b.localhost", "localhost", "127.0.0.1"):
+        async with await secure(port, name) as stream:
+            certificate = stream.getpeercert()
+            assert certificate is not None
+            assert name in [value for _, value in certificate["subjectAltName"]]
+            assert (await ask(stream)).endswith(b"welcome")
+    assert all(b"x-forwarded-proto: https" in head.lower() for head in seen)
+
+
+async def test_alpn_chooses_the_protocol(net: Net) -> None:
+    port = free_port()
+    await shop(net, https(port))
+    async with await secure(port, "shop.localhost", client(protocols=["h2"])) as stream:
+        assert stream.selected_alpn_protocol() == "h2"
+        peer = Peer(stream, client=True)
+        peer.h2.send_headers(
+            1,
+            [
+                (b":method", b"GET"),
+                (b":scheme", b"https"),
+                (b":authority", b"shop.localhost"),
+                (b":path", b"/"),
+            ],
+            end_stream=True,
+        )
+        await peer.flush()
+        event = await peer.next(DataReceived)
+        assert event.data == b"welcome"
+    record = await net.records.next()
+    assert record.http_version == 20
+    for offered in (["http/1.1"], ["irc"], []):
+        async with await secure(port, "shop.localhost", client(protocols=offered)) as stream:
+            assert (await ask(stream)).endswith(b"welcome")
+
+
+async def test_servers_on_one_port_are_told_apart_by_name(net: Net) -> None:
+    """Each with its own certificate and its own rule about clients; whom nobody serves is reset."""
+    port = free_port()
+    await shop(
+        net,
+        https(port, "open.localhost"),
+        https(port, "closed.localhost", tls=TlsSettings(TlsMode.MUTUAL)),
+        https(port, "either.localhost", tls=TlsSettings(TlsMode.OPTIONAL_MUTUAL)),
+    )
+    known = client(credentials=AUTHORITY.issue(["client"], datetime.now(UTC)))
+    for name, context in [
+        ("open.localhost", client()),
+        ("closed.localhost", known),
+        ("either.localhost", client()),
+        ("either.localhost", known),
+    ]:
+        async with await secure(port, name, context) as stream:
+            assert (await ask(stream, name.encode())).endswith(b"welcome")
+    with pytest.raises(trio.BrokenResourceError):
+        async with await secure(port, "closed.localhost") as stream:
+            await ask(stream)
+    with pytest.raises(trio.BrokenResourceError):
+        await secure(port, "nobody.localhost")
+    record = await net.records.next(6)
+    assert record.flag is Flag.NO_ROUTE_FOUND
+    assert {each.flag for each in net.records.all} == {
+        Flag.NONE,
+        Flag.DOWNSTREAM_PROTOCOL_ERROR,
+        Flag.NO_ROUTE_FOUND,
+    }
+
+
+async def test_a_connection_is_for_the_server_that_it_asked_for(net: Net) -> None:
+    """Somebody let in by one name must not reach another server's hosts, which may want more of its clients."""
+    port = free_port()
+    await shop(net, https(port, "open.localhost"), https(port, "closed.localhost", tls=TlsSettings(TlsMode.MUTUAL)))
+    async with await secure(port, "open.localhost") as stream:
+        assert (await ask(stream, b"closed.localhost")).startswith(b"HTTP/1.1 404")
+
+
+async def test_clear_and_encrypted_may_share_a_port(net: Net) -> None:
+    port = free_port()
+    await shop(net, http(port), https(port))
+    async with await connect(port) as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+    async with await secure(port, "shop.localhost") as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+
+
+async def test_whoever_comes_in_clear_is_sent_to_https(net: Net) -> None:
+    clear, encrypted = free_port(), free_port()
+    redirecting = http(clear, "*.localhost", tls=TlsSettings(https_redirect=True))
+    await shop(net, redirecting, http(clear, "plain.test"), https(encrypted, "*.localhost"))
+    async with await connect(clear) as stream:
+        answer = await ask(stream, b"shop.localhost:%d" % clear, b"/cart?x=1")
+        assert answer.startswith(b"HTTP/1.1 301")
+        assert b"location: https://shop.localhost:%d/cart?x=1\r\n" % encrypted in answer
+        assert (await ask(stream, b"plain.test")).startswith(b"HTTP/1.1 404")  # no rule, and no redirect either
+    record = await net.records.next()
+    assert (record.response_code, record.flag) == (301, Flag.NONE)
+
+
+async def test_brought_certificates_are_served_and_renewed(
+    net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuer, "LOOK", issuer.LOOK * 0)
+
+    def write(life: int) -> bytes:
+        leaf = AUTHORITY.issue(["shop.test"], datetime.now(UTC), life=timedelta(hours=life))
+        (tmp_path / "tls.pem").write_bytes(leaf.chain + leaf.key)
+        return ssl.PEM_cert_to_DER_cert(leaf.chain.decode())
+
+    first = write(1)
+    port = free_port()
+    await shop(net, https(port, tls=TlsSettings(certificate=str(tmp_path / "tls.pem"))))
+    async with await secure(port, "shop.test") as old:
+        assert old.getpeercert(binary_form=True) == first
+        second = write(2)
+        async with await secure(port, "shop.test") as new:
+            assert new.getpeercert(binary_form=True) == second
+        assert (await ask(old, b"shop.test")).endswith(b"welcome"), "who is connected stays so"
+
+
+async def test_a_server_without_its_certificate_is_a_problem_and_the_others_serve(net: Net) -> None:
+    port, other = free_port(), free_port()
+    await shop(net, https(port, tls=TlsSettings(certificate="/nowhere/tls.pem")), http(other))
+    with pytest.raises(trio.BrokenResourceError):
+        await secure(port, "shop.localhost")
+    problems = net.fleet.gateways.problems.value
+    assert [(problem.code, problem.file) for problem in problems] == [("unreadable-file", "/nowhere/tls.pem")]
+    async with await connect(other) as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+
+
+# === what is passed on as it is ===
+
+
+async def test_passed_through_by_name_and_never_decrypted(net: Net) -> None:
+    """The client shakes hands with the application itself."""
+    port = free_port()
+    own = server_context(AUTHORITY.issue(["vault.test"], datetime.now(UTC)), protocols=())
+    vault = net.add("vault")
+
+    async def encrypted(stream: trio.SocketStream) -> None:
+        inner = trio.SSLStream(stream, own, server_side=True)
+        await inner.send_all(b"opened for " + await inner.receive_some())
+        await inner.aclose()
+
+    await net.serve(vault, encrypted)
+    await app(net, "shop", b"welcome")
+    await open_up(
+        net,
+        gateway(passing(port, "vault.test"), https(port, "*.localhost")),
+        routes=[passed("vault.test", "vault", tls=True), route("*.localhost", "shop")],
+    )
+    async with await secure(port, "vault.test") as stream:
+        await stream.send_all(b"me")
+        assert await read_all(stream) == b"opened for me"
+    async with await secure(port, "shop.localhost") as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+    record = await net.records.next()
+    assert (record.source.service, record.destination.service, record.protocol) == ("web", "vault", "tcp")
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["TCP", "TLS"])
+async def test_opaque_servers(net: Net, encrypted: bool) -> None:
+    """A server that speaks first, in clear and within TLS that ends at the gateway."""
+    port = free_port()
+    greeter = net.add("greeter")
+
+    async def greet(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"220 at your service\r\n")
+        await stream.send_all(await stream.receive_some())
+        await stream.send_eof()
+
+    await net.serve(greeter, greet)
+    server = Server(port, ServerProtocol.TCP, ("*",), "127.0.0.1")
+    if encrypted:
+        server = replace(server, protocol=ServerProtocol.TLS, tls=AUTO)
+    await open_up(net, gateway(server), routes=[passed("*", "greeter", tls=False)])
+    async with await (secure(port, "greeter.localhost") if encrypted else connect(port)) as stream:
+        assert await read_until(stream, b"service\r\n") == b"220 at your service\r\n"
+        await stream.send_all(b"echo")
+        assert await read_all(stream) == b"echo"
+
+
+async def test_nowhere_to_pass_it_is_a_reset(net: Net) -> None:
+    port = free_port()
+    await open_up(net, gateway(Server(port, ServerProtocol.TCP, ("*",), "127.0.0.1")))
+    async with await connect(port) as stream:
+        with pytest.raises(trio.BrokenResourceError):
+            await read_all(stream)
+    assert (await net.records.next()).flag is Flag.NO_ROUTE_FOUND
+
+
+# === what changes ===
+
+
+async def test_a_change_leaves_connections_and_other_servers_alone(net: Net) -> None:
+    kept, dropped, added = free_port(), free_port(), free_port()
+    await shop(net, http(kept), http(dropped))
+    async with await connect(kept) as staying, await connect(dropped) as leaving:
+        for stream in (staying, leaving):
+            assert (await ask(stream)).endswith(b"welcome")
+        entrance = net.fleet.gateways.entrances["127.0.0.1", kept]
+        await open_up(net, gateway(http(kept, "shop.localhost"), http(added)), routes=[route("*", "shop")])
+        assert net.fleet.gateways.entrances["127.0.0.1", kept] is entrance
+        assert (await ask(staying)).endswith(b"welcome")
+        assert await read_all(leaving) == b"", "an idle connection to a port that has gone is closed in order"
+    async with await connect(added) as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+    with pytest.raises(OSError):
+        await connect(dropped)
+    async with await connect(kept) as stream:
+        assert (await ask(stream, b"other.localhost")).startswith(b"HTTP/1.1 404"), "new hosts, for new connections"
+
+
+async def test_an_exchange_under_way_outlives_its_server(net: Net) -> None:
+    port = free_port()
+    slow, go = net.add("slow"), trio.Event()
+
+    async def dawdle(stream: trio.SocketStream) -> None:
+        await read_until(stream, b"\r\n\r\n")
+        await go.wait()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+
+    await net.serve(slow, dawdle)
+    await open_up(net, gateway(http(port)), routes=[route("*", "slow")])
+    async with await connect(port) as stream, trio.open_nursery() as nursery:
+        answers: list[bytes] = []
+
+        async def wait() -> None:
+            answers.append(await ask(stream))
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await open_up(net)
+        go.set()
+    assert answers[0].endswith(b"late")
+
+
+async def test_a_port_that_is_taken_is_a_problem_until_it_is_free(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateways, "RETRY", 0.01)
+    taken, free = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", taken)):
+        await shop(net, http(taken), http(free))
+        problem = net.fleet.gateways.problems.value[0]
+        assert problem.code == "port-unavailable"
+        assert str(taken) in problem.message
+        assert "in use" in problem.message
+        async with await connect(free) as stream:
+            assert (await ask(stream)).endswith(b"welcome")
+    with trio.fail_after(5):
+        problems = net.fleet.gateways.problems
+        while problems.value:
+            await problems.after(problems.version)
+    async with await connect(taken) as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+
+
+async def test_an_address_that_this_host_has_not(net: Net) -> None:
+    server = Server(free_port(), bind="192.0.2.1")
+    await open_up(net, gateway(server))
+    (problem,) = net.fleet.gateways.problems.value
+    assert "no address 192.0.2.1" in problem.hint
+
+
+async def test_without_an_address_both_versions_of_ip_are_served(net: Net) -> None:
+    port = free_port()
+    await shop(net, Server(port))
+    for host in ("127.0.0.1", "::1"):
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError:
+            assert host == "::1", "IPv4 is always there"
+            continue
+        async with stream:
+            assert (await ask(stream)).endswith(b"welcome")
+    assert net.records.all[0].x_forwarded_for == "127.0.0.1"
