@@ -25,6 +25,7 @@ class Record:
         "request_id",
         "response_code",
         "route",
+        "sni",
         "source",
         "start",
         "traceparent",
@@ -68,6 +69,8 @@ class Record:
         """The rule that decided, by its name or where it is written (Envoy's %ROUTE_NAME%); empty where none did."""
         self.traceparent = ""
         self.upstream_address = ""
+        self.sni = ""
+        """Of a TLS connection that is passed on as it is: the server name that its client asks for."""
         self.user_agent = ""
         self.x_forwarded_for = ""
 

@@ -24,7 +24,7 @@ from composemesh.proxy.detect import Detected
 from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
 from composemesh.proxy.downstream.opaque import OpaqueDownstream, Reached, reach
-from composemesh.proxy.first_words import PATIENCE, FirstWords, first_words
+from composemesh.proxy.first_words import PATIENCE, FirstWords, first_words, server_name
 from composemesh.proxy.introduction import hear_introduction
 from composemesh.proxy.wire import Wire
 
@@ -63,6 +63,7 @@ class Connection:
         "reactor",
         "scope",
         "sidecar",
+        "sni",
         "source",
         "unsure",
         "waiting",
@@ -85,6 +86,8 @@ class Connection:
         self.deadline = math.inf
         self.waiting = 0.0
         """Since when the client has been waiting for an answer; 0 when it is not."""
+        self.sni = ""
+        """Whom a TLS client asks for; nothing of what follows is decrypted."""
         self.exchanging = False
         self.draining = False
         self.http2: Http2Connection | None = None
@@ -208,6 +211,9 @@ class Connection:
         self.idle()
         try:
             words = await first_words(self.wire, reached.wire if reached is not None else None, patience, first)
+            first = words.first
+            if words.kind is Detected.TLS:
+                self.sni, first = await server_name(self.wire, first)
         except BaseException:
             if reached is not None:
                 reached.wire.close()
@@ -219,7 +225,7 @@ class Connection:
             await self._serve(words, reached)
         elif words.first or words.kind is Detected.OPAQUE or (protocol is Protocol.AUTO and reached is None):
             # Also where HTTP was heard before: a port may speak TLS as well, or something else of its own.
-            await self._pass_on(reached or await reach(cluster, self), words.first)
+            await self._pass_on(reached or await reach(cluster, self), first)
         elif reached is not None:
             reached.wire.close()
 

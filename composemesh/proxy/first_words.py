@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import trio
 
+from composemesh.proxy.codec.client_hello import parse
+from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.detect import Detected, detect, greets_in_http2
 from composemesh.proxy.wire import Wire
 
 PATIENCE = 1.0
 """Seconds to find out how to refuse a connection whose callee can't be reached: in HTTP, or with a reset."""
+LONGEST_HELLO = 1 << 17
+"""Bytes that are read of a TLS client before it is passed on without a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,21 @@ def _peek(upstream: Wire | None) -> bytes:
         return b"" if upstream is None else upstream.peek(9)
     except OSError:
         return b""
+
+
+async def server_name(downstream: Wire, first: bytes) -> tuple[str, bytes]:
+    """Whom a TLS client asks for, empty where it does not say so in time; and all that it has said, for the server.
+
+    Raises OSError where the client was reset. Safe to cancel.
+    """
+    try:
+        with trio.move_on_after(PATIENCE):
+            while (hello := parse(first)) is None and len(first) < LONGEST_HELLO:
+                data = await downstream.receive()
+                if not data:
+                    break
+                first += data
+            return ("" if hello is None else hello.server_name), first
+    except Malformed:
+        pass  # the server will say what it thinks of that
+    return "", first

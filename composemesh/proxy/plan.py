@@ -53,6 +53,7 @@ class Planner:
         """All rules. What starts and stops never makes another: only an edit does."""
         self.known: frozenset[str] = frozenset()
         """Services that the configuration speaks of, running or not."""
+        self._outside: dict[str, Peer] = {}
         self.departed: dict[str, tuple[str, str]] = {}
         """Address → service and network it was last seen on."""
         self.gateways: dict[str, Endpoint] = {}
@@ -90,6 +91,15 @@ class Planner:
         self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
         self.plan = Plan(self, alive)
         return self.plan
+
+    def outside(self, name: str, peer: Peer) -> Peer:
+        """The peer of that name outside the mesh; the one that its address stands for, where there are too many."""
+        known = self._outside.get(name)
+        if known is None:
+            if len(self._outside) >= MOST_EXTERNAL:
+                return peer
+            known = self._outside[name] = Peer(name, "unknown", "unknown", PeerKind.EXTERNAL, captured=False)
+        return known
 
     def _endpoint(self, workload: Workload, service: str, version: str, captured: bool) -> Endpoint:
         known = self.endpoints.get(workload.life)

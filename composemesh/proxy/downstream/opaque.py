@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from composemesh.model.flag import Flag
+from composemesh.model.peer import PeerKind
 from composemesh.model.policy import HashKey
 from composemesh.model.record import Record
 from composemesh.proxy.balance.base import Asked
@@ -85,7 +86,10 @@ class OpaqueDownstream:
         """Pump, beginning with what the client has said already, until both sides have ended."""
         target, upstream, pool = reached
         connection = self._connection
-        self._series = series = connection.hub.tcp(connection.source, target.endpoint.peer)
+        peer = target.endpoint.peer
+        if connection.sni and peer.kind is PeerKind.EXTERNAL:
+            peer = connection.sidecar.planner.outside(connection.sni, peer)
+        self._series = series = connection.hub.tcp(connection.source, peer)
         series.opened += 1
         target.endpoint.active += 1
         limits = pool.settings
@@ -109,7 +113,7 @@ class OpaqueDownstream:
             target.endpoint.active -= 1
             self.settle()
             series.closed += 1
-            self._tell(target.endpoint.peer, flag)
+            self._tell(peer, flag)
 
     def refuse(self) -> None:
         """Nobody could be reached: the client sees a reset, as it would have without a mesh."""
@@ -122,6 +126,7 @@ class OpaqueDownstream:
     def _tell(self, destination: Peer, flag: Flag) -> None:
         record = Record(self._connection.source, destination, "tcp")
         record.x_forwarded_for = self._connection.peer_text
+        record.sni = self._connection.sni
         record.duration = time.monotonic() - self._started
         record.start = time.time() - record.duration
         record.flag = flag

@@ -147,6 +147,7 @@ def json_line(record: Record) -> str:
         "traceparent": record.traceparent or None,
         "user_agent": record.user_agent or None,
         "x_forwarded_for": record.x_forwarded_for or None,
+        "requested_server_name": record.sni or None,
         "source": {"service": source.service, "version": source.version, "workload": source.workload},
         "destination": {
             "service": destination.service,
