@@ -25,7 +25,7 @@ from composemesh.proxy.downstream.opaque import reach
 from composemesh.proxy.hello import server_name
 from composemesh.proxy.listener import Sidecar
 from composemesh.proxy.offers import Offer, Ways, edge_of, meant
-from composemesh.proxy.tls import HandshakeFailed, TlsWire
+from composemesh.proxy.tls import HANDSHAKE_TIMEOUT, HandshakeFailed, TlsWire
 from composemesh.routing.request import Opening
 from composemesh.routing.resolve import resolve_connection
 
@@ -98,7 +98,7 @@ class Visit(Connection):
     async def _secure(self, offers: Sequence[Offer], first: bytes) -> None:
         """Find out whose certificate is wanted, and go on in TLS with that server."""
         try:
-            name, first = await server_name(self.wire, first)
+            name, first = await server_name(self.wire, first, HANDSHAKE_TIMEOUT)
             offer = meant(offers, name)
             if offer is None:
                 self._turn_away(Flag.NO_ROUTE_FOUND)
@@ -108,7 +108,7 @@ class Visit(Connection):
                 self._turn_away(Flag.NO_ROUTE_FOUND)  # its certificate is missing, as a Problem says
             else:
                 self.wire = wire = TlsWire(self.wire, context, server=True, first=first)
-                await wire.handshake()
+                await wire.handshake(HANDSHAKE_TIMEOUT)
                 await self._speak_securely(wire, offer, name)
         except HandshakeFailed:
             self._tell(Flag.DOWNSTREAM_PROTOCOL_ERROR)
