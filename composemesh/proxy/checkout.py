@@ -119,7 +119,6 @@ async def _link_within(limits: Limits, pool: Pool, target: Target, port: int, re
     finally:
         pool.dialling.release()
     pool.add(link)
-    limits.wake()
     return link
 
 

@@ -83,6 +83,8 @@ class Pool:
         else:
             up.idle_since = now
             self._idle.append(up)
+            if self.limits is not None:
+                self.limits.wake()
 
     def link(self) -> Http2Link | None:
         """An HTTP/2 connection with room for one more exchange, or None: dial."""
@@ -98,6 +100,8 @@ class Pool:
             link.retire()
         else:
             self._links.append(link)
+            if self.limits is not None:
+                self.limits.wake()
 
     def evict(self) -> bool:
         """Close a connection that nobody uses, the oldest first; false where there is none."""
