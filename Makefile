@@ -3,18 +3,20 @@
 #   make demo     Bookinfo through the mesh, ten seconds, no Docker and no root
 #   make test     all tests; brings Docker where it can, and says what is skipped where it cannot (TESTS="tests/unit -k codec" for some)
 #   make peers    35 clients and servers of other people, tried once through the mesh: prints docs/reference/peers.md's table
+#   make fuzz     looks for bytes that the codec bears badly, guided by coverage, for SECONDS=60
 #   make check    formatting, lint, types, and which room may import which
 #   make bench    the figures, side by side with Envoy, nginx and haproxy (QUICK=1 for a minute's worth)
 #   make pyz      composemesh.pyz, the one file, as zipapp.spec says
 #   make docs     the documentation as a site, in site/
 
-PYTHON ?= python3
-TESTS  ?=
-QUICK  ?=
-BIN    := .venv/bin
+PYTHON  ?= python3
+TESTS   ?=
+QUICK   ?=
+SECONDS ?= 60
+BIN     := .venv/bin
 ENVIRONMENT := PYTHONPATH=tests $(BIN)/python -B -m environment
 
-.PHONY: setup demo environment test peers check bench pyz docs clean
+.PHONY: setup demo environment test peers fuzz check bench pyz docs clean
 .DEFAULT_GOAL := setup
 
 # A stamp is younger than pyproject.toml as long as its extras are installed: the second `make setup` does nothing.
@@ -37,6 +39,9 @@ test: setup environment
 peers: .venv/.stamp-test .venv/.stamp-peers
 	@$(ENVIRONMENT) peers
 	@PYTHONPATH=.:tests $(BIN)/python -B -m peers
+
+fuzz: setup
+	PYTHONPATH=.:tests $(BIN)/python -m wire.guided --seconds $(SECONDS)
 
 check: setup
 	$(BIN)/ruff check .
