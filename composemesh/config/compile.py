@@ -15,7 +15,9 @@ from composemesh.config.loaders.compose import ComposeDocument
 from composemesh.config.loaders.labels import ContainerLabels
 from composemesh.config.loaders.said import Said, Settings
 from composemesh.config.resources import Resource, compile_resources
+from composemesh.config.shorthand import OF_A_SERVICE, compile_short
 from composemesh.config.yaml import KeyPath, quotable
+from composemesh.model.policy import DestinationPolicy, TrafficPolicy
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot
 from composemesh.model.workload import Workload
@@ -44,18 +46,57 @@ def compile_mesh(
     if degraded:
         services = _merged(document, {name: said for name, said in labels.items() if name not in degraded})
     snapshot = Snapshot(project, _mesh(document.mesh), _services(services))
-    compiled = compile_resources(resources, project, _names(snapshot, document, workloads))
+    running = tuple(workloads)
+    compiled = compile_resources(resources, project, _names(snapshot, document, running))
+    short = compile_short(document.mesh, _spoken_of(services), _ports(snapshot, running))
     return (
         replace(
             snapshot,
-            virtual_hosts=compiled.virtual_hosts,
-            policies=compiled.policies,
-            entries=compiled.entries,
+            virtual_hosts=(*compiled.virtual_hosts, *short.virtual_hosts),
+            policies=_both(short.policies, compiled.policies),
+            entries=(*compiled.entries, *short.entries),
             scopes=compiled.scopes,
-            gateways=compiled.gateways,
+            gateways={**short.gateways, **compiled.gateways},
         ),
-        (*problems, *compiled.problems),
+        (*problems, *short.problems, *compiled.problems),
     )
+
+
+def _both(
+    short: Mapping[str, DestinationPolicy], long: Mapping[str, DestinationPolicy]
+) -> dict[str, DestinationPolicy]:
+    """Policies of both dialects. A DestinationRule counts first; what it leaves unsaid, `x-mesh` may say."""
+    both = {**short, **long}
+    for host in short.keys() & long.keys():
+        ours, theirs = short[host], long[host]
+        policy = TrafficPolicy(
+            theirs.policy.balance or ours.policy.balance,
+            theirs.policy.connections or ours.policy.connections,
+            theirs.policy.outliers or ours.policy.outliers,
+            theirs.policy.proxy_protocol,
+        )
+        both[host] = replace(theirs, policy=policy, subsets={**ours.subsets, **theirs.subsets})
+    return both
+
+
+def _spoken_of(services: Mapping[str, Settings]) -> dict[str, Settings]:
+    """What is said of each mesh service as a whole, by any of its Compose services."""
+    return {
+        name: {path: said for member in members for path, said in services[member].items() if path[0] in OF_A_SERVICE}
+        for name, members in _members(services).items()
+    }
+
+
+def _ports(snapshot: Snapshot, workloads: Iterable[Workload]) -> dict[str, list[int]]:
+    """The ports that each mesh service is known to have: those that somebody declared, else its images'."""
+    exposed: dict[str, set[int]] = defaultdict(set)
+    for workload in workloads:
+        settings = snapshot.settings_of(workload)
+        exposed[settings.service].update(settings.ports or workload.ports)
+    for name, settings in snapshot.services.items():
+        if settings.ports:
+            exposed[settings.service or name] = set(settings.ports)
+    return {name: sorted(ports) for name, ports in exposed.items()}
 
 
 def rejected(document: ComposeDocument, resources: Iterable[Resource] = ()) -> tuple[Problem, ...]:
@@ -121,14 +162,14 @@ def _members(services: Mapping[str, Settings]) -> dict[str, list[str]]:
 def _disputes(services: Mapping[str, Settings]) -> tuple[list[Problem], set[str]]:
     """Settings of one mesh service that differ in two places; the Compose services whose containers' labels do.
 
-    Only `ports` belongs to the mesh service; a version, an exclusion and `false` are each Compose service's own.
+    A version, an exclusion and `false` are each Compose service's own: see OF_A_SERVICE.
     """
     problems, degraded = [], set()
     for service, names in _members(services).items():
         heard: dict[KeyPath, tuple[str, Said]] = {}
         for name in names:
             for path, said in services[name].items():
-                if path[0] != "ports":
+                if path[0] not in OF_A_SERVICE:
                     continue
                 other, first = heard.setdefault(path, (name, said))
                 if first.value == said.value:

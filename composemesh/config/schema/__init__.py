@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from composemesh.config.schema import short
+from composemesh.config.schema.scalars import Duration
 from composemesh.config.schema.shapes import (
     Address,
     Choice,
@@ -24,6 +26,7 @@ from composemesh.config.schema.shapes import (
     Shape,
     Switched,
 )
+from composemesh.config.schema.short import Each, Whole
 from composemesh.model.snapshot import AccessLog, CaptureMode, Egress, Protocol
 
 __all__ = ["MESH", "SERVICE", "Finding", "Key", "Later", "Object", "Reading", "Shape", "Switched", "read"]
@@ -43,11 +46,11 @@ MESH = Object(
         "access_log": Key(Choice(AccessLog), "A line for each request.", "off"),
         "egress": Key(Choice(Egress), "Whether services may call hosts that nobody declared.", "allow"),
         "resources": Key(ListOf(Pattern()), "Files of Istio documents, relative to the first Compose file.", "[]"),
+        "gateways": Key(Whole(short.GATEWAYS), "Ways into the mesh from outside, by name."),
+        "external": Key(Whole(short.EXTERNALS), "Hosts outside the project that services call."),
         "mtls": Key(Later(), "Encryption and identity between workloads."),
         "xds": Key(Later(), "Where the configuration is served to other proxies."),
         "tracing": Key(Later(), "Where spans are sent."),
-        "gateways": Key(Later(), "Ways into the mesh from outside."),
-        "external": Key(Later(), "Hosts outside the mesh."),
         "plugins": Key(Later(), "Files that extend the mesh."),
     }
 )
@@ -59,12 +62,13 @@ SERVICE = Switched(
             "version": Key(Name(), "The version of this Compose service's workloads."),
             "ports": Key(PortTable(Choice(Protocol)), "What each port speaks, where the first bytes would not tell."),
             "exclude": Key(EXCLUDE, "Traffic of this Compose service that capture leaves alone, in both directions."),
-            "expose": Key(Later(), "A gateway's route to this service."),
-            "routes": Key(Later(), "Where requests go: matches, splits, time limits, retries, faults."),
-            "retries": Key(Later(), "When a request is tried again."),
-            "load_balancer": Key(Later(), "How an endpoint is picked."),
-            "connections": Key(Later(), "How many connections and waiting requests there may be."),
-            "outlier_detection": Key(Later(), "When an endpoint that fails is left out."),
+            "expose": Key(Whole(short.EXPOSE), "A gateway's route to this service."),
+            "routes": Key(Each(short.ROUTE), "What becomes of requests to this service; the first match decides."),
+            "timeout": Key(Whole(Duration(zero=True)), "For a request, retries included; where no route says it."),
+            "retries": Key(Whole(short.RETRIES), "When a request is tried again; where no route says it."),
+            "load_balancer": Key(Whole(short.LOAD_BALANCER), "How an endpoint is picked.", "least_request"),
+            "connections": Key(Whole(short.CONNECTIONS), "How many connections and requests there may be."),
+            "outlier_detection": Key(Whole(short.OUTLIER_DETECTION), "When an endpoint that fails is left out."),
             "health_check": Key(Later(), "A request that asks an endpoint for its health."),
             "rate_limit": Key(Later(), "How many requests a caller may make."),
             "allow": Key(Later(), "Who may call."),

@@ -30,7 +30,7 @@ def outcome(case: str) -> dict[str, Any]:
         "problems": [asdict(problem) for problem in problems],
         "snapshot": asdict(snapshot),
     }
-    written: dict[str, Any] = json.loads(json.dumps(result))
+    written: dict[str, Any] = json.loads(json.dumps(result, default=sorted))
     return written
 
 

@@ -254,8 +254,8 @@ async def test_labels_go_on_to_count_while_the_file_is_wrong(project: Project, f
 
 
 async def test_a_mistake_in_a_label_of_the_file_is_told_once(project: Project, fast_clock: MockClock) -> None:
-    project.write("services:\n  web:\n    labels: {x-mesh.retries: '3', x-mesh.version: v1}\n")
-    publisher = publisher_of(project, running(web={"x-mesh.retries": "3", "x-mesh.version": "v1"}))
+    project.write("services:\n  web:\n    labels: {x-mesh.jwt: '3', x-mesh.version: v1}\n")
+    publisher = publisher_of(project, running(web={"x-mesh.jwt": "3", "x-mesh.version": "v1"}))
     (problem,) = await publisher.load()
     assert (problem.code, problem.line) == ("not-carried-out", 3)
 

@@ -88,7 +88,11 @@ def test_what_a_service_may_say(value: Any, said: dict[Any, Any]) -> None:
         ({"exclude": {"cidrs": [10]}}, "wrong-type", ""),
         ({"exclude": {"port": [1]}}, "unknown-key", "Did you mean `ports`?"),
         ({"acces-log": "text"}, "unknown-key", "Did you mean `access_log`?"),
-        ({"zzz": 1}, "unknown-key", "Use one of capture, exclude, admin, access_log, egress, resources."),
+        (
+            {"zzz": 1},
+            "unknown-key",
+            "Use one of capture, exclude, admin, access_log, egress, resources, gateways, external.",
+        ),
     ],
 )
 def test_what_the_mesh_may_not_say(value: Any, code: str, hint: str) -> None:
