@@ -117,8 +117,13 @@ class OpaqueDownstream:
 
     def refuse(self) -> None:
         """Nobody could be reached: the client sees a reset, as it would have without a mesh."""
-        cluster = self._connection.cluster()
-        policy = cluster.policy(self._connection.port)
+        led = self._connection.led
+        cluster = self._connection.cluster() if led is None else led.cluster
+        if cluster is None:
+            self._tell(self._connection.cluster().unreached, Flag.NO_CLUSTER_FOUND)
+            self._connection.wire.reset()
+            return
+        policy = cluster.policy(self._connection.port if led is None else led.port)
         full = policy is not None and policy.limits is not None and policy.limits.full
         self._tell(cluster.unreached, Flag.UPSTREAM_OVERFLOW if full else Flag.UPSTREAM_CONNECTION_FAILURE)
         self._connection.wire.reset()
@@ -127,6 +132,7 @@ class OpaqueDownstream:
         record = Record(self._connection.source, destination, "tcp")
         record.x_forwarded_for = self._connection.peer_text
         record.sni = self._connection.sni
+        record.route = self._connection.led.route if self._connection.led is not None else ""
         record.duration = time.monotonic() - self._started
         record.start = time.time() - record.duration
         record.flag = flag
