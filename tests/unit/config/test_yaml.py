@@ -155,9 +155,9 @@ def billion_laughs() -> str:
     ids=["laughs", "flow", "block", "mappings", "through an alias", "values", "bytes"],
 )
 def test_hostile_texts_end_soon(text: str, code: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert problem_of(text)[0] == code
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_what_is_just_allowed() -> None:
