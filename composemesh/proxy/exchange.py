@@ -40,11 +40,8 @@ class Course:
         return f"<Course {self.rule.origin}>"
 
     def hear(self, payload: bytes) -> None:
-        """Tell of more of the request's body; nothing at its end, which is told once."""
-        listeners = tuple(self.on_body)
-        if not payload:
-            self.on_body.clear()
-        for hear in listeners:
+        """Tell of more of the request's body; nothing at its end."""
+        for hear in self.on_body:
             hear(payload)
 
     def request(self, fields: Fields) -> Fields:
@@ -109,8 +106,6 @@ class Exchange:
         self.body += self._kept
         self._kept = bytearray()
         self.sent = self.whole = self.ended and not trailers
-        if self.whole and self.course is not None:
-            self.course.hear(b"")  # nobody pumps any more, and so nobody else would say it
 
     @property
     def authority(self) -> bytes:
