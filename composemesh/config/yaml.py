@@ -25,6 +25,9 @@ MAX_NODES = 100_000
 MAX_EXPANDED = 1_000
 """Nodes that aliases may add to those in the source: a "billion laughs" ends here."""
 
+MAX_REPAIRS = 32
+"""Each reads the text again."""
+
 KeyPath = tuple[str | int, ...]
 """Mapping keys as the text that was written, list indices as numbers."""
 
@@ -61,7 +64,7 @@ class Parsed:
 def parse(text: str | bytes, file: str = "") -> Parsed:
     """Read every document of a text. Never raises: what cannot be read is a Problem of severity error."""
     try:
-        return Parsed(tuple(_documents(_printable(_decode(text)))))
+        return Parsed(_read(_printable(_decode(text))))
     except _Refused as refused:
         return Parsed(problems=(refused.problem(file),))
     except yaml.MarkedYAMLError as error:
@@ -124,6 +127,32 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
 def _mark(mark: Any) -> Mark:
     """PyYAML's mark, or libyaml's, or none."""
     return Mark(mark.line + 1, mark.column + 1) if mark is not None else Mark(0, 0)
+
+
+def _read(text: str) -> tuple[Document, ...]:
+    for _ in range(MAX_REPAIRS):
+        try:
+            return tuple(_documents(text))
+        except yaml.MarkedYAMLError as error:
+            repaired = _quoted(text, error)
+            if repaired is None:
+                raise
+            text = repaired
+    return tuple(_documents(text))
+
+
+def _quoted(text: str, error: yaml.MarkedYAMLError) -> str | None:
+    """The text with a scalar in quotes that ends in a colon, as in `[fd00::]`: go-yaml reads it, libyaml does not."""
+    if error.problem != "found unexpected ':'" or error.context_mark is None or error.problem_mark is None:
+        return None
+    lines = text.split("\n")
+    mark = error.context_mark
+    line = lines[mark.line]
+    found = re.match(r"[^,\[\]{}'#]*", line[mark.column :])
+    if mark.line != error.problem_mark.line or found is None or ": " in (scalar := found[0].rstrip()):
+        return None
+    lines[mark.line] = f"{line[: mark.column]}'{scalar}'{line[mark.column + len(scalar) :]}"
+    return "\n".join(lines)
 
 
 # === text → nodes: everything dangerous is counted here ===

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.listener import Sidecar
     from composemesh.proxy.relay import Moved
+    from composemesh.proxy.rules import Led
     from composemesh.runtime.captured import Address
 
 HTTP = frozenset({Detected.HTTP1, Detected.HTTP2})
@@ -55,6 +56,7 @@ class Connection:
         "http2",
         "hub",
         "inbound",
+        "led",
         "load",
         "opaque",
         "peer_address",
@@ -94,6 +96,8 @@ class Connection:
         """What this connection has become, if the client speaks HTTP/2."""
         self.unsure = False
         """Whether the port is taken for HTTP only by what its client said: the application has yet to agree."""
+        self.led: Led | None = None
+        """Where a rule for connections leads, if one does."""
         self.opaque: OpaqueDownstream | None = None
         """The relay that this connection has become, if it has."""
         self._moved: Moved | None = None
@@ -111,7 +115,7 @@ class Connection:
         plan = self.sidecar.planner.plan
         if self.inbound:
             return plan.inbound(self.sidecar.endpoint, self.destination)
-        return plan.outbound(self.sidecar.endpoint, self.destination, self.port)
+        return plan.outbound(self.sidecar.endpoint, self.destination)
 
     def introduction(self, version: int) -> bytes:
         """What to say first to a server that is to know who calls it; `version` of the PROXY protocol, 0 for none."""
@@ -201,12 +205,14 @@ class Connection:
         spoken = cluster.spoken
         protocol = spoken.protocol(self.port)
         if protocol is Protocol.TCP:
-            await self._pass_on(cluster, await reach(cluster, self), first)
+            if cluster.rules is not None and cluster.rules.reads_server_names(self.port):
+                self.sni, first = await server_name(self.wire, first)
+            await self._pass_on(await self._reach(cluster), first)
             return
         reached: Reached | None = None
         patience = math.inf
         if protocol is Protocol.AUTO:
-            reached = await reach(cluster, self)
+            reached = await self._reach(cluster)
             patience = PATIENCE if reached is None else math.inf
         self.idle()
         try:
@@ -225,14 +231,31 @@ class Connection:
             await self._serve(words, reached)
         elif words.first or words.kind is Detected.OPAQUE or (protocol is Protocol.AUTO and reached is None):
             # Also where HTTP was heard before: a port may speak TLS as well, or something else of its own.
-            if words.kind is Detected.TLS and cluster.ambiguous:
-                cluster, reached = self._named(cluster, reached)
-            await self._pass_on(cluster, reached or await reach(cluster, self), first)
+            await self._pass_on(await self._reach(cluster, reached), first)
         elif reached is not None:
             reached.wire.close()
 
+    async def _reach(self, cluster: Cluster, reached: Reached | None = None) -> Reached | None:
+        """Dial where rules for connections lead, or else where the client was going; what was reached before its
+        server's name was known counts where no rule looks at the name."""
+        rules = cluster.rules
+        if rules is not None and self.sni:
+            by_name = rules.lead(self.destination, self.port, sni=self.sni, tls=True)
+            if by_name is not None:
+                self.led = by_name
+                if reached is not None:
+                    reached.wire.close()
+                    reached = None
+        if reached is not None:
+            return reached
+        if self.led is None and rules is not None:
+            self.led = rules.lead(self.destination, self.port)
+        if self.led is None:
+            return await reach(cluster, self)
+        return None if self.led.cluster is None else await reach(self.led.cluster, self, self.led.port)
+
     def _refuse_stranger(self) -> None:
-        """Who should have said whom it speaks for, and did not, is not listened to."""
+        """Who should have said whom it speaks for, or asks for, and did not, is not listened to."""
         record = Record(self.source, self.cluster().unreached, "tcp")
         record.start = time.time()
         record.flag = Flag.DOWNSTREAM_PROTOCOL_ERROR
@@ -249,22 +272,10 @@ class Connection:
         elif words.first:
             await Http1Downstream(self).run(words.first)
 
-    def _named(self, cluster: Cluster, reached: Reached | None) -> tuple[Cluster, Reached | None]:
-        """The same, now that a TLS client has said which host it means by an address outside."""
-        cluster = cluster.named(self.sni.encode())
-        if reached is None:
-            return cluster, None
-        dialled = reached.target.address(self.port)
-        for target in cluster.targets:
-            if target.address(self.port) == dialled:
-                return cluster, reached._replace(target=target)
-        reached.wire.close()
-        return cluster, None
-
-    async def _pass_on(self, cluster: Cluster, reached: Reached | None, first: bytes) -> None:
+    async def _pass_on(self, reached: Reached | None, first: bytes) -> None:
         self.opaque = opaque = OpaqueDownstream(self)
         if reached is None:
-            opaque.refuse(cluster)
+            opaque.refuse()
         else:
             await opaque.run(reached, first)
 

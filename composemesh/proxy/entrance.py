@@ -21,17 +21,15 @@ from composemesh.proxy.connection import Connection
 from composemesh.proxy.detect import Detected, detect
 from composemesh.proxy.downstream.h1 import HEAD_TIMEOUT, Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
-from composemesh.proxy.downstream.opaque import reach
 from composemesh.proxy.hello import server_name
 from composemesh.proxy.listener import Sidecar
 from composemesh.proxy.offers import Offer, Ways, edge_of, meant
 from composemesh.proxy.tls import HANDSHAKE_TIMEOUT, HandshakeFailed, TlsWire
-from composemesh.routing.request import Opening
-from composemesh.routing.resolve import resolve_connection
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.plan import Plan, Planner
+    from composemesh.proxy.rules import Led
     from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Address
     from composemesh.telemetry.hub import Hub
@@ -149,24 +147,21 @@ class Visit(Connection):
     async def _pass(self, offer: Offer, name: str, first: bytes, *, tls: bool = False) -> None:
         """Pass on what cannot be looked into; `tls`: by the rules for what is still encrypted."""
         self._mean([offer], b"http")
-        led = self._led(offer, name, tls)
-        if led is None:
+        self.led = self._lead(offer, name, tls)
+        if self.led is None:
             self._turn_away(Flag.NO_ROUTE_FOUND)
         else:
-            cluster, port = led
-            await self._pass_on(cluster, await reach(cluster, self, port), first)
+            await self._pass_on(await self._reach(self.cluster()), first)
 
-    def _led(self, offer: Offer, name: str, tls: bool) -> tuple[Cluster, int] | None:
-        """Where rules lead a connection, and the port to dial there."""
-        hosts = offer.server.hosts
-        rules = self.sidecar.planner.plan.gateway(offer.gateway.name, hosts).rules
+    def _lead(self, offer: Offer, name: str, tls: bool) -> Led | None:
+        """Where rules lead a connection. Whoever names no server may mean any that is served here."""
+        rules = self.sidecar.planner.plan.gateway(offer.gateway.name, offer.server.hosts).rules
         if rules is None:
             return None
-        opening = Opening(self.destination, self.port, sni=name, gateway=rules.gateway, source_labels={})
-        for host in [name] if name else hosts:
-            decision = resolve_connection(rules.connections(host, self.port, tls=tls), opening)
-            if decision is not None:
-                return rules.destination(decision.arm.destination, self.port) if decision.arm is not None else None
+        for host in [name] if name else offer.server.hosts:
+            led = rules.lead(self.destination, self.port, sni=name, tls=tls, host=host)
+            if led is not None:
+                return led
         return None
 
     def _turn_away(self, flag: Flag) -> None:

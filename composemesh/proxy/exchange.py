@@ -40,8 +40,11 @@ class Course:
         return f"<Course {self.rule.origin}>"
 
     def hear(self, payload: bytes) -> None:
-        """Tell of more of the request's body; nothing at its end."""
-        for hear in self.on_body:
+        """Tell of more of the request's body; nothing at its end, which is told once."""
+        listeners = tuple(self.on_body)
+        if not payload:
+            self.on_body.clear()
+        for hear in listeners:
             hear(payload)
 
     def request(self, fields: Fields) -> Fields:
@@ -106,6 +109,8 @@ class Exchange:
         self.body += self._kept
         self._kept = bytearray()
         self.sent = self.whole = self.ended and not trailers
+        if self.whole and self.course is not None:
+            self.course.hear(b"")  # nobody pumps any more, and so nobody else would say it
 
     @property
     def authority(self) -> bytes:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from composemesh.model.route import MESH
 from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.request import Opening
+from composemesh.routing.resolve import resolve_connection
 from composemesh.routing.table import MOST_HOSTS
 
 if TYPE_CHECKING:
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 Find = Callable[["Destination"], "Cluster | None"]
 """The cluster of a destination, as this caller reaches it; None where there is no such destination."""
+
+
+class Led(NamedTuple):
+    """Where rules lead a connection that is passed on as it is."""
+
+    cluster: Cluster | None
+    """None where there is no such destination."""
+    port: int
+    route: str
+    """The rule, as records name it."""
 
 
 class Rules:
@@ -67,9 +79,9 @@ class Rules:
             self._http[host, port] = found
         return found
 
-    def connections(self, sni: str, port: int, *, tls: bool) -> tuple[ConnectionCandidate, ...]:
+    def connections(self, name: str, port: int, *, tls: bool) -> tuple[ConnectionCandidate, ...]:
         """The same for a connection that is passed on as it is: `tls` rules, or `tcp` rules."""
-        host = self._host or sni or "*"
+        host = self._host or name or "*"
         found = self._connections.get((host, port, tls))
         if found is None:
             rules = self._table.connections(host, self.gateway, tls=tls) if self._serves(host) else ()
@@ -78,6 +90,26 @@ class Rules:
                 self._connections.clear()
             self._connections[host, port, tls] = found
         return found
+
+    def lead(self, address: str, port: int, *, sni: str = "", tls: bool = False, host: str = "") -> Led | None:
+        """Where a connection to an address goes, by `tcp` rules or by `tls` rules; None where no rule has a say.
+
+        `host`: whose rules, where neither the address nor the server's name says it.
+        """
+        candidates = self.connections(sni or host, port, tls=tls)
+        if not candidates:
+            return None
+        opening = Opening(address, port, sni=sni, gateway=self.gateway, source_labels=self.labels)
+        decision = resolve_connection(candidates, opening)
+        if decision is None:
+            return None
+        led = None if decision.arm is None else self.destination(decision.arm.destination, port)
+        cluster, to = led or (None, port)
+        return Led(cluster, to, decision.candidate.name)
+
+    def reads_server_names(self, port: int) -> bool:
+        """Whether it may matter which server a TLS client asks for."""
+        return bool(self._host and self.connections("", port, tls=True))
 
     def destination(self, destination: Destination, port: int) -> tuple[Cluster, int] | None:
         """Where a rule leads a request that came to `port`, and the port to dial there; None where nowhere.

@@ -46,6 +46,16 @@ class Draft:
     scopes: list[Scope] = field(default_factory=list)
     gateways: list[tuple[Context, Gateway]] = field(default_factory=list)
 
+    def absorb(self, other: Draft) -> None:
+        """Take over what another draft has."""
+        self.hosts += other.hosts
+        self.delegates |= other.delegates
+        self.policies += other.policies
+        self.entries += other.entries
+        self.workloads += other.workloads
+        self.scopes += other.scopes
+        self.gateways += other.gateways
+
 
 class Context:
     """One resource on its way into the model: whose it is, and what is found wrong with it."""
@@ -130,8 +140,11 @@ class Kind:
             return
         said = self.spec.read(("spec",), {} if spec is None else spec, context.reading)
         if self.compile is not None:
+            part = Draft()
             if said is not None and context.sound:
-                self.compile(context, said, draft)
+                self.compile(context, said, part)
+            if context.sound:
+                draft.absorb(part)
             return
         if self.check is not None and said is not None and context.sound:
             self.check(context, said)

@@ -29,7 +29,19 @@ from composemesh.config.schema.shapes import (
 from composemesh.config.schema.short import Each, Whole
 from composemesh.model.snapshot import AccessLog, CaptureMode, Egress, Protocol
 
-__all__ = ["MESH", "SERVICE", "Finding", "Key", "Later", "Object", "Reading", "Shape", "Switched", "read"]
+__all__ = [
+    "MESH",
+    "SERVICE",
+    "Finding",
+    "Key",
+    "Later",
+    "Object",
+    "Reading",
+    "Shape",
+    "Switched",
+    "json_schema",
+    "read",
+]
 
 EXCLUDE = Object(
     {
@@ -76,6 +88,20 @@ SERVICE = Switched(
         }
     )
 )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `x-mesh` in a Compose file, for editors: made of the tables that read it."""
+    service = {"type": ["object", "null"], "properties": {"x-mesh": SERVICE.schema()}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "x-mesh in a Compose file",
+        "type": "object",
+        "properties": {
+            "x-mesh": MESH.schema(),
+            "services": {"type": ["object", "null"], "additionalProperties": service},
+        },
+    }
 
 
 def read(shape: Shape, value: Any) -> Reading:

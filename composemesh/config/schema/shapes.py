@@ -61,6 +61,9 @@ class Shape(Protocol):
     def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
         """Put what the value says into the reading, or a Finding. Never raises."""
 
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema's words for it, for editors; `read` is more exact."""
+
 
 def show(value: Any) -> str:
     """A value as a message quotes it: bounded, on one line, and recognisable."""
@@ -119,6 +122,9 @@ class Choice:
         else:
             reading.wrong_value(path, value, self.wanted, nearest(value, known))
 
+    def schema(self) -> dict[str, Any]:
+        return {"enum": [word.value for word in self.words]}
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -138,6 +144,9 @@ class Name:
             reading.wrong_value(path, value, self.wanted)
         else:
             reading.said[path] = value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "integer"]}
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -165,6 +174,9 @@ class Address:
             return
         why = "is not on loopback, and what listens there asks for no password yet."
         reading.refuse(path, "wrong-value", f"{dotted(path)} {show(value)} {why}", f"Write 127.0.0.1:{port}.")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -199,6 +211,9 @@ class Port:
         else:
             reading.wrong_type(path, value, self.wanted)
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["integer", "string"]}
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
@@ -213,6 +228,9 @@ class Pattern:
             reading.wrong_value(path, value, self.wanted)
         else:
             reading.said[path] = value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +255,9 @@ class Network:
             reading.wrong_value(path, value, "a network without host bits", f"Write {network}.")
         else:
             reading.said[path] = str(network)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +287,9 @@ class ListOf:
             self.item.read((*path, index), item, items)
         reading.said[path] = tuple(sorted(set(items.said.values())))
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": self.item.schema()}
+
 
 @dataclass(frozen=True, slots=True)
 class PortTable:
@@ -292,6 +316,10 @@ class PortTable:
                 else:
                     self.value.read((*path, port), what, reading)
 
+    def schema(self) -> dict[str, Any]:
+        port = r"^[1-9][0-9]{0,4}$"
+        return {"type": "object", "patternProperties": {port: self.value.schema()}, "additionalProperties": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Later:
@@ -302,6 +330,9 @@ class Later:
     def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
         message = f"{dotted(path)} is not carried out by this version and changes nothing."
         reading.findings.append(Finding(path, "not-carried-out", message, severity=Severity.WARNING))
+
+    def schema(self) -> dict[str, Any]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +369,13 @@ class Object:
             within = f" in {dotted(path)}" if path else ""
             reading.refuse((*path, word), "unknown-key", f"unknown key {show(word)}{within}.", hint)
 
+    def schema(self) -> dict[str, Any]:
+        properties = {
+            word: {**key.shape.schema(), "description": key.doc, **({"default": key.default} if key.default else {})}
+            for word, key in self.keys.items()
+        }
+        return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Switched:
@@ -355,6 +393,9 @@ class Switched:
             self.object.read(path, value, reading)
         else:
             reading.wrong_type(path, value, self.wanted)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "boolean"}, self.object.schema()]}
 
 
 _SWITCH = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}

@@ -87,7 +87,7 @@ class OpaqueDownstream:
         target, upstream, pool = reached
         connection = self._connection
         peer = target.endpoint.peer
-        if connection.sni and peer.kind is PeerKind.EXTERNAL and peer.service == target.host:  # and not declared
+        if connection.sni and peer.kind is PeerKind.EXTERNAL:
             peer = connection.sidecar.planner.outside(connection.sni, peer)
         self._series = series = connection.hub.tcp(connection.source, peer)
         series.opened += 1
@@ -115,18 +115,24 @@ class OpaqueDownstream:
             series.closed += 1
             self._tell(peer, flag)
 
-    def refuse(self, cluster: Cluster) -> None:
+    def refuse(self) -> None:
         """Nobody could be reached: the client sees a reset, as it would have without a mesh."""
-        policy = cluster.policy(self._connection.port)
+        led = self._connection.led
+        cluster = self._connection.cluster() if led is None else led.cluster
+        if cluster is None:
+            self._tell(self._connection.cluster().unreached, Flag.NO_CLUSTER_FOUND)
+            self._connection.wire.reset()
+            return
+        policy = cluster.policy(self._connection.port if led is None else led.port)
         full = policy is not None and policy.limits is not None and policy.limits.full
-        flag = Flag.UPSTREAM_OVERFLOW if full else Flag.UPSTREAM_CONNECTION_FAILURE
-        self._tell(cluster.unreached, flag if cluster.targets else cluster.nobody().flag)
+        self._tell(cluster.unreached, Flag.UPSTREAM_OVERFLOW if full else Flag.UPSTREAM_CONNECTION_FAILURE)
         self._connection.wire.reset()
 
     def _tell(self, destination: Peer, flag: Flag) -> None:
         record = Record(self._connection.source, destination, "tcp")
         record.x_forwarded_for = self._connection.peer_text
         record.sni = self._connection.sni
+        record.route = self._connection.led.route if self._connection.led is not None else ""
         record.duration = time.monotonic() - self._started
         record.start = time.time() - record.duration
         record.flag = flag

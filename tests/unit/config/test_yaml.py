@@ -155,9 +155,9 @@ def billion_laughs() -> str:
     ids=["laughs", "flow", "block", "mappings", "through an alias", "values", "bytes"],
 )
 def test_hostile_texts_end_soon(text: str, code: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert problem_of(text)[0] == code
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_what_is_just_allowed() -> None:
@@ -165,3 +165,16 @@ def test_what_is_just_allowed() -> None:
     anchored = "x: &x [" + ", ".join("a" * 99) + "]\n"
     assert parse(anchored + "\n".join(f"y{n}: *x" for n in range(10))).documents  # 100 nodes, ten times
     assert problem_of(anchored + "\n".join(f"y{n}: *x" for n in range(11)))[0] == "too-many-aliases"
+
+
+@pytest.mark.parametrize("text", ["a: [fd00::]", "a: [1.2.3.4, fd00::, fd01::]\nb: 1", "{a: [b, ff::]}"])
+def test_a_colon_may_end_a_scalar_as_for_compose(text):
+    parsed = parse(text)
+    assert not parsed.problems
+    assert parsed.documents[0].value["a"][-1] in ("fd00::", "fd01::", "ff::")
+
+
+@pytest.mark.parametrize("text", ["[a: ::, b: c::]", "[x::" + "]" * 3, "[" + ", ".join(["x::"] * 100) + "]"])
+def test_a_text_full_of_such_colons_is_refused(text):
+    (problem,) = parse(text).problems
+    assert (problem.code, problem.line) == ("invalid-yaml", 1)
