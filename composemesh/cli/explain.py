@@ -52,7 +52,8 @@ def _shown(said: dict[str, Any]) -> RenderableType:
         mark = safe("✔", "green") if step["matched"] else safe("✖", "dim")
         steps.add_row(mark, *map(safe, (step["stage"], step["candidate"], step["because"], where)))
     decision = said["decision"]
-    lines = [safe(f"route {decision['route'] or 'none'}" + (f", {decision['rule']}" if decision["rule"] else ""))]
+    rule = f", {decision['rule']}" if decision["rule"] not in (None, decision["route"]) else ""
+    lines = [safe(f"route {decision['route'] or 'none'}{rule}")]
     lines += [safe(f"does {action}") for action in decision["actions"]]
     lines += [safe(f"to {each['backend']}: {each['share']:.0%}") for each in decision["split"]]
     lines += [safe(f"under {policy}") for policy in decision["policies"]]

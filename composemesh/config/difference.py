@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -32,12 +32,14 @@ class Change:
         return not any(problem.severity is Severity.ERROR for problem in self.problems)
 
 
-def difference(before: Mapping[ResourceKey, Resource], after: Mapping[ResourceKey, Resource]) -> Change:
-    """The change from one set of resources to another."""
+def difference(
+    before: Mapping[ResourceKey, Resource], after: Mapping[ResourceKey, Resource], asked: Collection[ResourceKey]
+) -> Change:
+    """The change from one set of resources to another, of which `asked` were to be applied."""
     return Change(
         created=tuple(key for key in after if key not in before),
         configured=tuple(key for key, new in after.items() if key in before and before[key].document != new.document),
-        unchanged=tuple(key for key, new in after.items() if key in before and before[key].document == new.document),
+        unchanged=tuple(key for key in asked if key in before and before[key].document == after[key].document),
         deleted=tuple(key for key in before if key not in after),
     )
 

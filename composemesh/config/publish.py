@@ -135,7 +135,7 @@ class Publisher:
             snapshot, problems = self._compile(self._written, applied)
             concerned = {str(resource.key) for resource in asked.values()}
             change = replace(
-                difference(before, after),
+                difference(before, after, asked),
                 effects=effects(self.snapshot.value, snapshot),
                 # What is wrong already, and with something else, is no reason to refuse.
                 problems=tuple(
