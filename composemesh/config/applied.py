@@ -12,6 +12,8 @@ import yaml
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.model.problem import Problem
 
+MAX_BYTES = 64 << 20
+"""Many small files may have been applied, each within the limit of one."""
 HEADER = "# What `composemesh apply` put in force. `composemesh delete` takes it out again.\n"
 
 
@@ -33,7 +35,7 @@ class Applied:
             text = b"" if self.path is None else self.path.read_bytes()
         except FileNotFoundError:
             return ()
-        resources, problems = load_documents(text, str(self.path))
+        resources, problems = load_documents(text, str(self.path), max_bytes=MAX_BYTES)
         self.resources = {resource.key: resource for resource in resources}
         self._unread = bool(problems)
         return tuple(problems)

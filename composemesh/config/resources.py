@@ -50,30 +50,44 @@ def compile_resources(resources: Iterable[Resource], project: str, services: Col
     the model. Whether hosts, subsets and gateways exist is another question: see `analysis`.
     """
     draft = Draft()
-    contexts: dict[ResourceKey, Context] = {}
+    contexts: list[Context] = []
+    seen: dict[ResourceKey, Resource] = {}
+    known = frozenset(services)
     for resource in resources:
-        context = Context(resource, services)
+        first = seen.setdefault(resource.key, resource)
         if project and resource.namespace not in (*OWN_NAMESPACES, project):
+            context = Context(resource, known)
             _refuse_namespace(context, project)
-        elif project and resource.key in contexts:
-            first = contexts[resource.key].resource.origin
-            message = f"stands here twice, first in {first.file or 'another document'}:{first.line}."
-            context.refuse(("metadata", "name"), "duplicate-name", message, "Give one of them another name.")
+        elif project and first is not resource:
+            context = Context(resource, known)
+            _refuse_second(context, first)
         else:
-            BY_NAME[resource.group, resource.kind].take(context, draft)
-        contexts[_free(resource.key, contexts)] = context
+            context, part = _meaning(resource, known)
+            draft.absorb(part)
+        contexts.append(context)
     virtual_hosts = tuple(
         replace(host, http=http_rules(context, rules, draft.delegates)) for context, host, rules in draft.hosts
     )
     policies, entries, gateways = _policies(draft), _entries(draft), _gateways(draft)
-    problems = tuple(problem for context in contexts.values() for problem in context.problems())
+    problems = tuple(problem for context in contexts for problem in context.problems())
     return Compiled(virtual_hosts, policies, entries, tuple(draft.scopes), gateways, problems)
 
 
-def _free(key: ResourceKey, taken: Collection[ResourceKey]) -> ResourceKey:
-    while key in taken:
-        key = key._replace(name=f"{key.name} ")
-    return key
+def _meaning(resource: Resource, services: frozenset[str]) -> tuple[Context, Draft]:
+    """What one resource means by itself. Remembered with it: most edits change one resource of hundreds."""
+    if services not in resource.memory:
+        context, part = Context(resource, services), Draft()
+        BY_NAME[resource.group, resource.kind].take(context, part)
+        resource.memory.clear()
+        resource.memory[services] = context, part, context.mark()
+    context, part, mark = resource.memory[services]
+    context.forget(mark)
+    return context, part
+
+
+def _refuse_second(context: Context, first: Resource) -> None:
+    message = f"stands here twice, first in {first.origin.file or 'another document'}:{first.origin.line}."
+    context.refuse(("metadata", "name"), "duplicate-name", message, "Give one of them another name.")
 
 
 def _refuse_namespace(context: Context, project: str) -> None:

@@ -61,10 +61,13 @@ class Parsed:
     problems: tuple[Problem, ...] = ()
 
 
-def parse(text: str | bytes, file: str = "") -> Parsed:
-    """Read every document of a text. Never raises: what cannot be read is a Problem of severity error."""
+def parse(text: str | bytes, file: str = "", max_bytes: int = MAX_BYTES) -> Parsed:
+    """Read every document of a text. Never raises: what cannot be read is a Problem of severity error.
+
+    A text may have `max_bytes` bytes, and a value for every ten of them; others are refused unread.
+    """
     try:
-        return Parsed(_read(_printable(_decode(text))))
+        return Parsed(_read(_printable(_decode(text, max_bytes)), max_bytes * MAX_NODES // MAX_BYTES))
     except _Refused as refused:
         return Parsed(problems=(refused.problem(file),))
     except yaml.MarkedYAMLError as error:
@@ -94,9 +97,9 @@ class _Refused(Exception):
         return Problem(Severity.ERROR, self.code, self.message, self.hint, file, *self.mark)
 
 
-def _decode(text: str | bytes) -> str:
-    if len(text) > MAX_BYTES:
-        raise _Refused("too-large", f"The document is larger than {MAX_BYTES >> 20} MiB.", hint="Split it.")
+def _decode(text: str | bytes, max_bytes: int) -> str:
+    if len(text) > max_bytes:
+        raise _Refused("too-large", f"The document is larger than {max_bytes >> 20} MiB.", hint="Split it.")
     if isinstance(text, bytes):
         try:
             return text.decode("utf-8-sig")
@@ -129,16 +132,16 @@ def _mark(mark: Any) -> Mark:
     return Mark(mark.line + 1, mark.column + 1) if mark is not None else Mark(0, 0)
 
 
-def _read(text: str) -> tuple[Document, ...]:
+def _read(text: str, max_nodes: int) -> tuple[Document, ...]:
     for _ in range(MAX_REPAIRS):
         try:
-            return tuple(_documents(text))
+            return tuple(_documents(text, max_nodes))
         except yaml.MarkedYAMLError as error:
             repaired = _quoted(text, error)
             if repaired is None:
                 raise
             text = repaired
-    return tuple(_documents(text))
+    return tuple(_documents(text, max_nodes))
 
 
 def _quoted(text: str, error: yaml.MarkedYAMLError) -> str | None:
@@ -175,9 +178,9 @@ class _Node:
     depth: int = 1
 
 
-def _documents(text: str) -> Iterator[Document]:
+def _documents(text: str, max_nodes: int) -> Iterator[Document]:
     # libyaml is ten times faster and gives the same marks; the tests compare the two.
-    events = _Events(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    events = _Events(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), max_nodes)
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
             events.anchors.clear()
@@ -187,8 +190,9 @@ def _documents(text: str) -> Iterator[Document]:
 class _Events:
     """A stream of events, and what must be remembered while it becomes nodes."""
 
-    def __init__(self, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, events: Iterator[yaml.Event], max_nodes: int) -> None:
         self._events = events
+        self._max_nodes = max_nodes
         self.anchors: dict[str, _Node] = {}
         self._nodes = 0
         self._expanded = 0
@@ -217,8 +221,8 @@ class _Events:
 
     def _count(self, mark: Mark, depth: int) -> None:
         self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise _Refused("too-large", f"The document has more than {MAX_NODES} values.", mark, "Split it.")
+        if self._nodes > self._max_nodes:
+            raise _Refused("too-large", f"The document has more than {self._max_nodes} values.", mark, "Split it.")
         if depth > MAX_DEPTH:
             raise _Refused("too-deep", f"The document is nested deeper than {MAX_DEPTH} levels.", mark)
 

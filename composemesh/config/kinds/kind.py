@@ -79,6 +79,14 @@ class Context:
         """The name by which the mesh knows a host of the document."""
         return canonical(name, self.services)
 
+    def mark(self) -> int:
+        """A point to return to with `forget`."""
+        return len(self.reading.findings)
+
+    def forget(self, mark: int) -> None:
+        """Drop the findings since a mark: those that depend on other resources."""
+        del self.reading.findings[mark:]
+
     def refuse(self, path: KeyPath, code: str, message: str, hint: str = "") -> None:
         self.reading.refuse(path, code, message, hint)
 

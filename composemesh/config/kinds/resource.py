@@ -41,6 +41,8 @@ class Resource:
     """The YAML document that it stands in, for the places."""
     at: KeyPath = field(default=(), repr=False, compare=False)
     """Where in that document: empty, or an item of a List."""
+    memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What the compiler found it to mean: it goes as the resource goes, and an edit compiles only what is new."""
 
     @property
     def group(self) -> str:

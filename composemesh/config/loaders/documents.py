@@ -13,7 +13,7 @@ from typing import Any
 
 from composemesh.config.kinds import BY_NAME, KINDS, Kind, Resource
 from composemesh.config.schema.shapes import nearest, show
-from composemesh.config.yaml import Document, KeyPath, parse, quotable
+from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse, quotable
 from composemesh.model.origin import Origin
 from composemesh.model.problem import Problem, Severity
 
@@ -33,13 +33,13 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """RFC 1123's subdomain, as Kubernetes has it."""
 
 
-def load_documents(text: str | bytes, file: str = "") -> Loaded:
+def load_documents(text: str | bytes, file: str = "", *, max_bytes: int = MAX_BYTES) -> Loaded:
     """The resources of a text (YAML or JSON), and everything wrong with their envelopes. Never raises.
 
     Where the text is no YAML there are no resources at all. A resource whose envelope is wrong is left out and has an
     error among the problems; whoever applies the text must look for those.
     """
-    parsed = parse(text, file)
+    parsed = parse(text, file, max_bytes)
     loader = _Loader(file)
     for document in parsed.documents:
         loader.take(document, (), document.value)
