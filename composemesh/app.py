@@ -158,6 +158,7 @@ async def _run(
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
+        view.events = fleet.planner.egress.problems
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         try:

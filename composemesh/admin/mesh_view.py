@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from composemesh import __version__
@@ -31,6 +32,8 @@ class MeshView:
     hub: Hub = field(default_factory=Hub)
     gateways: Latest[tuple[Problem, ...]] = field(default_factory=lambda: Latest(()))
     """What is wrong with ports and certificates of gateways, at this moment."""
+    events: Callable[[], Iterable[Problem]] = tuple
+    """What went wrong lately with no document to blame: calls that were refused. Shown among the problems."""
     publisher: Publisher | None = None
     """What the resources of the mesh are asked of, and changed by; None where nothing can be changed."""
     admin_url: str = ""
@@ -52,7 +55,7 @@ class MeshView:
             discovered=self.discovered.value,
             snapshot=self.snapshot.value,
             captures=self.captures.value,
-            problems=(*self.problems.value, *self.gateways.value),
+            problems=(*self.problems.value, *self.gateways.value, *self.events()),
             hub=self.hub,
         )
 

@@ -205,6 +205,11 @@ class Cluster:
         found = [target for target in self.targets if outliers.ejected(target.endpoint.workload.life, now)]
         return [] if outliers.panics(len(self.targets) - len(found), len(self.targets)) else found
 
+    @property
+    def ambiguous(self) -> bool:
+        """Whether only the name of a host tells where a connection goes that came to this address."""
+        return False
+
     def named(self, authority: bytes) -> Cluster:
         """The part of this cluster that the authority names: the whole, unless it names a version or an instance."""
         if not self.narrow:

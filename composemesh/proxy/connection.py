@@ -115,7 +115,7 @@ class Connection:
         plan = self.sidecar.planner.plan
         if self.inbound:
             return plan.inbound(self.sidecar.endpoint, self.destination)
-        return plan.outbound(self.sidecar.endpoint, self.destination)
+        return plan.outbound(self.sidecar.endpoint, self.destination, self.port)
 
     def introduction(self, version: int) -> bytes:
         """What to say first to a server that is to know who calls it; `version` of the PROXY protocol, 0 for none."""
@@ -126,6 +126,11 @@ class Connection:
         self.client = client
         self.peer_text, _ = client
         self.peer_address = self.peer_text.encode()
+
+    def meant(self) -> Cluster:
+        """The same for what is passed on, where the server that a client asks for may say more than an address."""
+        cluster = self.cluster()
+        return cluster.named(self.sni.encode()) if self.sni and cluster.ambiguous else cluster
 
     def heard_http(self) -> None:
         """The application has answered in HTTP. From now on its port is known, and not before: otherwise one client
@@ -231,6 +236,8 @@ class Connection:
             await self._serve(words, reached)
         elif words.first or words.kind is Detected.OPAQUE or (protocol is Protocol.AUTO and reached is None):
             # Also where HTTP was heard before: a port may speak TLS as well, or something else of its own.
+            if self.sni and cluster.ambiguous:
+                cluster, reached = self._named(cluster, reached)
             await self._pass_on(await self._reach(cluster, reached), first)
         elif reached is not None:
             reached.wire.close()
@@ -271,6 +278,18 @@ class Connection:
             await Http2Connection(self).run(words.first)
         elif words.first:
             await Http1Downstream(self).run(words.first)
+
+    def _named(self, cluster: Cluster, reached: Reached | None) -> tuple[Cluster, Reached | None]:
+        """The same, now that a TLS client has said which host it means by an address outside."""
+        cluster = cluster.named(self.sni.encode())
+        if reached is None:
+            return cluster, None
+        dialled = reached.target.address(self.port)
+        for target in cluster.targets:
+            if target.address(self.port) == dialled:
+                return cluster, reached._replace(target=target)
+        reached.wire.close()
+        return cluster, None
 
     async def _pass_on(self, reached: Reached | None, first: bytes) -> None:
         self.opaque = opaque = OpaqueDownstream(self)

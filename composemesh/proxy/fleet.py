@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -65,8 +65,10 @@ class Fleet:
                 self._nursery = nursery
                 nursery.start_soon(self._reactor.run)
                 self._update()
-                for feed in (self._discovered, self._snapshot, self._captures):
+                resolutions = self.planner.entries.resolutions
+                for feed in (self._discovered, self._snapshot, self._captures, resolutions.changed):
                     nursery.start_soon(self._follow, feed, feed.version)
+                nursery.start_soon(resolutions.run)
                 nursery.start_soon(sweep, self._alive)
                 nursery.start_soon(self._prune)
                 nursery.start_soon(self.gateways.run)
@@ -82,7 +84,7 @@ class Fleet:
             for sidecar in tuple(self._alive):
                 nursery.start_soon(sidecar.drain, DRAIN)
 
-    async def _follow(self, feed: Latest[Discovered] | Latest[Snapshot] | Latest[Captures], version: int) -> None:
+    async def _follow(self, feed: Latest[Any], version: int) -> None:
         """Update with whatever is newer than `version`, which is older than this task."""
         while True:
             version = await feed.after(version)

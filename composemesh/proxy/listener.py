@@ -142,9 +142,9 @@ class Sidecar:
 
     def _refuse(self, sock: socket.socket, destination: Address, inbound: bool) -> None:
         """One connection too many is reset and recorded; what it would have said is not waited for."""
-        host, _ = destination
+        host, port = destination
         plan, endpoint = self.planner.plan, self.endpoint
-        cluster = plan.inbound(endpoint, host) if inbound else plan.outbound(endpoint, host)
+        cluster = plan.inbound(endpoint, host) if inbound else plan.outbound(endpoint, host, port)
         record = Record(UNKNOWN if inbound else endpoint.peer, cluster.unreached, "tcp")
         record.start = time.time()
         record.flag = Flag.OVERLOAD_MANAGER

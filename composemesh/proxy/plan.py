@@ -14,6 +14,9 @@ from composemesh.model.listener import ListenerLimits
 from composemesh.model.peer import UNKNOWN, Peer, PeerKind
 from composemesh.model.workload import Health, State, Workload
 from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
+from composemesh.proxy.egress import Egress
+from composemesh.proxy.entries import Entries
+from composemesh.proxy.outside import NO_LABELS, Bound, Outside
 from composemesh.proxy.policies import Policies
 from composemesh.proxy.rules import Rules
 from composemesh.routing.labels import has, labels_of
@@ -34,8 +37,9 @@ Life = tuple[str, str]
 
 MOST_DEPARTED = 4096
 """Addresses of departed workloads that are remembered; the oldest is forgotten first."""
+
 MOST_EXTERNAL = 1024
-"""Addresses outside the mesh that keep an endpoint, for each caller."""
+"""Names of TLS servers outside the mesh that records tell apart."""
 
 
 class Planner:
@@ -44,6 +48,8 @@ class Planner:
     def __init__(self, names: Names | None = None) -> None:
         self.names = names or Names()
         """What virtual addresses stand for."""
+        self.entries = Entries()
+        self.egress = Egress()
         self.endpoints: dict[Life, Endpoint] = {}
         self.spoken: dict[str, Spoken] = {}
         self.listeners = ListenerLimits()
@@ -67,6 +73,8 @@ class Planner:
             self.table = Table(snapshot.virtual_hosts, self.table)
         self.known = frozenset(said.service for said in snapshot.services.values())
         self.names.update(snapshot, discovered)
+        self.entries.update(snapshot.entries)
+        self.egress.update(snapshot)
         alive: dict[Life, Endpoint] = {}
         for workload in discovered.workloads:
             settings = snapshot.settings_of(workload)
@@ -82,13 +90,14 @@ class Planner:
                 endpoint.close()
                 self._depart(endpoint)
         self.endpoints = alive
-        self.policies.replan(snapshot.policies, alive)
+        self.policies.replan(snapshot.policies, {*alive, *self.entries.lives})
         everywhere = frozenset[str]().union(*(endpoint.networks for endpoint in alive.values()))
         self.gateways = {name: self.gateways.get(name) or _door(name) for name in snapshot.gateways}
         for door in self.gateways.values():
             door.networks = everywhere  # the host has an address on each
         serving = {endpoint.service for endpoint in alive.values()}
         self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
+        self.entries.resolutions.want(self.entries.names, (*alive.values(), *self.gateways.values()))
         self.plan = Plan(self, alive)
         return self.plan
 
@@ -147,6 +156,8 @@ class Plan:
         self._services: dict[str, list[Endpoint]] = {}
         for endpoint in endpoints.values():
             self._services.setdefault(endpoint.service, []).append(endpoint)
+        bound = Bound(self._local, self._selected, self._policies.of, self._rules)
+        self._outside = Outside(planner.entries, planner.egress, planner.names, bound)
         self._outbound: dict[tuple[Life, str], Cluster] = {}
         self._inbound: dict[tuple[Life, str], Cluster] = {}
         self._entered: dict[tuple[str, tuple[str, ...]], Cluster] = {}
@@ -155,8 +166,9 @@ class Plan:
     def __repr__(self) -> str:
         return f"<Plan {len(self._services)} services, {len(self._endpoints)} endpoints>"
 
-    def outbound(self, source: Endpoint, host: str) -> Cluster:
-        """The cluster that `source` means by an address: a service, or, outside the mesh, the address itself.
+    def outbound(self, source: Endpoint, host: str, port: int) -> Cluster:
+        """The cluster that `source` means by an address: a service, a host that the configuration names, or the
+        address itself.
 
         An address on a network that the source is not attached to is outside: Docker keeps networks apart, and the
         mesh must not become the way around that. It is dialled from the source's namespace, where Docker decides.
@@ -165,15 +177,19 @@ class Plan:
         cluster = self._outbound.get(key)
         if cluster is None:
             service, network = self._addresses.get(host, ("", ""))
+            meant = self._names.virtual_host(host)
             if network in source.networks:
                 cluster = self._cluster(source, service, host)
-            elif (meant := self._names.virtual_host(host)) is not None:
-                cluster = self._meant(source, meant)
+            elif meant is None:
+                return self._outside.at(source, host, port)
             else:
-                cluster = self._external(source, host)
-            if len(self._outbound) >= MOST_EXTERNAL * (1 + len(self._endpoints)):
-                self._outbound.clear()
+                entry = self._outside.meant(source, meant, port)
+                if entry is not None:
+                    return entry
+                cluster = self._meant(source, meant)
             self._outbound[key] = cluster
+        if self._outside.strict and self._outside.hides(source, cluster.service, port):
+            return self._outside.blocked(source, cluster.service, port)
         return cluster
 
     def inbound(self, own: Endpoint, host: str) -> Cluster:
@@ -216,7 +232,7 @@ class Plan:
     def _part(self, source: Endpoint, destination: Destination, host: str) -> Cluster | None:
         service = destination.host
         if service not in self._services and service not in self._known:
-            return None
+            return self._declared(source, destination, host)
         members = self._reachable(source, service)
         if destination.subset:
             subset = self._policies.subset(service, destination.subset)
@@ -224,6 +240,16 @@ class Plan:
                 return None
             members = [each for each in members if has(_labels(each), subset.labels)]
         return self._of(source, service, members, host, destination.subset)
+
+    def _declared(self, source: Endpoint, destination: Destination, host: str) -> Cluster | None:
+        name, labels = destination.subset, NO_LABELS
+        if name:
+            subset = self._policies.subset(destination.host, name)
+            if subset is None:
+                return None
+            labels = subset.labels
+        address = "" if host == "::" else host
+        return self._outside.destination(source, destination.host, destination.port, address, labels, name)
 
     def _cluster(self, source: Endpoint, service: str, host: str) -> Cluster:
         reachable = self._reachable(source, service)
@@ -265,12 +291,18 @@ class Plan:
         cluster.rules = self._rules(source, name, "")
         return cluster
 
-    def _external(self, source: Endpoint, host: str) -> Cluster:
-        assert source.captured is not None, "only a captured workload has an outbound listener"
-        endpoint = Endpoint(source.workload, Peer(host, "unknown", "unknown", PeerKind.EXTERNAL, captured=False))
-        cluster = Cluster(host, (Target(endpoint, host, source.captured.namespace, source.pools),), Spoken())
-        cluster.rules = self._rules(source, "", host)
-        return cluster
+    def _local(self, source: Endpoint, address: str) -> Endpoint | None:
+        """The workload at an address that the source can reach; None where it is nobody's."""
+        service, network = self._addresses.get(address, ("", ""))
+        if network not in source.networks:
+            return None
+        return next((each for each in self._services.get(service, ()) if address in each.workload.addresses), None)
+
+    def _selected(self, source: Endpoint, labels: Mapping[str, str]) -> list[Endpoint]:
+        """The workloads with these labels that the source can reach, the best ones."""
+        found = [each for each in self._endpoints.values() if has(_labels(each), labels)]
+        reachable = [each for each in found if not each.networks.isdisjoint(source.networks)]
+        return _best([each for each in reachable if not each.workload.oneoff])
 
 
 def _door(gateway: str) -> Endpoint:

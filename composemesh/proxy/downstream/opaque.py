@@ -87,7 +87,7 @@ class OpaqueDownstream:
         target, upstream, pool = reached
         connection = self._connection
         peer = target.endpoint.peer
-        if connection.sni and peer.kind is PeerKind.EXTERNAL:
+        if connection.sni and peer.kind is PeerKind.EXTERNAL and peer.service == target.host:  # and not declared
             peer = connection.sidecar.planner.outside(connection.sni, peer)
         self._series = series = connection.hub.tcp(connection.source, peer)
         series.opened += 1
@@ -118,14 +118,15 @@ class OpaqueDownstream:
     def refuse(self) -> None:
         """Nobody could be reached: the client sees a reset, as it would have without a mesh."""
         led = self._connection.led
-        cluster = self._connection.cluster() if led is None else led.cluster
+        cluster = self._connection.meant() if led is None else led.cluster
         if cluster is None:
             self._tell(self._connection.cluster().unreached, Flag.NO_CLUSTER_FOUND)
             self._connection.wire.reset()
             return
         policy = cluster.policy(self._connection.port if led is None else led.port)
         full = policy is not None and policy.limits is not None and policy.limits.full
-        self._tell(cluster.unreached, Flag.UPSTREAM_OVERFLOW if full else Flag.UPSTREAM_CONNECTION_FAILURE)
+        flag = Flag.UPSTREAM_OVERFLOW if full else Flag.UPSTREAM_CONNECTION_FAILURE
+        self._tell(cluster.unreached, flag if cluster.targets else cluster.nobody().flag)
         self._connection.wire.reset()
 
     def _tell(self, destination: Peer, flag: Flag) -> None:

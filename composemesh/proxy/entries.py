@@ -1,0 +1,261 @@
+"""ServiceEntries, bound: which of them a host or an address means, and where their endpoints are for one caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from math import gcd
+from typing import NamedTuple
+
+from composemesh.model.entry import EntryEndpoint, EntryPort, Location, Resolution, ServiceEntry
+from composemesh.model.peer import Peer, PeerKind
+from composemesh.model.snapshot import Protocol
+from composemesh.model.workload import Workload
+from composemesh.proxy.cluster import Endpoint, Spoken, Target
+from composemesh.proxy.resolutions import Resolutions
+from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.labels import has
+
+MOST_SHARES = 100
+"""Turns that weighted endpoints share out among them: a weight is exact to a hundredth."""
+
+Local = Callable[[str], Endpoint | None]
+"""The workload that an address means to the caller, if it is one of the project's."""
+
+_HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
+
+
+class Declared(NamedTuple):
+    """A host, and the entry that declares the port that is asked for."""
+
+    host: str
+    """Canonical, as declared: `*.x` for all that this matches."""
+    entry: ServiceEntry
+    port: EntryPort | None
+    """None where the entry lists no ports: then it is any."""
+
+
+class Entries:
+    """All entries of the mesh. Survives every change, and so do the endpoints with their counters."""
+
+    def __init__(self) -> None:
+        self.resolutions = Resolutions()
+        self._entries: tuple[ServiceEntry, ...] = ()
+        self._hosts: dict[str, list[ServiceEntry]] = {}
+        self._patterns: list[tuple[str, list[ServiceEntry]]] = []
+        """The longest first."""
+        self._addresses: list[tuple[IPv4Network | IPv6Network, str]] = []
+        """The narrowest first."""
+        self._endpoints: dict[tuple[str, str, str], Endpoint] = {}
+        self._spoken: dict[str, Spoken] = {}
+
+    def __repr__(self) -> str:
+        return f"<Entries {len(self._hosts)} hosts, {len(self._endpoints)} endpoints, {self.resolutions!r}>"
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def update(self, entries: tuple[ServiceEntry, ...]) -> None:
+        """Take these and no others. Costs nothing where nothing has changed."""
+        if entries is self._entries:
+            return
+        self._entries = entries
+        hosts: dict[str, list[ServiceEntry]] = {}
+        addresses = []
+        for entry in entries:
+            for host in entry.hosts:
+                hosts.setdefault(canonical(host), []).append(entry)
+                addresses += [(ip_network(each, strict=False), canonical(host)) for each in entry.addresses]
+        self._hosts = hosts
+        self._patterns = sorted(
+            ((host, said) for host, said in hosts.items() if host.startswith("*")), key=lambda each: -len(each[0])
+        )
+        self._addresses = sorted(addresses, key=lambda each: -each[0].prefixlen)
+        self._spoken = {host: _spoken(said) for host, said in hosts.items()}
+        # An endpoint that is declared no more has nothing to close: its connections are its callers'.
+        self._endpoints = {key: each for key, each in self._endpoints.items() if key[0] in hosts}
+
+    @property
+    def lives(self) -> Iterator[tuple[str, str]]:
+        """What endpoints are known by to those who keep something against them."""
+        return (endpoint.workload.life for endpoint in self._endpoints.values())
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Names that are to be looked up."""
+        for host, entries in self._hosts.items():
+            for entry in entries:
+                if entry.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+                    yield from (each.address for each in entry.endpoints if not _is_address(each.address))
+                    if not entry.endpoints and not entry.workload_selector and not host.startswith("*"):
+                        yield host
+
+    def find(self, host: str, port: int = 0) -> Declared | None:
+        """Who declares a canonical host, by its name or else by the longest pattern, with this port (0 for any)."""
+        entries = self._hosts.get(host)
+        if entries is not None:
+            return _with_port(host, entries, port)
+        fitting = (_with_port(pattern, said, port) for pattern, said in self._patterns if matches(pattern, host))
+        return next(filter(None, fitting), None)
+
+    def at(self, address: str, port: int) -> Declared | None:
+        """Who declares an address as its own."""
+        if not self._addresses:
+            return None
+        wanted = ip_address(address)
+        for network, host in self._addresses:
+            if wanted in network and (found := _with_port(host, self._hosts[host], port)) is not None:
+                return found
+        return None
+
+    def spoken(self, host: str) -> Spoken:
+        """What the ports of a declared host speak."""
+        return self._spoken[host]
+
+    # === endpoints ===
+
+    def targets(
+        self,
+        declared: Declared,
+        source: Endpoint,
+        address: str,
+        local: Local,
+        selected: Sequence[Endpoint],
+        labels: Mapping[str, str],
+    ) -> tuple[Target, ...]:
+        """Where the host is for `source`, which asked for `address` (empty where only a rule led here).
+
+        `selected` are the workloads that the entry's selector picks. `labels`: of the endpoints of a subset.
+        """
+        entry = declared.entry
+        if entry.workload_selector:
+            found = [self._selected(declared, each) for each in selected]
+            return tuple(_placed(each, _address(each, source), source, declared, {}) for each in found)
+        if entry.resolution is Resolution.NONE:
+            endpoint = Endpoint(source.workload, self._peer(declared, ""))
+            return (_placed(endpoint, address, source, declared, {}),) if address else ()
+        placed = [
+            (self._at(declared, said, address, source, local), max(said.weight, 1))
+            for said, address in self._located(declared, source, address)
+            if has(said.labels, labels)
+        ]
+        return _shared(placed)
+
+    def _located(self, declared: Declared, source: Endpoint, address: str) -> Iterator[tuple[EntryEndpoint, str]]:
+        """Endpoints, and the addresses at which each is."""
+        entry, one = declared.entry, declared.entry.resolution is Resolution.DNS_ROUND_ROBIN
+        for said in entry.endpoints or (EntryEndpoint(declared.host),):
+            if _is_address(said.address):
+                yield said, said.address
+            elif entry.resolution is not Resolution.STATIC:
+                found = _fitting(self.resolutions.addresses(said.address, source), source)
+                yield from ((said, each) for each in (found[:1] if one else sorted(found)))
+                if not found and not entry.endpoints and address:
+                    yield said, address  # the caller has just looked it up itself
+
+    def _at(
+        self,
+        declared: Declared,
+        said: EntryEndpoint,
+        address: str,
+        source: Endpoint,
+        local: Local,
+    ) -> Target:
+        workload = local(address)
+        if workload is not None:
+            return _placed(self._selected(declared, workload), address, source, declared, said.ports)
+        key = (declared.host, address, "")
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            ports = tuple(sorted({port.number for port in declared.entry.ports}))
+            place = Workload(f"{declared.host} {address}", address, declared.host, "", 0, ports=ports)
+            peer = self._peer(declared, address, said.labels.get("version", ""))
+            endpoint = self._endpoints[key] = Endpoint(place, peer)
+        return _placed(endpoint, address, source, declared, said.ports)
+
+    def _selected(self, declared: Declared, workload: Endpoint) -> Endpoint:
+        """A workload of the project, as it is called by the entry's host."""
+        key = (declared.host, *workload.workload.life)
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            peer = workload.peer
+            kind = _kind(declared.entry)
+            named = Peer(declared.host, peer.version, peer.workload, kind, captured=peer.captured)
+            endpoint = self._endpoints[key] = Endpoint(workload.workload, named)
+        endpoint.workload, endpoint.captured, endpoint.pools = workload.workload, workload.captured, workload.pools
+        return endpoint
+
+    def _peer(self, declared: Declared, address: str, version: str = "") -> Peer:
+        return Peer(declared.host, version or "unknown", address or "unknown", _kind(declared.entry), captured=False)
+
+
+def _kind(entry: ServiceEntry) -> PeerKind:
+    return PeerKind.EXTERNAL if entry.location is Location.EXTERNAL else PeerKind.SERVICE
+
+
+def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | None:
+    for entry in entries:
+        if not entry.ports or not port:
+            return Declared(host, entry, None)
+        for said in entry.ports:
+            if said.number == port:
+                return Declared(host, entry, said)
+    return None
+
+
+def _spoken(entries: list[ServiceEntry]) -> Spoken:
+    """What ports are declared to speak. TLS is passed on as it is."""
+    spoken = Spoken()
+    for entry in entries:
+        for port in entry.ports:
+            if port.protocol:
+                spoken.declared[port.number] = Protocol.HTTP if port.protocol in _HTTP else Protocol.TCP
+    return spoken
+
+
+def _placed(
+    endpoint: Endpoint,
+    address: str,
+    source: Endpoint,
+    declared: Declared,
+    ports: Mapping[str, int],
+) -> Target:
+    """The endpoint as `source` reaches it: from inside where it is a captured workload, else as the source would."""
+    if endpoint.captured is not None:
+        target = Target(endpoint, address, endpoint.captured.namespace, endpoint.pools)
+    else:
+        assert source.captured is not None, "only a captured workload has an outbound listener"
+        target = Target(endpoint, address, source.captured.namespace, source.pools)
+    target.ports = {port.number: ports.get(port.name) or port.target or port.number for port in declared.entry.ports}
+    return target
+
+
+def _shared(placed: Sequence[tuple[Target, int]]) -> tuple[Target, ...]:
+    """Each target as often as its weight says, relative to the others'."""
+    weights = [weight for _, weight in placed]
+    if len(set(weights)) < 2:
+        return tuple(target for target, _ in placed)
+    unit = max(reduce(gcd, weights), sum(weights) / MOST_SHARES)
+    return tuple(target for target, weight in placed for _ in range(max(round(weight / unit), 1)))
+
+
+def _address(endpoint: Endpoint, source: Endpoint) -> str:
+    """The first address of a workload on a network that the source is on, too."""
+    shared = (place for place in endpoint.workload.attachments if place.network in source.networks)
+    return next(address for place in shared for address in place.addresses)
+
+
+def _fitting(addresses: Sequence[str], source: Endpoint) -> Sequence[str]:
+    """Without those of a family that the source has no address of, as long as others are left."""
+    if any(":" in own for own in source.workload.addresses):
+        return addresses
+    return [address for address in addresses if ":" not in address] or addresses
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
