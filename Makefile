@@ -6,6 +6,8 @@
 #   make fuzz     looks for bytes that the codec bears badly, guided by coverage, for SECONDS=60
 #   make check    formatting, lint, types, and which room may import which
 #   make bench    the figures, side by side with Envoy, nginx and haproxy (QUICK=1 for a minute's worth)
+#   make wheel    a wheel for this Python and processor, its request path compiled by mypyc (needs a C compiler)
+#   make test-compiled   that path's tests, on that wheel
 #   make pyz      composemesh.pyz, the one file, as zipapp.spec says
 #   make docs     the documentation as a site, in site/
 
@@ -16,7 +18,7 @@ SECONDS ?= 60
 BIN     := .venv/bin
 ENVIRONMENT := PYTHONPATH=tests $(BIN)/python -B -m environment
 
-.PHONY: setup demo environment test peers fuzz check bench pyz docs clean
+.PHONY: setup demo environment test peers fuzz check bench wheel test-compiled pyz docs clean
 .DEFAULT_GOAL := setup
 
 # A stamp is younger than pyproject.toml as long as its extras are installed: the second `make setup` does nothing.
@@ -59,6 +61,20 @@ bench: .bench/.stamp
 	@PYTHONPATH=tests .bench/bin/python -B -m environment bench
 	PYTHONPATH=tests .bench/bin/python -m bench $(if $(QUICK),--quick)
 
+# hatch_build.py compiles what pyproject.toml names; by way of the sdist, so that nothing untracked gets in.
+wheel: .venv/.stamp-release
+	rm -f dist/*.whl
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m build --outdir dist
+	@ls -l dist/*.whl
+
+# `pytest` and not `python -m pytest`, and a `pythonpath` without the checkout: either would put the sources first.
+test-compiled: wheel
+	@test -x .compiled/bin/python || $(PYTHON) -m venv .compiled
+	.compiled/bin/pip install --quiet "composemesh[test] @ file://$$(ls $(CURDIR)/dist/*.whl)"
+	.compiled/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
+	cd .compiled && bin/python -c "from composemesh.proxy.codec import h1; assert h1.__file__.endswith('.so'), h1"
+	.compiled/bin/pytest -ra -o pythonpath=tests $(or $(TESTS),tests/unit/proxy tests/unit/telemetry tests/wire tests/mesh)
+
 # PYTHONDONTWRITEBYTECODE would leave pex's unpacked modules uncompiled, and every start twice as long.
 pyz: .venv/.stamp-release
 	@mkdir -p build
@@ -70,4 +86,4 @@ docs: .venv/.stamp-docs
 	$(BIN)/mkdocs build --quiet --strict
 
 clean:
-	rm -rf build dist site composemesh.pyz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .compiled build dist site composemesh.pyz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

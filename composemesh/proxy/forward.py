@@ -127,12 +127,13 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
             else:
                 await _stream(x, down, up)
         except Broken as broken:
-            if up.reused and (broken.unsent or repeatable):
-                continue  # the application had closed it meanwhile: that is no failure of the endpoint
-            raise
+            if not (up.reused and (broken.unsent or repeatable)):
+                raise
+            # The application had closed it meanwhile: that is no failure of the endpoint.
+        else:
+            return
         finally:
             up.release(x)
-        return
 
 
 async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:

@@ -24,7 +24,7 @@ class Histogram:
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BUCKETS) + 1)
-        self.total: float = 0
+        self.total = 0.0
         """The sum of what was observed."""
 
     def __repr__(self) -> str:

@@ -6,6 +6,8 @@ ended, `rest` is what came after that end, `trailers` the fields between the two
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from composemesh.proxy.codec import grammar
 from composemesh.proxy.codec.collect import TrailerBuffer
 from composemesh.proxy.codec.parts import CHUNKED, LIMITS, NO_FIELDS, Fields, Limits, Malformed
@@ -19,7 +21,7 @@ class LengthBody:
 
     __slots__ = ("done", "left", "rest")
 
-    trailers = NO_FIELDS
+    trailers: ClassVar[Fields] = NO_FIELDS
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -48,7 +50,7 @@ class CloseBody:
 
     __slots__ = ("done", "rest")
 
-    trailers = NO_FIELDS
+    trailers: ClassVar[Fields] = NO_FIELDS
 
     def __init__(self) -> None:
         self.done = False

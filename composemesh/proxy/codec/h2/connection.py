@@ -69,10 +69,10 @@ class Connection(Control):
             self._end(problem.code, problem.reason)
         except OversizedHeaderListError:
             self._end(Code.ENHANCE_YOUR_CALM, "header list too large")
-        except HPACKError as problem:
-            self._end(Code.COMPRESSION_ERROR, f"header compression: {problem}")
-        except (ProtocolError, HyperframeError) as problem:
-            self._end(getattr(problem, "error_code", Code.PROTOCOL_ERROR), str(problem))
+        except HPACKError as undecodable:
+            self._end(Code.COMPRESSION_ERROR, f"header compression: {undecodable}")
+        except (ProtocolError, HyperframeError) as refusal:
+            self._end(getattr(refusal, "error_code", Code.PROTOCOL_ERROR), str(refusal))
         return events
 
     def _take(self, data: bytes) -> None:
