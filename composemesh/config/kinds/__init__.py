@@ -19,6 +19,9 @@ from composemesh.config.kinds import (
     workload_entry,
     workload_group,
 )
+from composemesh.config.kinds.gateway_api import gateway as k8s_gateway
+from composemesh.config.kinds.gateway_api import grpc_route as k8s_grpc_route
+from composemesh.config.kinds.gateway_api import http_route as k8s_http_route
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.kinds.resource import Resource, ResourceKey
 
@@ -37,6 +40,9 @@ KINDS: tuple[Kind, ...] = (
     request_authentication.KIND,
     telemetry.KIND,
     *extensions.KINDS,
+    k8s_http_route.KIND,
+    k8s_grpc_route.KIND,
+    k8s_gateway.KIND,
 )
 
 BY_NAME = {(kind.group, kind.name): kind for kind in KINDS}
