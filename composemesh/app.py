@@ -161,6 +161,7 @@ async def _run(
         view.events = fleet.planner.egress.problems
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
+        view.ejected = fleet.ejected
         try:
             rooms.start_soon(supervise, "capture", capture.run)
             await _until(capture.captures, lambda captures: _settled(registry.discovered.value, captures))

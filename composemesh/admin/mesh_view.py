@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from composemesh import __version__
 from composemesh.admin import views
-from composemesh.admin.views import Json
+from composemesh.admin.views import Ejected, Json
 from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import Snapshot
@@ -18,6 +18,11 @@ from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.window import LONGEST
+
+
+def nobody(_service: str, _life: tuple[str, str]) -> float:
+    """Until there is a proxy, nobody is left out."""
+    return 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +45,8 @@ class MeshView:
     """Where `serve` came to listen, e.g. `http://127.0.0.1:15000`."""
     capture: str = ""
     """The mode in effect; until it is known, the mode that was asked for."""
+    ejected: Ejected = nobody
+    """Who is left out, and for how long."""
     ready: bool = False
     """Whether every workload that can be captured has been, once: /healthz/ready."""
 
@@ -57,6 +64,7 @@ class MeshView:
             captures=self.captures.value,
             problems=(*self.problems.value, *self.gateways.value, *self.events()),
             hub=self.hub,
+            ejected=self.ejected,
         )
 
     def explain(self, question: Question) -> Json:
@@ -65,7 +73,7 @@ class MeshView:
 
     def services(self) -> list[Json]:
         """The `services` of the status, alone."""
-        return views.services(self.discovered.value, self.snapshot.value, self.captures.value, self.hub)
+        return views.services(self.discovered.value, self.snapshot.value, self.captures.value, self.hub, self.ejected)
 
     def graph(self, window: float | None = 60.0) -> Json:
         """The shape `graph` over the last `window` seconds, an hour at most; None: since the start."""

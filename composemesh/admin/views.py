@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,8 @@ from composemesh.telemetry.hub import Edge, Hub
 from composemesh.telemetry.window import LONGEST, SECONDS, Tally
 
 Json = dict[str, Any]
+Ejected = Callable[[str, tuple[str, str]], float]
+"""Service, and life of a workload → seconds for which callers still leave it out; 0 where they don't."""
 
 _WINDOW = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}
@@ -49,6 +51,7 @@ def status(
     captures: Captures,
     problems: Iterable[Problem],
     hub: Hub,
+    ejected: Ejected,
 ) -> Json:
     """Everything about the mesh at a glance. `state` is `starting` or `serving`; the rest may make it `degraded`."""
     found = [*problems, *_troubles(discovered)]
@@ -63,12 +66,18 @@ def status(
         "xds_url": "",
         "mtls": "off",
         "capture": capture,
-        "services": services(discovered, snapshot, captures, hub),
+        "services": services(discovered, snapshot, captures, hub, ejected),
         "problems": [problem(one) for one in found],
     }
 
 
-def services(discovered: Discovered, snapshot: Snapshot, captures: Captures, hub: Hub) -> list[Json]:
+def services(
+    discovered: Discovered,
+    snapshot: Snapshot,
+    captures: Captures,
+    hub: Hub,
+    ejected: Ejected,
+) -> list[Json]:
     """One entry a service, by name: its versions, its workloads, and how the last minute went for its callers."""
     members: dict[str, list[tuple[str, Workload]]] = {}
     for workload in discovered.workloads:
@@ -83,7 +92,7 @@ def services(discovered: Discovered, snapshot: Snapshot, captures: Captures, hub
             "name": name,
             "versions": sorted({version for version, _ in members[name]}),
             "workloads": [
-                _workload(version, one, captures)
+                _workload(version, one, captures, ejected(name, one.life))
                 for version, one in sorted(members[name], key=lambda member: (member[0], member[1].name))
             ],
             **_rates(traffic.get(name, ()), hub),
@@ -156,15 +165,20 @@ def _impostor(one: Impostor) -> Problem:
     )
 
 
-def _workload(version: str, one: Workload, captures: Captures) -> Json:
+def _workload(version: str, one: Workload, captures: Captures, ejected: float) -> Json:
     captured = one.life in captures.captured
+    health = one.health.value if one.state is State.RUNNING else one.state.value
+    reason = "" if captured else captures.refused.get(one.id, "Not captured yet.")
+    if ejected and one.state is State.RUNNING:
+        health = "ejected"
+        reason = reason or f"Left out for {math.ceil(ejected)} s more, because it kept failing (outlierDetection)."
     return {
         "name": one.name,
         "version": version,
         "address": next(iter(one.addresses), ""),
-        "health": one.health.value if one.state is State.RUNNING else one.state.value,
+        "health": health,
         "captured": captured,
-        "reason": "" if captured else captures.refused.get(one.id, "Not captured yet."),
+        "reason": reason,
     }
 
 

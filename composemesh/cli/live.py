@@ -13,7 +13,7 @@ from composemesh.cli.pieces import NOTHING, count, milliseconds, percent, rate, 
 Json = Mapping[str, Any]
 
 STATES = {"serving": "bold green", "starting": "bold yellow", "degraded": "bold red"}
-HEALTH = {"healthy": "green", "unhealthy": "red", "starting": "yellow"}
+HEALTH = {"healthy": "green", "unhealthy": "red", "starting": "yellow", "ejected": "yellow"}
 SEVERITIES = {"error": "red", "warning": "yellow"}
 OTHER = "other"
 """What the hub calls all those that are too many to be told apart."""

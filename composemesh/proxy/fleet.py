@@ -78,6 +78,11 @@ class Fleet:
             for endpoint in self.planner.endpoints.values():
                 endpoint.close()
 
+    def ejected(self, service: str, life: Life) -> float:
+        """Seconds for which callers of the service still leave this workload out; 0 where they don't."""
+        now = time.monotonic()
+        return max(0.0, self.planner.policies.ejected(service, life, now) - now)
+
     async def drain(self) -> None:
         """Let exchanges in flight end, for at most DRAIN seconds; then cut the rest."""
         async with trio.open_nursery() as nursery:

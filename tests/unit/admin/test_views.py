@@ -59,6 +59,14 @@ def test_health_is_what_decides_about_requests(mesh, more: dict, shown: str) -> 
     assert mesh.services()[0]["workloads"][0]["health"] == shown
 
 
+def test_who_is_left_out_is_shown_with_its_time(mesh) -> None:
+    mesh.ejected = lambda service, _life: 24.2 if service == "productpage" else 0.0
+    shown = [one for service in mesh.status()["services"] for one in service["workloads"]]
+    left_out = [one for one in shown if one["health"] == "ejected"]
+    assert left_out
+    assert all("25 s" in one["reason"] and "productpage" in one["name"] for one in left_out)
+
+
 def test_what_is_not_captured_has_a_reason(mesh) -> None:
     host, late = workload("host"), workload("late")
     mesh.discovered.publish(Discovered((host, late)))
