@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +114,12 @@ def test_every_other_deviation_is_known_and_has_its_reason() -> None:
     present = {row.id for row in corpus.needed()}
     assert {row.id: str(heard) for row, heard in _otherwise() if row.id not in known} == {}
     assert known & present <= {row.id for row, _ in _otherwise()}, "a deviation is listed that is none"
+
+
+def test_the_docs_explain_every_deviation() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "explanation" / "strictness.md").read_text()
+    listed = set(re.findall(r"`((?:gunicorn|lighttpd|llhttp)-[\w-]+)`", page))
+    assert listed == {row_id for reason in DEVIATIONS.values() for row_id in reason}
 
 
 def test_only_third_party_suites_are_judged_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
