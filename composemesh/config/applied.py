@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import trio
-import yaml
 
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.model.problem import Problem
@@ -52,9 +52,8 @@ class Applied:
 
 
 def dump(resources: Iterable[Resource]) -> str:
-    """Resources as YAML documents, as they were written."""
-    documents = (resource.document for resource in resources)
-    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, explicit_start=True)
+    """Resources as YAML documents, one a line: in JSON, because YAML takes a hundred times as long to write."""
+    return "".join(f"--- {json.dumps(resource.document, ensure_ascii=False)}\n" for resource in resources)
 
 
 def _write(path: Path, text: str) -> None:

@@ -59,7 +59,8 @@ def effects(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
 
 def _changed(what: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for name in dict.fromkeys([*before, *after]):
-        if _unplaced(before.get(name)) != _unplaced(after.get(name)):
+        old, new = before.get(name), after.get(name)
+        if old != new and _unplaced(old) != _unplaced(new):
             yield f"{what} {name}"
 
 

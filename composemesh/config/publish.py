@@ -132,6 +132,7 @@ class Publisher:
             asked = {resource.key: resource for resource in apply}
             applied |= asked
             after = _overlaid(self._written.resources, applied)
+            known = self._written, self._discovered.version
             snapshot, problems = self._compile(self._written, applied)
             concerned = {str(resource.key) for resource in asked.values()}
             change = replace(
@@ -146,7 +147,10 @@ class Publisher:
             )
             if carry_out and change.accepted:
                 await self._applied.keep(applied.values())
-                self._publish()
+                if self._written is known[0] and self._discovered.version == known[1]:
+                    self._tell(snapshot, problems)  # compiled a moment ago, and nothing has come between
+                else:
+                    self._publish()
             return change
 
     # === documents ===
@@ -219,7 +223,9 @@ class Publisher:
         return snapshot, (*problems, *written.problems)
 
     def _publish(self) -> None:
-        snapshot, problems = self._compile(self._written, self._applied.resources)
+        self._tell(*self._compile(self._written, self._applied.resources))
+
+    def _tell(self, snapshot: Snapshot, problems: tuple[Problem, ...]) -> None:
         if self._rejected:
             # The documents in force are older ones; their warnings would point at lines that may be gone.
             old = set(self._compile(self._written, {}, labels=False)[1])

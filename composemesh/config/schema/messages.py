@@ -181,9 +181,9 @@ class Message:
 
 def _judge(path: KeyPath, field: Field, reading: Reading) -> bool:
     """Say what becomes of a field; whether its value is to be kept."""
-    name = dotted(path)
     if field.fate is Fate.CARRIED_OUT:
         return True
+    name = dotted(path)
     if field.fate is Fate.REFUSED:
         reading.refuse(path, "refused-field", f"{name} is not supported: {field.note}")
         return False
