@@ -40,7 +40,7 @@ class Record:
         self.destination = destination
         """The workload that answered, or a peer of version and workload "unknown" where none was reached."""
         self.protocol = protocol
-        """`http`, `grpc` or `tcp` (Istio's request_protocol)."""
+        """`http`, `grpc` or `tcp` (Istio's request_protocol); `mirror` for a copy that a rule made."""
         self.start = 0.0
         """Wall clock, seconds since the epoch."""
         self.duration = 0.0

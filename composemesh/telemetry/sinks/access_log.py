@@ -144,6 +144,7 @@ def json_line(record: Record) -> str:
         "upstream_host": record.upstream_address or None,
         "attempts": record.attempts,
         "request_id": record.request_id or None,
+        "route_name": record.route or None,
         "traceparent": record.traceparent or None,
         "user_agent": record.user_agent or None,
         "x_forwarded_for": record.x_forwarded_for or None,
