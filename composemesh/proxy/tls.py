@@ -148,7 +148,7 @@ class TlsWire(Wire):
             self._push()
             if self._unsent:
                 events &= ~WRITABLE
-        super().wake(events)
+        Wire.wake(self, events)
 
     async def receive(self, size: int = CHUNK) -> bytes:
         while True:
