@@ -21,7 +21,7 @@ from composemesh.proxy.connection import Connection
 from composemesh.proxy.detect import Detected, detect
 from composemesh.proxy.downstream.h1 import HEAD_TIMEOUT, Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
-from composemesh.proxy.hello import server_name
+from composemesh.proxy.first_words import server_name
 from composemesh.proxy.listener import Sidecar
 from composemesh.proxy.offers import Offer, Ways, edge_of, meant
 from composemesh.proxy.tls import HANDSHAKE_TIMEOUT, HandshakeFailed, TlsWire
@@ -96,8 +96,10 @@ class Visit(Connection):
     async def _secure(self, offers: Sequence[Offer], first: bytes) -> None:
         """Find out whose certificate is wanted, and go on in TLS with that server."""
         try:
-            name, first = await server_name(self.wire, first, HANDSHAKE_TIMEOUT)
-            offer = meant(offers, name)
+            # Before anybody answers: the name decides about the certificate, and also whether clients need one, or
+            # whether nothing is decrypted at all. OpenSSL could change the first in a handshake, not the rest.
+            self.sni, first = await server_name(self.wire, first, HANDSHAKE_TIMEOUT)
+            name, offer = self.sni, meant(offers, self.sni)
             if offer is None:
                 self._turn_away(Flag.NO_ROUTE_FOUND)
             elif offer.contexts is None:

@@ -82,13 +82,13 @@ def _peek(upstream: Wire | None) -> bytes:
         return b""
 
 
-async def server_name(downstream: Wire, first: bytes) -> tuple[str, bytes]:
-    """Whom a TLS client asks for, empty where it does not say so in time; and all that it has said, for the server.
+async def server_name(downstream: Wire, first: bytes, patience: float = PATIENCE) -> tuple[str, bytes]:
+    """Whom a TLS client asks for, empty where it does not say so in `patience` seconds; and all that it has said.
 
     Raises OSError where the client was reset. Safe to cancel.
     """
     try:
-        with trio.move_on_after(PATIENCE):
+        with trio.move_on_after(patience):
             while (hello := parse(first)) is None and len(first) < LONGEST_HELLO:
                 data = await downstream.receive()
                 if not data:
