@@ -129,15 +129,14 @@ class Entries:
         `selected` are the workloads that the entry's selector picks. `labels`: of the endpoints of a subset.
         """
         entry = declared.entry
-        if entry.workload_selector:
-            found = [self._selected(declared, each) for each in selected]
-            return tuple(_placed(each, _address(each, source), source, declared, {}) for each in found)
-        if entry.resolution is Resolution.NONE:
+        if entry.resolution is Resolution.NONE and not entry.workload_selector:
             endpoint = Endpoint(source.workload, self._peer(declared, ""))
             return (_placed(endpoint, address, source, declared, {}),) if address else ()
-        placed = [
-            (self._at(declared, said, address, source, local), max(said.weight, 1))
-            for said, address in self._located(declared, source, address)
+        picked = [self._selected(declared, each) for each in selected]
+        placed = [(_placed(each, _address(each, source), source, declared, {}), 1) for each in picked]
+        placed += [
+            (self._at(declared, said, there, source, local), max(said.weight, 1))
+            for said, there in self._located(declared, source, address)
             if has(said.labels, labels)
         ]
         return _shared(placed)
@@ -145,7 +144,8 @@ class Entries:
     def _located(self, declared: Declared, source: Endpoint, address: str) -> Iterator[tuple[EntryEndpoint, str]]:
         """Endpoints, and the addresses at which each is."""
         entry, one = declared.entry, declared.entry.resolution is Resolution.DNS_ROUND_ROBIN
-        for said in entry.endpoints or (EntryEndpoint(declared.host),):
+        itself = () if entry.workload_selector else (EntryEndpoint(declared.host),)
+        for said in entry.endpoints or itself:
             if _is_address(said.address):
                 yield said, said.address
             elif entry.resolution is not Resolution.STATIC:

@@ -211,6 +211,17 @@ async def test_workloads_that_a_selector_picks(net: Net) -> None:
     assert b"503" in await ask(client, get("old.partner"), b"(UH)")
 
 
+async def test_a_selector_picks_workload_entries_as_well(net: Net) -> None:
+    chosen = net.change(net.add("legacy"), labels={"tier": "old"})
+    await net.serve(chosen, says(b"container."))
+    await listening_at(net, OUTSIDE, says(b"machine."))
+    both = entry("old.partner", resolution=STATIC, workload_selector={"tier": "old"}, endpoints=THERE)
+    await configure(net, both)
+    client = await net.connect(virtual(net, "old.partner"))
+    said = [(await ask(client, get("old.partner"), b"."))[-8:] for _ in range(4)]
+    assert sorted(said) == [b"machine.", b"machine.", b"ntainer.", b"ntainer."]
+
+
 async def test_an_endpoint_that_is_a_container_of_the_project_is_called_like_one(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, says(b"app"))
