@@ -20,6 +20,8 @@ class Protocol(enum.StrEnum):
 
     AUTO = "auto"
     HTTP = "http"
+    GRPC_WEB = "grpc-web"
+    """HTTP, and calls in gRPC-Web are turned into gRPC, which is all that the application speaks."""
     TCP = "tcp"
 
 

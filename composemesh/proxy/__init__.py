@@ -14,6 +14,7 @@
     forward        THE SPINE, page 2: pick → checkout → send → retry
     answer         the way back: head, body, trailers
     checkout       which connection, and in which protocol
+    grpc_web       callers in gRPC-Web, seen as callers in gRPC
     offers         servers of gateways on one port, and which of them a name means
     plan           snapshot, workloads and captures → live clusters and endpoints, bound once
     rules          the rules that one caller may meet on its way to one place, and where they lead

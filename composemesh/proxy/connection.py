@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from composemesh.runtime.captured import Address
 
 HTTP = frozenset({Detected.HTTP1, Detected.HTTP2})
+DECLARED_HTTP = frozenset({Protocol.HTTP, Protocol.GRPC_WEB})
 GRACE = 0.25
 """Seconds after which a waiting client that has closed its half is taken to have left (as Envoy does, at once)."""
 
@@ -232,7 +233,7 @@ class Connection:
         self.deadline = math.inf
         if words.greeted:
             spoken.learned[self.port] = Protocol.TCP
-        if words.kind in HTTP or spoken.declared.get(self.port) is Protocol.HTTP:
+        if words.kind in HTTP or spoken.declared.get(self.port) in DECLARED_HTTP:
             await self._serve(words, reached)
         elif words.first or words.kind is Detected.OPAQUE or (protocol is Protocol.AUTO and reached is None):
             # Also where HTTP was heard before: a port may speak TLS as well, or something else of its own.

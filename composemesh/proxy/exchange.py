@@ -65,7 +65,7 @@ class Exchange:
 
     __slots__ = (
         *("_kept", "answered", "body", "course", "ended", "head"),
-        *("port", "record", "replayable", "sent", "tries", "whole"),
+        *("port", "record", "replayable", "sent", "tries", "via", "whole"),
     )
 
     def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool, port: int) -> None:
@@ -90,6 +90,8 @@ class Exchange:
         """What a retry rule or a policy has to say in the matter; None where there is neither: the usual case."""
         self.replayable = True
         """Whether another try could be made: all of the body so far is at hand, and the client has heard nothing."""
+        self.via: Downstream | None = None
+        """What the client is answered through, where it is not spoken to in the protocol of the call."""
         self._kept = bytearray()
 
     def __repr__(self) -> str:

@@ -8,9 +8,11 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import UNKNOWN
+from composemesh.model.snapshot import Protocol
 from composemesh.proxy.answer import answer
 from composemesh.proxy.checkout import checkout
 from composemesh.proxy.codec.parts import Malformed
+from composemesh.proxy.grpc_web import bridged
 from composemesh.proxy.headers import request_fields
 from composemesh.proxy.refuse import Again, Broken, Cut, Refused
 from composemesh.proxy.retry import SAFE, may_retry
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     """Have the request answered by one of the cluster's targets.
 
-    Raises Refused where the mesh must answer itself, and Cut where an answer began and could not be finished. If
-    cancelled, the upstream connection is closed.
+    Raises Malformed, Refused where the mesh must answer itself, and Cut where an answer began and could not be
+    finished. If cancelled, the upstream connection is closed.
     """
+    if cluster.spoken.declared.get(x.port) is Protocol.GRPC_WEB:
+        down = bridged(x, down)
     head, record = x.head, x.record
     if down.edge is not None:
         fields, request_id = down.edge.request_fields(head, down.peer_address)

@@ -88,7 +88,7 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
     note_grpc_status(record, head.fields)
     fields = head.fields if x.course is None else x.course.respond(head.fields)
     try:
-        await down.respond(x, head, fields, b"" if x.head.method == b"HEAD" else body, True)
+        await (x.via or down).respond(x, head, fields, b"" if x.head.method == b"HEAD" else body, True)
     except Cut as cut:
         record.flag = cut.flag
         raise
