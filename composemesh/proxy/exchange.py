@@ -25,10 +25,12 @@ MOST_KEPT = 65536
 class Course:
     """What a rule has made of a request, as far as the spine needs to know."""
 
-    __slots__ = ("on_body", "on_request", "on_response", "rule")
+    __slots__ = ("on_body", "on_request", "on_response", "retry", "rule")
 
     def __init__(self, rule: HttpRule) -> None:
         self.rule = rule
+        self.retry = rule.retry
+        """When it is sent again; None for the default."""
         self.on_body: list[Callable[[bytes], None]] = []
         """Told of every payload of a request that is still coming, and of its end by an empty one."""
         self.on_request: list[Callable[[Fields], Fields]] = []

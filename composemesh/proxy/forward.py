@@ -43,7 +43,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     record.request_id = request_id.decode("latin-1")
     if x.course is not None:
         fields = x.course.request(fields)
-    retry = x.course.rule.retry if x.course is not None else None
+    retry = x.course.retry if x.course is not None else None
     policy = cluster.policy(x.port)
     if retry is None and policy is None:
         await _plainly(x, down, cluster, fields)
@@ -124,6 +124,8 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
     repeatable = x.whole and x.head.method in SAFE
     while True:
         up = await checkout(x, down, target, pool)
+        if x.tries is not None:
+            x.tries.connected()
         try:
             await up.ask(x, fields)
             if x.whole:

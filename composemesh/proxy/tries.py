@@ -36,8 +36,8 @@ class Tries:
     """What has been tried so far, and the clock of the present try."""
 
     __slots__ = (
-        *("_asked", "_cluster", "_cookie", "_pause", "_policy", "_retry", "_retrying"),
-        *("_target", "_tried", "_x", "scope"),
+        *("_asked", "_cluster", "_cookie", "_limits", "_pause", "_policy", "_retry", "_retrying"),
+        *("_suspect", "_target", "_tried", "_x", "scope"),
     )
 
     def __init__(
@@ -46,6 +46,8 @@ class Tries:
         self._x = x
         self._cluster = cluster
         self._policy = policy
+        self._limits = policy.limits if policy is not None else None
+        """Those that count this request, whatever is configured while it lasts."""
         self._retry = retry
         self._tried: list[Target] = []
         self._pause = FIRST_PAUSE
@@ -54,6 +56,9 @@ class Tries:
         self._cookie = b""
         self._asked = self._ask(down)
         self._target: Target | None = None
+        """Who is being asked."""
+        self._suspect: Target | None = None
+        """Who has the request, and has not answered."""
         self.scope = trio.CancelScope()
         """Of the present try: cancelled when its time is up."""
 
@@ -84,13 +89,11 @@ class Tries:
             if not cluster.targets:
                 raise cluster.nobody()
             raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has no endpoint that is not left out")
-        if policy is not None and policy.limits is not None:
-            policy.limits.begin_request()
+        if self._limits is not None:
+            self._limits.begin_request()
         self._target = target
         target.endpoint.active += 1
         self.scope = trio.CancelScope()
-        if self._x.whole:
-            self.sent()
         return target
 
     def counted(self, fields: Fields) -> Fields:
@@ -100,6 +103,12 @@ class Tries:
             return fields
         kept = [field for field in fields if field[0].lower() != ATTEMPT_COUNT]
         return [*kept, (ATTEMPT_COUNT, b"%d" % count)]
+
+    def connected(self) -> None:
+        """There is a connection for the request. What was waited for before is nobody's slowness."""
+        self._suspect = self._target
+        if self._x.whole:
+            self.sent()
 
     def sent(self) -> None:
         """The request is complete: from now on the upstream is what is waited for."""
@@ -113,6 +122,7 @@ class Tries:
         if self.scope.cancel_called:
             raise self.late()
         self.scope.deadline = math.inf
+        self._suspect = None
         grpc = -1
         if self._x.record.protocol == "grpc":
             grpc = _grpc_status(head)
@@ -127,7 +137,8 @@ class Tries:
                     if grpc >= 0:
                         self._note(http_of_grpc(grpc))
                     raise Again
-                self._x.record.flag = hindrance
+                if hindrance is not Flag.NONE:
+                    self._x.record.flag = hindrance
         if self._cookie:
             fields.append((b"set-cookie", self._cookie))
 
@@ -142,8 +153,14 @@ class Tries:
         if grpc >= 0:
             self._note(http_of_grpc(grpc))
 
+    def timed_out(self) -> None:
+        """The time for the whole request is up, and somebody may be to blame."""
+        if self._suspect is not None:
+            note(self._policy, self._cluster, self._suspect, 0)
+
     def unanswered(self, broken: Broken) -> float:
         """No answer has come. The seconds until the next try. Raises Refused where there is none."""
+        self._suspect = None
         self._note(0)
         retry = self._retry
         if retry is None:
@@ -164,19 +181,19 @@ class Tries:
 
     def end(self) -> None:
         """The try is over, whatever became of it."""
-        target, policy = self._target, self._policy
+        target = self._target
         if target is None:
             return
         self._target = None
         self._tried.append(target)
         target.endpoint.active -= 1
-        if policy is not None and policy.limits is not None:
-            policy.limits.end_request()
+        if self._limits is not None:
+            self._limits.end_request()
 
     def close(self) -> None:
         """The request is over."""
-        if self._retrying and self._policy is not None and self._policy.limits is not None:
-            self._policy.limits.end_retry()
+        if self._retrying and self._limits is not None:
+            self._limits.end_retry()
 
     def _hindrance(self, retry: Retry) -> Flag | None:
         """What stands in the way of a try that is wanted: NONE for the body, None for nothing."""
@@ -184,18 +201,17 @@ class Tries:
             return Flag.NONE
         if self._x.record.attempts > retry.attempts:
             return Flag.UPSTREAM_RETRY_LIMIT_EXCEEDED
-        limits = self._policy.limits if self._policy is not None else None
-        if limits is not None and not self._retrying:
-            if not limits.begin_retry():
+        if self._limits is not None and not self._retrying:
+            if not self._limits.begin_retry():
                 return Flag.UPSTREAM_OVERFLOW
             self._retrying = True
         return None
 
     def _by_default(self, broken: Broken) -> float:
         cluster, x = self._cluster, self._x
-        tried = [*self._tried, self._target]
-        gone = cluster.ejected(self._policy) if self._policy is not None else ()
-        untried = any(target not in tried and target not in gone for target in cluster.targets)
+        tried = self._tried if self._target is None else [*self._tried, self._target]
+        other = cluster.choose(self._policy, x.port, tried, self._asked)
+        untried = other is not None and other not in tried
         again = may_retry(
             x.head.method,
             attempt=x.record.attempts,

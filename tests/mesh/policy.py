@@ -28,6 +28,7 @@ def say(
     net: Net,
     *,
     retry: Retry | None = None,
+    timeout: float | None = None,
     connections: ConnectionLimits | None = None,
     outliers: OutlierDetection | None = None,
     balance: Balance | None = None,
@@ -38,8 +39,9 @@ def say(
 ) -> None:
     """Configure the mesh: this is all that is said of calls to `app`."""
     hosts = ()
-    if retry is not None or subset:
-        rule = HttpRule(destinations=(WeightedDestination(Destination("app", subset)),), retry=retry)
+    if retry is not None or timeout or subset:
+        arms = (WeightedDestination(Destination("app", subset)),)
+        rule = HttpRule(destinations=arms, retry=retry, timeout=timeout)
         hosts = (VirtualHost(hosts=("app",), http=(rule,)),)
     policy = DestinationPolicy(
         "app", TrafficPolicy(balance, connections, outliers), ports=ports or {}, subsets=subsets or {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+import trio
 
+from composemesh.model.flag import Flag
 from composemesh.model.policy import Balance, Balancer, ConsistentHash, HashKey, Subset, TrafficPolicy
 from composemesh.model.snapshot import Protocol
 from composemesh.model.workload import Workload
-from mesh.net import OK, PORT, Net, answering, ask, read_until
+from mesh.net import GET, OK, PORT, Net, answering, ask, read_all, read_until
 from mesh.policy import say
 
 
@@ -131,3 +133,20 @@ async def test_a_port_has_a_policy_of_its_own_and_inherits_nothing(net: Net) -> 
         await client.send_all(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
         names.add((await read_until(client, b"\r\n\r\nok")).partition(b"x-name: ")[2].partition(b"\r\n")[0].decode())
     assert names == {app.name, other.name}
+
+
+@pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.TCP])
+async def test_passthrough_to_somebody_who_is_not_there_ends(net: Net, protocol: Protocol) -> None:
+    dead, alive = net.add("app"), net.add("app")
+    say(net, balance=Balance(Balancer.PASSTHROUGH), protocol=protocol)
+    (await net.serve(dead, answering())).cancel()
+    await net.serve(alive, answering())
+    client = await net.connect(dead)
+    if protocol is Protocol.HTTP:
+        assert b"Connection refused" in await ask(client, GET, b"(UF)")
+    else:
+        with pytest.raises(trio.BrokenResourceError):
+            await read_all(client)
+    record = await net.records.next()
+    assert record.flag is Flag.UPSTREAM_CONNECTION_FAILURE
+    assert record.attempts <= 3

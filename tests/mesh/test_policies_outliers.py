@@ -7,11 +7,11 @@ import structlog.testing
 import trio
 
 from composemesh.model.flag import Flag
-from composemesh.model.policy import OutlierDetection, Retry
+from composemesh.model.policy import ConnectionLimits, OutlierDetection, Retry
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.outlier import Outliers
 from mesh.net import GET, OK, Net, answering, ask, read_all
-from mesh.policy import NO, bound, in_turn, say
+from mesh.policy import NO, Gate, bound, in_turn, say
 
 LONG = 3600.0
 """Seconds of ejection: longer than any test."""
@@ -116,3 +116,39 @@ async def test_what_cannot_be_dialled_is_left_out_for_tcp_as_well(net: Net) -> N
         with pytest.raises(trio.BrokenResourceError):
             await read_all(client)
     assert outliers_of(net).until(app.life) > 0
+
+
+@pytest.mark.parametrize("by_rule", ["timeout", "per-try"])
+async def test_who_hangs_is_left_out(net: Net, by_rule: str) -> None:
+    good, hangs = net.add("app"), net.add("app")
+    outliers = OutlierDetection(consecutive_5xx=0, consecutive_gateway_errors=2, base_ejection_time=LONG)
+    if by_rule == "timeout":
+        say(net, outliers=outliers, timeout=0.05)
+    else:
+        say(net, outliers=outliers, retry=Retry(attempts=0, per_try_timeout=0.05))
+    await net.serve(good, answering())
+    await net.serve(hangs, Gate(OK))
+    client = await net.connect(good)
+    statuses = []
+    for number in range(1, 9):
+        await ask(client, GET, b"o")
+        statuses.append((await net.records.next(number)).response_code)
+    assert statuses.count(504) == 2
+    assert statuses[-4:] == [200] * 4
+    assert outliers_of(net).until(hangs.life) > 0
+
+
+async def test_who_waits_for_a_connection_blames_nobody(net: Net) -> None:
+    """The one connection there may be is in use for longer than a request has time: that is no fault of anyone's."""
+    app, gate = net.add("app"), Gate(OK)
+    outliers = OutlierDetection(consecutive_5xx=1, base_ejection_time=LONG)
+    retry = Retry(attempts=0, per_try_timeout=LONG)
+    say(net, outliers=outliers, connections=ConnectionLimits(max_connections=1), retry=retry, timeout=0.3)
+    await net.serve(app, gate)
+    first, second = await net.connect(app), await net.connect(app)
+    await first.send_all(GET.replace(b"GET", b"POST")[:-2] + b"Content-Length: 2\r\n\r\n")  # its time begins later
+    await gate.came(1)
+    assert (await ask(second, GET, b"(UT)")).startswith(b"HTTP/1.1 504 ")
+    assert outliers_of(net).until(app.life) == 0
+    gate.open.set()
+    await ask(first, b"hi")

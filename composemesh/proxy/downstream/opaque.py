@@ -42,9 +42,9 @@ async def reach(cluster: Cluster, connection: Connection, port: int = 0) -> Reac
     policy = cluster.policy(port)
     limits = policy.limits if policy is not None else None
     by_source = policy is not None and policy.hash is not None and policy.hash.key is HashKey.SOURCE_IP
-    asked = Asked(cluster.asked, connection.peer_address if by_source else None)
+    asked = Asked(connection.cluster().asked, connection.peer_address if by_source else None)
     tried: list[Target] = []
-    while (target := cluster.choose(policy, port, tried, asked)) is not None:
+    while (target := cluster.choose(policy, port, tried, asked)) is not None and target not in tried:
         if limits is not None and not limits.begin_connection():
             return None
         pool = target.pool(port, policy, connection.introduction)

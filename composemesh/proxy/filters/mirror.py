@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.model.policy import Retry
 from composemesh.model.record import Record
 from composemesh.proxy.codec.parts import CHUNKED, NO_FIELDS, Malformed
 from composemesh.proxy.exchange import Course, Exchange
@@ -31,6 +32,8 @@ MOST_IN_FLIGHT = 64
 """Copies of one mirror that are under way; while a slow destination holds as many, requests are not copied."""
 MOST_BODY = 1 << 20
 """Bytes of a body that are kept for a copy; a longer request is not copied."""
+NEVER = Retry(attempts=0)
+"""A copy that fails is not sent again (Envoy's shadows neither): that would be load, and nobody's gain."""
 PATIENCE = 15.0
 """Seconds that a copy is followed, where its rule has no timeout (Envoy's default for a request)."""
 PROTOCOL = "mirror"
@@ -83,6 +86,7 @@ class Mirroring:
         self._in_flight += 1
         course = Course(original.rule)
         course.on_request = original.on_request
+        course.retry = NEVER
         shadow.reactor.start(partial(self._run, shadow, shadow_head(head, len(body)), body, course, route))
 
     async def _run(self, shadow: Shadow, head: RequestHead, body: bytes, course: Course, route: str) -> None:

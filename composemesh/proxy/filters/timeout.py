@@ -28,6 +28,8 @@ async def within(seconds: float, x: Exchange, course: Course, forward: Callable[
     with scope:
         await forward()
         return
+    if x.tries is not None:
+        x.tries.timed_out()
     if x.answered:
         raise Cut(Flag.UPSTREAM_REQUEST_TIMEOUT)
     raise Refused(Flag.UPSTREAM_REQUEST_TIMEOUT)
