@@ -6,7 +6,6 @@ So each of the four shows what its own parser made of the bytes, and none of our
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from bench.processes import Running, await_answer, free_port, running
 from environment.tools import find
 
-from .trial import PROGRAMS
+from .trial import PROGRAMS, answers
 
 Command = list[str]
 
@@ -125,19 +124,9 @@ def start(name: str, folder: Path, address: str, port: int) -> Iterator[Echo]:
     with ExitStack() as stack:
         for number, command in enumerate(SERVERS[name](folder, address, port)):
             echo.programs.append(stack.enter_context(running(f"{name}-{number}", command, folder)))
-        await_answer(port, echo.programs, lambda port: _answers(address, port))
+        await_answer(port, echo.programs, lambda port: answers(address, port))
         echo.seen()
         yield echo
-
-
-def _answers(address: str, port: int) -> bool:
-    try:
-        with socket.create_connection((address, port), 1) as asked:
-            asked.settimeout(2)
-            asked.sendall(b"GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            return asked.recv(13) == b"HTTP/1.1 200 "
-    except OSError:
-        return False
 
 
 def _envoy(address: str, port: int, behind: int) -> dict[str, object]:

@@ -50,7 +50,8 @@ async def serving(net: Net, folder: Path, server: Commands, port: int = PORT) ->
             stack.enter_context(running(f"server-{number}", ["env", *_environment(), *command], folder))
             for number, command in enumerate(server(folder, address, port))
         ]
-        await_answer(port, programs, lambda port: _listens(address, port))
+        ready = answers if programs[1:] else _listens
+        await_answer(port, programs, lambda port: ready(address, port))
         net.listening[address] |= {port}
         await trio.testing.wait_all_tasks_blocked()  # until the mesh has heard of the workload
         await net.settled(app)
@@ -97,6 +98,17 @@ def node(file: str, *arguments: str) -> list[str]:
 
 def _environment() -> list[str]:
     return [f"NODE_PATH={NODE_MODULES}", f"PYTHONPATH={PROGRAMS}", "GO111MODULE=off"]
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether a GET is served there: what stands behind a proxy has come up, too."""
+    try:
+        with socket.create_connection((address, port), 1) as asked:
+            asked.settimeout(2)
+            asked.sendall(b"GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            return asked.recv(13) == b"HTTP/1.1 200 "
+    except OSError:
+        return False
 
 
 def _listens(address: str, port: int) -> bool:
