@@ -45,7 +45,7 @@ def compile_mesh(
     problems += disputes
     if degraded:
         services = _merged(document, {name: said for name, said in labels.items() if name not in degraded})
-    snapshot = Snapshot(project, _mesh(document.mesh), _services(services))
+    snapshot = Snapshot(project, _mesh(document.mesh), _services(services), document.services)
     running = tuple(workloads)
     compiled = compile_resources(resources, project, _names(snapshot, document, running))
     short = compile_short(document.mesh, _spoken_of(services), _ports(snapshot, running))

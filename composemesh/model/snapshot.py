@@ -94,6 +94,8 @@ class Snapshot:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     services: Mapping[str, ServiceSettings] = field(default_factory=dict)
     """By Compose service. A service that no document mentions is absent: ask `settings_of`."""
+    names: frozenset[str] = frozenset()
+    """Every name that the Compose files give a service, whether or not a container of it runs."""
     virtual_hosts: tuple[VirtualHost, ...] = ()
     """In the order in which they were written; of two that name a host, the first one's rules come first."""
     policies: Mapping[str, DestinationPolicy] = field(default_factory=dict)

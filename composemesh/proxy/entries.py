@@ -72,7 +72,7 @@ class Entries:
             ((host, said) for host, said in hosts.items() if host.startswith("*")), key=lambda each: -len(each[0])
         )
         self._addresses = sorted(addresses, key=lambda each: -each[0].prefixlen)
-        self._spoken = {host: _spoken(said) for host, said in hosts.items()}
+        self._spoken = {host: _spoken(said, self._spoken.get(host)) for host, said in hosts.items()}
         # An endpoint that is declared no more has nothing to close: its connections are its callers'.
         self._endpoints = {key: each for key, each in self._endpoints.items() if key[0] in hosts}
 
@@ -204,9 +204,11 @@ def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | 
     return None
 
 
-def _spoken(entries: list[ServiceEntry]) -> Spoken:
-    """What ports are declared to speak. TLS is passed on as it is."""
+def _spoken(entries: list[ServiceEntry], before: Spoken | None) -> Spoken:
+    """What ports are declared to speak, and what the others were found to. TLS is passed on as it is."""
     spoken = Spoken()
+    if before is not None:
+        spoken.learned = before.learned
     for entry in entries:
         for port in entry.ports:
             if port.protocol:

@@ -71,7 +71,7 @@ class Planner:
         self.listeners = snapshot.mesh.listeners
         if snapshot.virtual_hosts is not self.table.virtual_hosts:
             self.table = Table(snapshot.virtual_hosts, self.table)
-        self.known = frozenset(said.service for said in snapshot.services.values())
+        self.known = snapshot.names.union(said.service for said in snapshot.services.values())
         self.names.update(snapshot, discovered)
         self.entries.update(snapshot.entries)
         self.egress.update(snapshot)

@@ -106,7 +106,8 @@ class Names:
         self._basis = (snapshot, discovered)
         running = set(_running(snapshot, discovered))
         self._remember(running)
-        configured = {*snapshot.services, *(each.service for each in snapshot.services.values() if each.service)}
+        said = (each.service for each in snapshot.services.values() if each.service)
+        configured = {*snapshot.names, *snapshot.services, *said}
         self._services = frozenset({*self._seen, *(name.lower() for name in configured)})
         self._project = snapshot.project.lower()
         for name in sorted(self._services):

@@ -29,6 +29,7 @@ services:
   ratings: *server
   stopped: *server
   strict: *idle
+  never: {<<: *server, deploy: {replicas: 0}}
   closed: {<<: *idle, networks: [inner]}
   inner: {<<: *server, networks: [inner]}
 networks:
@@ -110,6 +111,12 @@ async def test_a_service_without_a_container_is_refused_by_the_mesh_and_not_by_t
 
     await until(is_back)
     assert await resolved(names, "caller", "stopped") == [await names.address("stopped")]
+
+
+async def test_a_service_that_never_had_a_container(names: Project) -> None:
+    said = await ask(names, "caller", "get", "http://never:8080/")
+    assert (said["status"], said["headers"]["x-composemesh-flag"]) == (503, "UH")
+    assert "never has no running endpoint" in said["body"]
 
 
 async def test_an_internal_network_where_dockers_resolver_is_silent(names: Project) -> None:

@@ -48,7 +48,8 @@ def problems(text: str = "", *containers: ContainerLabels) -> tuple[Problem, ...
 
 def test_nothing_said_is_a_working_mesh() -> None:
     assert compile_mesh("shop") == (Snapshot("shop"), ())
-    assert compile_mesh("shop", document("services: {web: {image: x}}")) == (Snapshot("shop"), ())
+    web = Snapshot("shop", names=frozenset({"web"}))
+    assert compile_mesh("shop", document("services: {web: {image: x}}")) == (web, ())
 
 
 def test_the_top_level() -> None:

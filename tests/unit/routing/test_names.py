@@ -67,6 +67,16 @@ def test_a_service_is_dockers_while_it_runs_and_ours_when_it_does_not() -> None:
     assert known.virtual_host(stopped.addresses[0]) == "db"  # for a client that still has the address
 
 
+def test_a_service_that_compose_knows_of_need_never_have_run() -> None:
+    known = Names()
+    known.update(Snapshot("shop", names=frozenset({"db", "database.internal"})), NOTHING)
+    for name in ("db", "database.internal"):
+        found = known.find(name)
+        assert found is not None
+        assert found.standing is Standing.UNLESS_KNOWN
+    assert known.find("db.default.svc") is not None
+
+
 def test_a_one_off_container_does_not_make_a_service() -> None:
     known = Names()
     known.update(Snapshot("shop"), Discovered((workload("job", oneoff=True),)))
