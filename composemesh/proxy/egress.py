@@ -101,7 +101,7 @@ class Egress:
                 Severity.WARNING,
                 "egress-blocked",
                 f"{caller} was refused {host}:{port}, which nothing declares ({_times(count)}).",
-                "Declare it with a ServiceEntry, or allow everything with `egress: allow`.",
+                "Declare it with a ServiceEntry or `x-mesh.external`, or allow all with `egress: allow`.",
                 resource=f"service {caller}",
             )
             for (caller, host), (last, port, count) in self._blocked.items()
