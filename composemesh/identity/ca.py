@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+PrivateKey = ec.EllipticCurvePrivateKey
 ROOT_LIFE = timedelta(days=3650)
 """Users trust a root by hand, so it should stay. Whoever doubts it removes the file: the next start makes another."""
 LEAF_LIFE = timedelta(hours=24)
@@ -49,7 +50,7 @@ class Credentials:
 class Authority:
     """A root certificate with its key."""
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, certificate: x509.Certificate, key: PrivateKey) -> None:
         self._certificate = certificate
         self._key = key
 
@@ -102,7 +103,7 @@ class Authority:
         now: datetime,
         *,
         life: timedelta = LEAF_LIFE,
-        key: ec.EllipticCurvePrivateKey | None = None,
+        key: PrivateKey | None = None,
     ) -> Credentials:
         """A certificate for servers and clients of these names: DNS names, IP addresses, `spiffe://` URIs.
 
@@ -135,7 +136,7 @@ def spiffe_id(project: str, service: str, trust_domain: str = TRUST_DOMAIN) -> s
     return f"spiffe://{trust_domain}/ns/{project}/sa/{service}"
 
 
-def new_key() -> ec.EllipticCurvePrivateKey:
+def new_key() -> PrivateKey:
     """A key of the kind that all certificates here have; 20 µs."""
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -150,7 +151,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _draft(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, life: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, now: datetime, life: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -11,11 +11,12 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from composemesh.identity.ca import Authority, Credentials, new_key
-from composemesh.identity.contexts import server_context
+from composemesh.identity.ca import Authority, Credentials, PrivateKey, new_key
+from composemesh.identity.contexts import client_context, server_context
 from composemesh.identity.files import load_credentials, load_roots
 from composemesh.model.gateway import TlsMode, TlsSettings
 from composemesh.model.problem import Problem, Severity
@@ -45,6 +46,61 @@ class Contexts(Protocol):
         ...
 
 
+class Rotating:
+    """A context whose certificate is replaced two thirds through its life, by whoever needs it next.
+
+    Connections keep the session that they have, so nobody notices.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        names: Sequence[str],
+        make: Callable[[Credentials], ssl.SSLContext],
+        clock: Clock = utc_now,
+        key: PrivateKey | None = None,
+    ) -> None:
+        """`key`: one that several share, where making one for each would cost too much. Raises ValueError as `make`
+        does, and where a name is none."""
+        self._authority = authority
+        self._names = tuple(names)
+        self._make = make
+        self._clock = clock
+        self._key = key
+        self._renew(clock())
+
+    def __repr__(self) -> str:
+        return f"<Rotating {', '.join(self._names)} {self._credentials!r}>"
+
+    @property
+    def current(self) -> ssl.SSLContext:
+        """What the next connection begins with."""
+        now = self._clock()
+        if not self._credentials.not_before <= now < self._credentials.renewal:
+            self._renew(now)
+        return self._context
+
+    def _renew(self, now: datetime) -> None:
+        self._credentials = self._authority.issue(self._names, now, key=self._key)
+        self._context = self._make(self._credentials)
+
+
+def identity(authority: Authority, name: str, clock: Clock = utc_now) -> tuple[Rotating, Rotating]:
+    """A service's identity (`spiffe_id`) as a server and as a client, among those of this authority.
+
+    Both sides must have a certificate. It says who they are and not where: whoever shakes hands compares the URI in
+    the other's certificate himself.
+    """
+    root = authority.root.decode()
+    as_server = partial(server_context, clients=root, required=True, protocols=())
+    as_client = partial(_client, root)
+    return Rotating(authority, [name], as_server, clock), Rotating(authority, [name], as_client, clock)
+
+
+def _client(root: str, credentials: Credentials) -> ssl.SSLContext:
+    return client_context(root, credentials=credentials, names=False)
+
+
 class Issued:
     """Certificates of the mesh's own authority, one for each name that clients ask for.
 
@@ -60,7 +116,7 @@ class Issued:
         self._hosts = tuple(hosts)
         self._clock = clock
         self._key = new_key()
-        self._made: OrderedDict[str, tuple[ssl.SSLContext, Credentials]] = OrderedDict()
+        self._made: OrderedDict[str, Rotating] = OrderedDict()
         self._settings = settings
         self._trust, self.problems = _trusted(settings, authority, clock())
         self.of("")  # or a cipher that nobody knows would be found out by the first client
@@ -74,21 +130,19 @@ class Issued:
         name = name.lower().rstrip(".")
         if not self._answers_for(name):
             name = ""
-        now = self._clock()
         known = self._made.get(name)
-        if known is not None and known[1].not_before <= now < known[1].renewal:
-            self._made.move_to_end(name)
-            return known[0]
-        credentials = self._authority.issue([name] if name else self._own_names(), now, key=self._key)
-        try:
-            context = _context(credentials, self._settings, self._trust)
-        except ValueError as problem:
-            self.problems = (*self.problems, _unusable(problem))
-            return None
-        self._made[name] = context, credentials
-        while len(self._made) > MOST_NAMES:
-            self._made.popitem(last=False)
-        return context
+        if known is None:
+            make = partial(_context, self._settings, self._trust)
+            names = [name] if name else self._own_names()
+            try:
+                known = self._made[name] = Rotating(self._authority, names, make, self._clock, self._key)
+            except ValueError as problem:
+                self.problems = (*self.problems, _unusable(problem))
+                return None
+            while len(self._made) > MOST_NAMES:
+                self._made.popitem(last=False)
+        self._made.move_to_end(name)
+        return known.current
 
     def _answers_for(self, name: str) -> bool:
         if not _is_host(name):
@@ -137,7 +191,7 @@ class Loaded:
         problems = [*problems, *more]
         if credentials is not None and not any(problem.severity is Severity.ERROR for problem in problems):
             try:
-                self._context = _context(credentials, settings, trust)
+                self._context = _context(settings, trust, credentials)
             except ValueError as problem:
                 problems.append(_unusable(problem))
         self.problems = tuple(problems)
@@ -152,7 +206,7 @@ def server_contexts(
     return Issued(authority, settings, hosts, clock)
 
 
-def _context(credentials: Credentials, settings: TlsSettings, trust: str) -> ssl.SSLContext:
+def _context(settings: TlsSettings, trust: str, credentials: Credentials) -> ssl.SSLContext:
     return server_context(
         credentials,
         clients=trust,

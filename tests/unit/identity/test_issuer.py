@@ -11,9 +11,9 @@ import pytest
 from cryptography import x509
 
 from composemesh.identity import issuer
-from composemesh.identity.ca import LEAF_LIFE, Authority
+from composemesh.identity.ca import LEAF_LIFE, Authority, spiffe_id
 from composemesh.identity.contexts import client_context
-from composemesh.identity.issuer import LOCAL, Issued, Loaded, server_contexts
+from composemesh.identity.issuer import LOCAL, Issued, Loaded, identity, server_contexts
 from composemesh.model.gateway import TlsMode, TlsSettings
 
 NOW = datetime.now(UTC)
@@ -177,3 +177,47 @@ def test_modes(mode: TlsMode, verify: ssl.VerifyMode) -> None:
     context = server_contexts(AUTHORITY, TlsSettings(mode), ["*"]).of("")
     assert context is not None
     assert context.verify_mode == verify
+
+
+def peer(side: ssl.SSLObject) -> list[str]:
+    der = side.getpeercert(binary_form=True)
+    assert der is not None
+    return names(x509.load_der_x509_certificate(der))
+
+
+def shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    ways = [ssl.MemoryBIO(), ssl.MemoryBIO()]
+    there = client.wrap_bio(ways[0], ways[1])
+    here = server.wrap_bio(ways[1], ways[0], server_side=True)
+    for side in (there, here, there, here):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+    return here, there
+
+
+def test_identities_know_each_other_and_change_while_they_talk(clock: Clock) -> None:
+    clock.now -= LEAF_LIFE * 0.7  # OpenSSL looks at the clock on the wall
+    cart, _ = identity(AUTHORITY, spiffe_id("shop", "cart"), clock)
+    _, front = identity(AUTHORITY, spiffe_id("shop", "front"), clock)
+    here, there = shake(cart.current, front.current)
+    assert peer(here) == ["spiffe://cluster.local/ns/shop/sa/front"]
+    assert peer(there) == ["spiffe://cluster.local/ns/shop/sa/cart"]
+
+    before = cart.current, front.current
+    clock.now += LEAF_LIFE * 0.7
+    assert cart.current is not before[0]
+    assert front.current is not before[1]
+    there.write(b"still here")
+    assert here.read() == b"still here"
+    shake(cart.current, front.current)
+
+
+def test_an_identity_shakes_hands_with_its_own_authoritys_only(clock: Clock) -> None:
+    cart, _ = identity(AUTHORITY, spiffe_id("shop", "cart"), clock)
+    _, stranger = identity(Authority.new("else", NOW), spiffe_id("shop", "front"), clock)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(cart.current, stranger.current)
+    with pytest.raises(ssl.SSLError):
+        shake(cart.current, client_context(AUTHORITY.root.decode(), names=False))
