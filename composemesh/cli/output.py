@@ -25,8 +25,8 @@ def format_option(command: F) -> F:
     )
 
 
-def emit(form: str, value: Any, table: Callable[[], RenderableType]) -> None:
-    """Print `value` as JSON or YAML, or what `table` makes of it."""
+def emit(form: str, value: Any, table: Callable[[], RenderableType], *, lines: bool = False) -> None:
+    """Print `value` as JSON or YAML, or what `table` makes of it. `lines` are never broken nor cut."""
     if form == "json":
         print(json.dumps(value, indent=2, ensure_ascii=False))
     elif form == "yaml":
@@ -37,4 +37,4 @@ def emit(form: str, value: Any, table: Callable[[], RenderableType]) -> None:
         from rich.console import Console
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-        console.print(table())
+        console.print(table(), soft_wrap=lines)

@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("composemesh.cli.explain:explain", "Say which rule and endpoint a request would meet, and why."),
     "split": ("composemesh.cli.split:split", "Divide a service's requests between its versions."),
     "schema": ("composemesh.cli.schema:schema", "Print the JSON Schema of x-mesh, for editors."),
+    "validate": ("composemesh.cli.validate:validate", "Check files without a mesh: Istio documents and x-mesh."),
     "check": ("composemesh.cli.check:check", "Can this host run the mesh, and if not, what to do."),
     "ca": ("composemesh.cli.ca:ca", "Print the mesh's root certificate, and how to trust it."),
     "demo": ("composemesh.cli.demo:demo", "Mesh a small bookstore, without Docker and without root."),
