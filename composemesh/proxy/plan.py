@@ -161,7 +161,7 @@ class Plan:
         self._outbound: dict[tuple[Life, str], Cluster] = {}
         self._inbound: dict[tuple[Life, str], Cluster] = {}
         self._entered: dict[tuple[str, tuple[str, ...]], Cluster] = {}
-        self._destinations: dict[tuple[Life, str, str, bool], Cluster | None] = {}
+        self._destinations: dict[tuple[Life, Destination, bool], Cluster | None] = {}
 
     def __repr__(self) -> str:
         return f"<Plan {len(self._services)} services, {len(self._endpoints)} endpoints>"
@@ -222,7 +222,7 @@ class Plan:
 
         A destination that is known and has nobody to send to is a cluster without targets.
         """
-        key = (source.workload.life, destination.host, destination.subset, ":" in host)
+        key = (source.workload.life, destination, ":" in host)
         try:
             return self._destinations[key]
         except KeyError:

@@ -158,6 +158,8 @@ REDIRECTS = {
     "path with a query of its own": (Redirect(uri="/new?a=b"), "/old?q=1", "http://reviews/new?a=b"),
     "prefix": (Redirect(prefix="/new"), "/old/x?q=1", "http://reviews/new/x?q=1"),
     "authority": (Redirect(authority="other.example:81"), "/old", "http://other.example:81/old"),
+    "authority and port": (Redirect(authority="other.example:81", port=82), "/old", "http://other.example:82/old"),
+    "an authority keeps its port": (Redirect(authority="o:80", scheme="https"), "/old", "https://o:80/old"),
     "scheme": (Redirect(scheme="https"), "/old", "https://reviews/old"),
     "port": (Redirect(port=8443, scheme="https"), "/old", "https://reviews:8443/old"),
     "the scheme's own port is not written": (Redirect(port=443, scheme="https"), "/old", "https://reviews/old"),

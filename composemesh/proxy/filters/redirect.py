@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from composemesh.model.route import PortOfRedirect
@@ -12,7 +13,7 @@ from composemesh.proxy.filters.rewrite import replacement, rewritten_target
 if TYPE_CHECKING:
     from composemesh.model.route import Redirect, StringMatch
 
-_DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 
 
 def location(
@@ -22,29 +23,26 @@ def location(
 
     Absolute, so that no path, whatever slashes it begins with, can be taken for another host.
     """
-    to = redirect.scheme.lower().encode() if redirect.scheme.isalnum() else scheme
-    host = clean(redirect.authority)
-    host, own = (host, b"") if host and is_authority(host) else _split(authority)
-    number = _port(redirect, own, port, changed=to != scheme, scheme=scheme)
-    if redirect.authority and not redirect.port and redirect.derive_port is PortOfRedirect.UNCHANGED:
-        number = b""
-    if number == b"%d" % _DEFAULT_PORTS.get(to, 0) and (
-        redirect.port or redirect.derive_port is not PortOfRedirect.UNCHANGED
-    ):
-        number = b""
+    to = redirect.scheme.lower().encode() if _SCHEME.fullmatch(redirect.scheme) else scheme
+    given = clean(redirect.authority)
+    given = given if is_authority(given) else b""
+    host, own = _split(given or authority)
+    if not given and to != scheme and own == _default_port(scheme):
+        own = b""  # the caller wrote the default of the scheme that it leaves
+    number = _port(redirect, own, port, to)
     return to + b"://" + host + (b":" + number if number else b"") + _path(redirect, uri, path)
 
 
-def _port(redirect: Redirect, own: bytes, port: int, *, changed: bool, scheme: bytes) -> bytes:
-    """The port to write, which may be none."""
-    if redirect.port:
-        return b"%d" % redirect.port
-    if redirect.derive_port is PortOfRedirect.REQUEST_PORT:
-        return b"%d" % port
-    if redirect.derive_port is PortOfRedirect.PROTOCOL_DEFAULT:
-        return b""
-    # The one the caller wrote; but the default of the scheme that it leaves would be wrong for the other.
-    return b"" if changed and own == b"%d" % _DEFAULT_PORTS.get(scheme, 0) else own
+def _port(redirect: Redirect, own: bytes, port: int, scheme: bytes) -> bytes:
+    """The port to write, which may be none; `own` is the one that the authority has."""
+    if redirect.port or redirect.derive_port is PortOfRedirect.REQUEST_PORT:
+        number = b"%d" % (redirect.port or port)
+        return b"" if number == _default_port(scheme) else number
+    return b"" if redirect.derive_port is PortOfRedirect.PROTOCOL_DEFAULT else own
+
+
+def _default_port(scheme: bytes) -> bytes:
+    return {b"http": b"80", b"https": b"443"}.get(scheme, b"")
 
 
 def _split(authority: bytes) -> tuple[bytes, bytes]:
