@@ -22,6 +22,7 @@ import trio
 import trio.testing
 
 from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
+from composemesh.model.workload import Workload
 from composemesh.proxy.codec.parts import RequestHead
 from mesh.net import PORT, Net, running_net
 from peers.servers import SERVERS, Echo, Seen, as_seen, start
@@ -52,7 +53,7 @@ def _get(target: str) -> bytes:
     return b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % target.encode()
 
 
-def _in_origin_form(seen: Seen) -> Seen:
+def in_origin_form(seen: Seen) -> Seen:
     """An absolute target is passed on as it is; some servers take the path out of it, some do not."""
     return replace(seen, target=_ABSOLUTE.sub(b"/", seen.target))
 
@@ -73,9 +74,8 @@ def _read(raw: bytes) -> tuple[list[Seen], Ended]:
 class Agreement:
     """One server behind our sidecar, and the disagreements found so far."""
 
-    def __init__(self, net: Net, echo: Echo) -> None:
-        self._net, self._echo = net, echo
-        self._app = net.discovered.value.workloads[-1]
+    def __init__(self, net: Net, app: Workload, echo: Echo) -> None:
+        self._net, self._app, self._echo = net, app, echo
         self._number = 0
         self.disagreements: list[str] = []
         self.seen = 0
@@ -90,7 +90,7 @@ class Agreement:
         raw = _get(f"{self._number}-before") + raw + _get(f"{self._number}-after")
         sent, ended = _read(raw)
         heard, closed = await self._converse(raw, sent, ended)
-        seen = [_in_origin_form(each) for each in self._echo.seen()]
+        seen = [in_origin_form(each) for each in self._echo.seen()]
         statuses = answers(heard, _methods(sent), closed=closed)
         if trouble := self._trouble(sent, ended, statuses, heard, seen):
             told = f"  sent {raw!r}\n  we read {sent}\n  {self._echo.name} saw {seen}\n  answered {heard!r}"
@@ -127,7 +127,7 @@ class Agreement:
         served = [each for each, status in zip(sent, statuses, strict=False) if status == 200]
         if seen != served:
             return "the server saw other requests than those that it answered"
-        echoed = [_in_origin_form(as_seen(line)) for line in re.findall(rb'(?m)^\{"method".*\}$', heard)]
+        echoed = [in_origin_form(as_seen(line)) for line in re.findall(rb'(?m)^\{"method".*\}$', heard)]
         if echoed != [each for each in served if each.method != b"HEAD"]:
             return "the answers are to other requests"
         self.seen += len(served)
@@ -136,19 +136,25 @@ class Agreement:
 
 
 @asynccontextmanager
-async def facing(name: str, folder: Path) -> AsyncIterator[Agreement]:
-    """Our sidecar with the server `name` of `peers.servers` behind it. Raises NotHere."""
+async def server_in_mesh(name: str, folder: Path, snapshot: Snapshot) -> AsyncIterator[tuple[Net, Workload, Echo]]:
+    """The server `name` of `peers.servers` as the workload `app` of a mesh. Raises NotHere."""
     async with running_net() as net:
         app = net.add("app")
-        net.snapshot.publish(
-            Snapshot("test", services={"app": ServiceSettings("app", "v1", ports={PORT: Protocol.HTTP})})
-        )
+        net.snapshot.publish(snapshot)
         address = app.addresses[0]
         with start(name, folder, address, PORT) as echo:
             net.listening[address] |= {PORT}
             await trio.testing.wait_all_tasks_blocked()  # until the mesh has heard of the application
             await net.settled(app)
-            yield Agreement(net, echo)
+            yield net, app, echo
+
+
+@asynccontextmanager
+async def facing(name: str, folder: Path) -> AsyncIterator[Agreement]:
+    """Our sidecar with this server behind it. Raises NotHere."""
+    settings = ServiceSettings("app", "v1", ports={PORT: Protocol.HTTP})
+    async with server_in_mesh(name, folder, Snapshot("test", services={"app": settings})) as (net, app, echo):
+        yield Agreement(net, app, echo)
 
 
 def recorded() -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 
 from composemesh.proxy.upstream import h1
 from peers.servers import NEEDS, SERVERS
-from wire import agreement
+from wire import agreement, downgrade
 
 MUTANTS = 300
+ODD = 200
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -34,14 +36,41 @@ async def test_ours_and_theirs_see_the_same_requests(
     assert pair.seen > MUTANTS
 
 
-async def test_a_smuggled_request_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", SERVERS)
+async def test_http2_made_http1_is_what_the_server_sees(
+    name: str, programs: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs(*NEEDS[name])
+    async with downgrade.facing(name, tmp_path) as pair:
+        for _, case in zip(range(ODD), downgrade.cases(random.Random(9113)), strict=False):
+            await pair.judge(*case)
+    with capsys.disabled():
+        print(f"\n  {name}: {ODD} odd requests in HTTP/2, {pair.seen} of them served and seen alike")
+    assert pair.disagreements == []
+    assert pair.seen > ODD / 10
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sidecar that forgets to say how long a request is."""
     encode = h1.encode_request
 
     def without_length(*parts: Any) -> bytes:
-        return encode(*parts).replace(b"Content-Length: 35\r\n", b"")
+        return re.sub(rb"(?i)content-length: \d+\r\n", b"", encode(*parts))
 
     monkeypatch.setattr(h1, "encode_request", without_length)
-    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.usefixtures("careless")
+async def test_a_smuggled_request_would_be_seen(tmp_path: Path) -> None:
     async with agreement.facing("gunicorn", tmp_path) as pair:
-        await pair.judge(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\n" + smuggled)
+        await pair.judge(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\n" + downgrade.SMUGGLED)
+    assert "target=b'/smuggled'" in "".join(pair.disagreements)
+
+
+@pytest.mark.usefixtures("careless")
+async def test_a_request_smuggled_from_http2_would_be_seen(tmp_path: Path) -> None:
+    head = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
+    async with downgrade.facing("gunicorn", tmp_path) as pair:
+        await pair.judge([*head, (b"content-length", b"35")], downgrade.SMUGGLED, [])
     assert "target=b'/smuggled'" in "".join(pair.disagreements)
