@@ -6,8 +6,12 @@ Pure.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.codec.parts import Fields, RequestHead
@@ -15,6 +19,7 @@ from composemesh.proxy.headers import request_fields
 from composemesh.proxy.refuse import Moved, Refused
 
 HTTPS_PORT = 443
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OURS = frozenset({b"x-forwarded-proto", b"x-envoy-external-address"})
 
 
@@ -43,7 +48,7 @@ def trusted_client(forwarded_for: bytes | None, peer: bytes, trusted_proxies: in
 class Edge:
     """How one server of a gateway treats what comes in by it."""
 
-    __slots__ = ("https_port", "scheme", "trusted_proxies")
+    __slots__ = ("certificate", "https_port", "scheme", "trusted_proxies")
 
     def __init__(
         self, scheme: bytes, trusted_proxies: int = 0, https_port: Callable[[bytes], int] | None = None
@@ -54,6 +59,8 @@ class Edge:
         self.https_port = https_port
         """Authority → the port to which whoever does not come by HTTPS is sent (Istio's `httpsRedirect`), 0 to let
         him in. None where nobody is sent anywhere."""
+        self.certificate = b""
+        """What services are told of the client's (`described`); empty where it has shown none."""
 
     def __repr__(self) -> str:
         return f"<Edge {self.scheme.decode()} trusting {self.trusted_proxies} proxies>"
@@ -83,7 +90,37 @@ class Edge:
         out.append((b"x-forwarded-proto", self.scheme_of(values)))
         client = trusted_client(values.get(b"x-forwarded-for"), peer, self.trusted_proxies)
         out.append((b"x-envoy-external-address", client))
+        if self.certificate:
+            out.append((b"x-forwarded-client-cert", self.certificate))
         return out, request_id
+
+
+_SHORT = {
+    "commonName": "CN",
+    "countryName": "C",
+    "domainComponent": "DC",
+    "localityName": "L",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "stateOrProvinceName": "ST",
+}
+"""Kinds of names, as RFC 4514 (3) has them; others are written out."""
+
+
+def described(der: bytes, names: Mapping[str, Any]) -> bytes:
+    """A client's certificate as x-forwarded-client-cert has it: its SHA-256, its subject and its names.
+
+    `names` is what `ssl` makes of it (`getpeercert`). An authority that we believe has signed them, and may have let
+    its client choose: nothing of them ends the value, or the field.
+    """
+    parts = [f"Hash={hashlib.sha256(der).hexdigest()}"]
+    subject = [f"{_SHORT.get(kind, kind)}={value}" for pairs in names.get("subject", ()) for kind, value in pairs]
+    quoted = ",".join(reversed(subject)).replace("\\", "\\\\").replace('"', '\\"')
+    parts.append(f'Subject="{quoted}"')
+    for kind, value in names.get("subjectAltName", ()):
+        if kind in ("URI", "DNS"):
+            parts.append(f"{kind}={quote(value, safe='*:/@!$&()+=-._~?#[]%')}")
+    return _CONTROL.sub(" ", ";".join(parts)).encode()
 
 
 def without_port(authority: bytes) -> bytes:

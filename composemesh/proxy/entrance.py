@@ -21,6 +21,7 @@ from composemesh.proxy.connection import Connection
 from composemesh.proxy.detect import Detected, detect
 from composemesh.proxy.downstream.h1 import HEAD_TIMEOUT, Http1Downstream
 from composemesh.proxy.downstream.h2 import Http2Connection
+from composemesh.proxy.edge import described
 from composemesh.proxy.first_words import server_name
 from composemesh.proxy.listener import Sidecar
 from composemesh.proxy.offers import Offer, Ways, edge_of, meant
@@ -28,6 +29,7 @@ from composemesh.proxy.tls import HANDSHAKE_TIMEOUT, HandshakeFailed, TlsWire
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster
+    from composemesh.proxy.edge import Edge
     from composemesh.proxy.plan import Plan, Planner
     from composemesh.proxy.rules import Led
     from composemesh.proxy.wire import Reactor
@@ -117,7 +119,10 @@ class Visit(Connection):
         if not offer.server.speaks_http:
             await self._pass(offer, name, b"")
             return
-        self._mean([offer], b"https")
+        edge = self._mean([offer], b"https")
+        der = wire.session.getpeercert(binary_form=True)
+        if der is not None:
+            edge.certificate = described(der, wire.session.getpeercert() or {})
         self.idle()
         if wire.alpn == "h2":
             await Http2Connection(self).run(b"")
@@ -126,12 +131,13 @@ class Visit(Connection):
         elif first := await wire.receive():
             await self._speak(first)
 
-    def _mean(self, offers: Sequence[Offer], scheme: bytes) -> None:
+    def _mean(self, offers: Sequence[Offer], scheme: bytes) -> Edge:
         """From here on the client can only mean these."""
         self._offers, self._ways = tuple(offers), None
         door = self.sidecar.planner.gateways.get(offers[0].gateway.name)
         self.source = self.source if door is None else door.peer
-        self.edge = edge_of(offers, scheme)
+        self.edge = edge = edge_of(offers, scheme)
+        return edge
 
     async def _speak(self, first: bytes) -> None:
         """Serve requests, in the protocol that these first bytes are of."""

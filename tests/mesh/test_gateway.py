@@ -225,6 +225,21 @@ async def test_servers_on_one_port_are_told_apart_by_name(net: Net) -> None:
     }
 
 
+async def test_services_are_told_who_has_shown_a_certificate(net: Net) -> None:
+    port, seen = free_port(), list[bytes]()
+    await shop(net, https(port, tls=TlsSettings(TlsMode.OPTIONAL_MUTUAL)), seen=seen)
+    name = "spiffe://cluster.local/ns/shop/sa/cart"
+    known = client(credentials=AUTHORITY.issue([name], datetime.now(UTC)))
+    claim = b"X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/shop/sa/admin"
+    for context in (known, client()):
+        async with await secure(port, "shop.localhost", context) as stream:
+            await ask(stream, b"shop.localhost", b"/", claim)
+    described = [line for line in seen[0].split(b"\r\n") if b"client-cert" in line.lower()]
+    assert len(described) == 1
+    assert described[0].endswith(b';Subject="";URI=' + name.encode())
+    assert b"client-cert" not in seen[1].lower()
+
+
 async def test_a_connection_is_for_the_server_that_it_asked_for(net: Net) -> None:
     """Somebody let in by one name must not reach another server's hosts, which may want more of its clients."""
     port = free_port()

@@ -6,8 +6,11 @@ import shutil
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from concurrent import futures
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -15,7 +18,7 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.gateway import TlsMode, TlsSettings
 from mesh.gateways import AUTO, ROOT, app, client, free_port, gateway, http, https, open_up, route
-from mesh.net import AUTHORITY, Net
+from mesh.net import AUTHORITY, PORT, Net
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
@@ -221,3 +224,43 @@ async def test_pythons_own_client(net: Net) -> None:
     version, data = await trio.to_thread.run_sync(visit)
     assert version == "TLSv1.3"
     assert data.endswith(b"welcome")
+
+
+async def test_grpcio_over_tls(net: Net) -> None:
+    """HTTP/2 all the way: unary, a stream each way, and a status."""
+    grpc = pytest.importorskip("grpc", reason="grpcio is not installed (extra `test`)")
+
+    def shout(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        for request in requests:
+            if request == b"stop":
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough")
+            yield request.upper()
+
+    talker = net.add("talker")
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    handlers = {"Shout": grpc.stream_stream_rpc_method_handler(shout)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Talker", handlers),))
+    server.add_insecure_port(f"{talker.addresses[0]}:{PORT}")
+    server.start()
+    net.listening[talker.addresses[0]] |= {PORT}
+    port = free_port()
+    await open_up(net, gateway(https(port)), routes=[route("*", "talker")])
+
+    def talk() -> tuple[list[bytes], object]:
+        names = [("grpc.ssl_target_name_override", "talker.localhost")]
+        credentials = grpc.ssl_channel_credentials(ROOT.encode())
+        with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options=names) as channel:
+            call = channel.stream_stream("/test.Talker/Shout")
+            said = list(call(iter([b"one", b"x" * 100_000]), timeout=10))
+            with pytest.raises(grpc.RpcError) as problem:
+                list(call(iter([b"stop"]), timeout=10))
+            return said, problem.value.code()
+
+    try:
+        said, code = await trio.to_thread.run_sync(talk)
+    finally:
+        server.stop(None).wait()
+    assert said == [b"ONE", b"X" * 100_000]
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    record = await net.records.next(2)
+    assert (record.protocol, record.source.service, record.grpc_status) == ("grpc", "web", 8)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.codec.h1 import parse_request
 from composemesh.proxy.codec.parts import LIMITS, RequestHead
-from composemesh.proxy.edge import Edge, trusted_client, without_port
+from composemesh.proxy.edge import Edge, described, trusted_client, without_port
 from composemesh.proxy.refuse import Moved, Refused, refusal
 
 LIST = b"203.0.113.128, 203.0.113.10, 203.0.113.1"
@@ -138,3 +140,35 @@ def test_nobody_is_sent_to_no_host() -> None:
 )
 def test_authorities(authority: bytes, host: bytes) -> None:
     assert without_port(authority) == host
+
+
+def test_a_clients_certificate_is_described_as_envoy_does() -> None:
+    names = {
+        "subject": ((("countryName", "US"),), (("organizationName", "Lyft"),), (("commonName", "Test Client"),)),
+        "subjectAltName": (("URI", "spiffe://cluster.local/ns/shop/sa/cart"), ("DNS", "cart.test"), ("email", "a@b")),
+    }
+    assert (
+        described(b"der", names)
+        == (
+            f"Hash={hashlib.sha256(b'der').hexdigest()};"
+            'Subject="CN=Test Client,O=Lyft,C=US";URI=spiffe://cluster.local/ns/shop/sa/cart;DNS=cart.test'
+        ).encode()
+    )
+
+
+def test_nothing_in_a_certificate_ends_its_description() -> None:
+    names = {
+        "subject": ((("commonName", 'a";URI=spiffe://evil\\\r\nX-Evil: 1'),),),
+        "subjectAltName": (("URI", "spiffe://a;URI=spiffe://b,By=c\r\n"), ("DNS", 'x"y')),
+    }
+    value = described(b"", names).partition(b";")[2]
+    assert value == (
+        b'Subject="CN=a\\";URI=spiffe://evil\\\\  X-Evil: 1";URI=spiffe://a%3BURI=spiffe://b%2CBy=c%0D%0A;DNS=x%22y'
+    )
+
+
+def test_only_what_was_shown_is_passed_on() -> None:
+    edge = Edge(b"https")
+    assert b"x-forwarded-client-cert" not in sent(edge, *LIES)
+    edge.certificate = b"Hash=00"
+    assert sent(edge, *LIES)[b"x-forwarded-client-cert"] == [b"Hash=00"]
