@@ -63,12 +63,14 @@ class Entrance(Sidecar):
 class Visit(Connection):
     """A connection that came in by an entrance."""
 
-    __slots__ = ("_offers", "_plan", "_ways")
+    __slots__ = ("_elsewhere", "_offers", "_plan", "_ways")
 
     def __init__(self, entrance: Entrance, sock: socket.socket, destination: Address) -> None:
         super().__init__(entrance, sock, destination, inbound=False)
         self._offers = entrance.offers
         """Those that may still be meant."""
+        self._elsewhere: Sequence[Offer] = ()
+        """Those that the name in TLS has ruled out."""
         self._plan: Plan | None = None
         self._ways: Ways | None = None
 
@@ -76,7 +78,7 @@ class Visit(Connection):
         plan = self.sidecar.planner.plan
         if self._ways is None or plan is not self._plan:
             self._plan = plan
-            self._ways = Ways(plan, self._offers)
+            self._ways = Ways(plan, self._offers, self._elsewhere)
         return self._ways
 
     async def _run(self) -> None:
@@ -109,6 +111,7 @@ class Visit(Connection):
             elif (context := offer.contexts.of(name)) is None:
                 self._turn_away(Flag.NO_ROUTE_FOUND)  # its certificate is missing, as a Problem says
             else:
+                self._elsewhere = [other for other in offers if other is not offer]
                 self.wire = wire = TlsWire(self.wire, context, server=True, first=first)
                 await wire.handshake(HANDSHAKE_TIMEOUT)
                 await self._speak_securely(wire, offer, name)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from composemesh.model.flag import Flag
 from composemesh.model.gateway import Gateway, Server
 from composemesh.model.peer import UNKNOWN
 from composemesh.proxy.cluster import Cluster, Spoken
 from composemesh.proxy.edge import Edge, without_port
+from composemesh.proxy.refuse import Refused
 from composemesh.routing.hosts import matches
 
 if TYPE_CHECKING:
@@ -56,18 +58,29 @@ def edge_of(offers: Sequence[Offer], scheme: bytes) -> Edge:
 
 
 class Ways(Cluster):
-    """Where a connection leads that may mean several servers: for each request, where the one leads that it names."""
+    """Where a connection leads: for each request, to where the server leads that its host means."""
 
-    __slots__ = ("_offers", "_plan")
+    __slots__ = ("_elsewhere", "_offers", "_plan")
 
-    def __init__(self, plan: Plan, offers: Sequence[Offer]) -> None:
+    def __init__(self, plan: Plan, offers: Sequence[Offer], elsewhere: Sequence[Offer] = ()) -> None:
+        """`elsewhere`: what else is to be had at the same port, by another connection."""
         super().__init__("unknown", (), Spoken())
         self.unreached = UNKNOWN
         self._plan = plan
         self._offers = offers
+        self._elsewhere = elsewhere
 
     def named(self, authority: bytes) -> Cluster:
         offer = self._offers[0]
-        if len(self._offers) > 1:
-            offer = meant(self._offers, host_of(authority)) or offer  # who is nobody's has no rules there either
+        if len(self._offers) > 1 or self._elsewhere:
+            host = host_of(authority)
+            found = meant(self._offers, host)
+            if found is None and meant(self._elsewhere, host) is not None:
+                return self
+            offer = found or offer  # who is nobody's has no rules there either
         return self._plan.gateway(offer.gateway.name, offer.server.hosts)
+
+    def nobody(self) -> Refused:
+        """Browsers use a connection for every host that its certificate is good for. This tells them to ask again on
+        another one (RFC 9110, 15.5.20)."""
+        return Refused(Flag.NO_ROUTE_FOUND, "another server of this port has this host", 421)

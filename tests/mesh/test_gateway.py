@@ -245,7 +245,10 @@ async def test_a_connection_is_for_the_server_that_it_asked_for(net: Net) -> Non
     port = free_port()
     await shop(net, https(port, "open.localhost"), https(port, "closed.localhost", tls=TlsSettings(TlsMode.MUTUAL)))
     async with await secure(port, "open.localhost") as stream:
-        assert (await ask(stream, b"closed.localhost")).startswith(b"HTTP/1.1 404")
+        assert (await ask(stream, b"closed.localhost")).startswith(b"HTTP/1.1 421")  # a browser tries again
+        assert (await ask(stream, b"nobody.localhost")).startswith(b"HTTP/1.1 404")
+        assert (await ask(stream, b"open.localhost")).endswith(b"welcome")
+    assert [record.flag for record in net.records.all] == [Flag.NO_ROUTE_FOUND, Flag.NO_ROUTE_FOUND, Flag.NONE]
 
 
 async def test_clear_and_encrypted_may_share_a_port(net: Net) -> None:
