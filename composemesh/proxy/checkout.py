@@ -39,13 +39,15 @@ async def checkout(x: Exchange, down: Downstream, target: Target, pool: Pool) ->
         # What HTTP/2 cannot say, or this server does not understand there, HTTP/1.1 can.
     repeatable = x.whole and head.method in SAFE
     limits = pool.limits
-    if limits is None:
+    if limits is None or not limits.queue:
         up = pool.checkout(repeatable=repeatable)
-        return up or Http1Upstream(await _dial(target, x.port, down.reactor, pool), pool)
-    room = limits.begin_connection
-    waiting = await limits.turn(lambda: pool.checkout(repeatable=repeatable) or room() or None)
-    if isinstance(waiting, Http1Upstream):
-        return waiting
+        if up is not None:
+            return up
+    if limits is not None:
+        room = limits.begin_connection
+        waiting = await limits.turn(lambda: pool.checkout(repeatable=repeatable) or room() or None)
+        if isinstance(waiting, Http1Upstream):
+            return waiting
     return Http1Upstream(await _dial(target, x.port, down.reactor, pool), pool)
 
 

@@ -192,7 +192,7 @@ class Cluster:
         """The same as `pick`, as the policy has it: by its balancer, and nobody who is ejected."""
         if policy is None:
             return self.pick(port, tried)
-        out = [*self.ejected(policy), *tried]
+        out = [*self.ejected(policy), *tried] if policy.outliers is not None else tried
         failing = [target for target in self.targets if target.endpoint.fails(port)]
         best = policy.picker.pick(self.targets, [*failing, *out], asked) if failing else None
         return best or policy.picker.pick(self.targets, out, asked)

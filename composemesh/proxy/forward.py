@@ -98,10 +98,14 @@ async def _as_told(x: Exchange, down: Downstream, tries: Tries, policy: Policy |
         x.record.attempts += 1
         x.record.destination = target.endpoint.peer
         try:
-            with tries.scope:
-                await _attempt(x, down, target, target.pool(x.port, policy, down.introduction), tries.counted(fields))
-            if tries.scope.cancelled_caught:
-                raise tries.late()
+            pool = target.pool(x.port, policy, down.introduction)
+            if tries.scope is None:
+                await _attempt(x, down, target, pool, tries.counted(fields))
+            else:
+                with tries.scope:
+                    await _attempt(x, down, target, pool, tries.counted(fields))
+                if tries.scope.cancelled_caught:
+                    raise tries.late()
             tries.succeeded()
             return
         except Again:

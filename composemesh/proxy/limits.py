@@ -33,13 +33,13 @@ class Limits:
         self.retries = 0
         self.pools: set[Pool] = set()
         """Where its idle connections are."""
-        self._queue: deque[trio.Event] = deque()
+        self.queue: deque[trio.Event] = deque()
         """Who waits for a connection, the first to come first. Only the first is ever woken: it wakes the next."""
 
     def __repr__(self) -> str:
         return (
             f"<Limits connections={self.connections} requests={self.requests} retries={self.retries} "
-            f"waiting={len(self._queue)}>"
+            f"waiting={len(self.queue)}>"
         )
 
     @property
@@ -50,7 +50,7 @@ class Limits:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way, so that nothing would be lost with this object."""
-        return not (self.connections or self.requests or self.retries or self._queue)
+        return not (self.connections or self.requests or self.retries or self.queue)
 
     def change(self, settings: ConnectionLimits) -> None:
         """From now on, these hold. What is more than they allow already is left to end."""
@@ -105,32 +105,32 @@ class Limits:
         `take` is called when something may have changed, and must not wait. Raises Refused where as many wait already
         as may. Safe to cancel: what was taken is handed on, and who leaves the queue leaves no gap.
         """
-        if not self._queue:
+        if not self.queue:
             taken = take()
             if taken is not None:
                 return taken
         most = self.settings.max_pending_requests
-        if most and len(self._queue) >= most:
+        if most and len(self.queue) >= most:
             raise overflow(f"{most} requests wait for a connection")
         place = trio.Event()
-        self._queue.append(place)
+        self.queue.append(place)
         try:
             while True:
                 await place.wait()
                 taken = take()
                 if taken is not None:
                     return taken
-                self._queue.remove(place)
+                self.queue.remove(place)
                 place = trio.Event()
-                self._queue.appendleft(place)
+                self.queue.appendleft(place)
         finally:
-            self._queue.remove(place)
+            self.queue.remove(place)
             self.wake()
 
     def wake(self) -> None:
         """Something may have become free."""
-        if self._queue:
-            self._queue[0].set()
+        if self.queue:
+            self.queue[0].set()
 
 
 def overflow(why: str) -> Refused:

@@ -59,13 +59,17 @@ class Outliers:
     def answered(self, host: Hashable, status: int, now: float, total: int) -> Ejection | None:
         """An answer has come; `total` is the number of endpoints there are to choose from."""
         if status < 500:
-            if host in self._hosts:
-                known = self._hosts[host]
-                known.errors_5xx = known.gateway_errors = known.local_failures = 0
+            self.answered_well(host)
             return None
         known = self._hosts.setdefault(host, _Host())
         known.local_failures = 0
         return self._count(host, known, status, now, total)
+
+    def answered_well(self, host: Hashable) -> None:
+        """An answer has come that is held against nobody: what was in a row is so no more."""
+        if self._hosts and host in self._hosts:
+            known = self._hosts[host]
+            known.errors_5xx = known.gateway_errors = known.local_failures = 0
 
     def failed(self, host: Hashable, now: float, total: int) -> Ejection | None:
         """No answer has come: no connection was made, or it broke, or the time was up."""

@@ -46,7 +46,7 @@ def effective(rule: DestinationPolicy, subset: str, port: int) -> TrafficPolicy:
 class Policy:
     """One destination's, at one port."""
 
-    __slots__ = ("balance", "hash", "limits", "outliers", "picker", "settings", "subset")
+    __slots__ = ("asks", "balance", "hash", "limits", "outliers", "picker", "settings", "subset")
 
     def __init__(self, subset: str, settings: TrafficPolicy) -> None:
         self.subset = subset
@@ -55,6 +55,8 @@ class Policy:
         self.picker = balancer(self.balance)
         self.hash: ConsistentHash | None = None
         """What a request's key is made of, where the balancer asks for one."""
+        self.asks = False
+        """Whether the balancer wants to know anything of a request."""
         self.limits: Limits | None = None
         self.outliers: Outliers | None = None
         self.change(settings)
@@ -71,6 +73,7 @@ class Policy:
         if balance != self.balance:
             self.balance, self.picker = balance, balancer(balance)
         self.hash = balance.hash if balance.kind is Balancer.CONSISTENT_HASH else None
+        self.asks = balance.kind in (Balancer.CONSISTENT_HASH, Balancer.PASSTHROUGH)
         if settings.connections is None:
             self.limits = None
         elif self.limits is None:

@@ -18,7 +18,7 @@ from composemesh.proxy.refuse import ANSWERS, Again, Broken, Refused, http_of_gr
 from composemesh.proxy.retry import Answered, Unanswered, back_off, may_retry, wants_another
 
 if TYPE_CHECKING:
-    from composemesh.model.policy import Retry
+    from composemesh.model.policy import ConsistentHash, Retry
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange
@@ -30,13 +30,15 @@ FIRST_PAUSE = 0.01
 """Seconds before every endpoint is tried a second time, where no rule says how long; doubles. Two rounds stay under
 the 50 ms in which a caller is told that nobody is there."""
 ATTEMPT_COUNT = b"x-envoy-attempt-count"
+NOTHING = Asked()
+"""What most balancers want to know of a request."""
 
 
 class Tries:
     """What has been tried so far, and the clock of the present try."""
 
     __slots__ = (
-        *("_asked", "_cluster", "_cookie", "_limits", "_pause", "_policy", "_retry", "_retrying"),
+        *("_asked", "_cluster", "_cookie", "_limits", "_patience", "_pause", "_policy", "_retry", "_retrying"),
         *("_suspect", "_target", "_tried", "_x", "scope"),
     )
 
@@ -50,23 +52,24 @@ class Tries:
         """Those that count this request, whatever is configured while it lasts."""
         self._retry = retry
         self._tried: list[Target] = []
+        self._patience = retry.per_try_timeout if retry is not None else 0.0
         self._pause = FIRST_PAUSE
         self._retrying = False
         """Whether a retry is counted for this request."""
         self._cookie = b""
-        self._asked = self._ask(down)
+        self._asked = NOTHING if policy is None or not policy.asks else self._ask(down, policy.hash)
         self._target: Target | None = None
         """Who is being asked."""
         self._suspect: Target | None = None
         """Who has the request, and has not answered."""
-        self.scope = trio.CancelScope()
-        """Of the present try: cancelled when its time is up."""
+        self.scope: trio.CancelScope | None = None
+        """Of the present try: cancelled when its time is up. None where there is no hurry: it would cost as much as
+        picking and noting together."""
 
     def __repr__(self) -> str:
         return f"<Tries {self._x.record.attempts} so far, {self._retry}, {self._policy!r}>"
 
-    def _ask(self, down: Downstream) -> Asked:
-        how = self._policy.hash if self._policy is not None else None
+    def _ask(self, down: Downstream, how: ConsistentHash | None) -> Asked:
         if how is None:
             return Asked(down.cluster().asked)
         head = self._x.head
@@ -93,7 +96,8 @@ class Tries:
             self._limits.begin_request()
         self._target = target
         target.endpoint.active += 1
-        self.scope = trio.CancelScope()
+        if self._patience:
+            self.scope = trio.CancelScope()
         return target
 
     def counted(self, fields: Fields) -> Fields:
@@ -101,8 +105,9 @@ class Tries:
         count = self._x.record.attempts
         if self._retry is None and count == 1:
             return fields
-        kept = [field for field in fields if field[0].lower() != ATTEMPT_COUNT]
-        return [*kept, (ATTEMPT_COUNT, b"%d" % count)]
+        if ATTEMPT_COUNT in self._x.head.values:  # the caller's own, of how it was reached itself
+            fields = [field for field in fields if field[0].lower() != ATTEMPT_COUNT]
+        return [*fields, (ATTEMPT_COUNT, b"%d" % count)]
 
     def connected(self) -> None:
         """There is a connection for the request. What was waited for before is nobody's slowness."""
@@ -112,16 +117,17 @@ class Tries:
 
     def sent(self) -> None:
         """The request is complete: from now on the upstream is what is waited for."""
-        if self._retry is not None and self._retry.per_try_timeout:
-            self.scope.deadline = trio.current_time() + self._retry.per_try_timeout
+        if self.scope is not None:
+            self.scope.deadline = trio.current_time() + self._patience
 
     # === after it ===
 
     def answered(self, head: ResponseHead, fields: Fields) -> None:
         """An answer has come, and would go to the client with these fields. Raises Again where it should not."""
-        if self.scope.cancel_called:
-            raise self.late()
-        self.scope.deadline = math.inf
+        if self.scope is not None:
+            if self.scope.cancel_called:
+                raise self.late()
+            self.scope.deadline = math.inf
         self._suspect = None
         grpc = -1
         if self._x.record.protocol == "grpc":
@@ -129,23 +135,26 @@ class Tries:
         else:
             self._note(head.status)
         retry = self._retry
-        if retry is not None and retry.attempts:
-            rate_limited = b"x-envoy-ratelimited" in head.values
-            if wants_another(retry, Answered(head.status, grpc, rate_limited=rate_limited)):
-                hindrance = self._hindrance(retry)
-                if hindrance is None:
-                    if grpc >= 0:
-                        self._note(http_of_grpc(grpc))
-                    raise Again
-                if hindrance is not Flag.NONE:
-                    self._x.record.flag = hindrance
+        if retry is not None and retry.attempts and (head.status >= 400 or grpc > 0 or retry.statuses):
+            self._weigh(retry, head, grpc)
         if self._cookie:
             fields.append((b"set-cookie", self._cookie))
 
+    def _weigh(self, retry: Retry, head: ResponseHead, grpc: int) -> None:
+        rate_limited = b"x-envoy-ratelimited" in head.values
+        if not wants_another(retry, Answered(head.status, grpc, rate_limited=rate_limited)):
+            return
+        hindrance = self._hindrance(retry)
+        if hindrance is None:
+            if grpc >= 0:
+                self._note(http_of_grpc(grpc))
+            raise Again
+        if hindrance is not Flag.NONE:
+            self._x.record.flag = hindrance
+
     def late(self) -> Broken:
         """The try's time is up."""
-        assert self._retry is not None, "only a rule limits a try's time"
-        return Broken(Flag.UPSTREAM_REQUEST_TIMEOUT, f"no answer in {self._retry.per_try_timeout:g} s")
+        return Broken(Flag.UPSTREAM_REQUEST_TIMEOUT, f"no answer in {self._patience:g} s")
 
     def succeeded(self) -> None:
         """The answer has been passed on to its end. How a call of gRPC ended is known only now."""
@@ -235,7 +244,11 @@ def note(policy: Policy | None, cluster: Cluster, target: Target, status: int) -
     """Hold what a target has answered against it, or in its favour; 0 where it did not. Each ejection is logged."""
     if policy is None or policy.outliers is None:
         return
-    now, total, life = time.monotonic(), len(cluster.targets), target.endpoint.workload.life
+    life = target.endpoint.workload.life
+    if 0 < status < 500:
+        policy.outliers.answered_well(life)
+        return
+    now, total = time.monotonic(), len(cluster.targets)
     if status:
         ejection = policy.outliers.answered(life, status, now, total)
     else:
