@@ -8,15 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import report, rounds, stack
+from . import figures, report, rounds, stack
 from .contests import CONTESTS
 from .processes import NotHere
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="composemesh beside Envoy, nginx and haproxy.")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: about a minute in all")
-    parser.add_argument("--contest", metavar="WORD", default="", help="only the protocols whose name has this word")
+    parser.add_argument("--quick", action="store_true", help="fewer contests, rounds and seconds: about a minute")
+    parser.add_argument("--contest", metavar="WORD", default="", help="only the contests whose name has this word")
     parser.add_argument("--only", metavar="WORD", default="", help="only the peers whose name has this word")
     parser.add_argument("--no-stack", action="store_true", help="leave out the real stack of 20 services")
     parser.add_argument("--output", type=Path, default=Path("bench-results.json"), help="the figures as JSON")
@@ -33,20 +33,22 @@ def main() -> int:
 
 
 def bench(asked: argparse.Namespace) -> None:
-    seen: list[report.Round] = []
+    seen: list[figures.Round] = []
     left_out: dict[str, str] = {}
     for contest in CONTESTS:
         wanted = [peer for peer in contest.peers if asked.only.lower() in peer.name.lower()]
+        if asked.quick and not contest.quick:
+            continue
         if not wanted or asked.contest.lower() not in contest.name.lower():
             continue
         try:
             seen += rounds.run(contest, wanted, asked.quick, left_out)
         except NotHere as missing:
             left_out[contest.name] = str(missing)
-    figures = None if asked.no_stack else weigh_stack(left_out)
-    table = report.rows(seen)
-    report.show(table, figures)
-    report.save(asked.output, seen, table, figures, left_out)
+    weighed = None if asked.no_stack or asked.quick else weigh_stack(left_out)
+    table = figures.rows(seen)
+    report.show(table, weighed)
+    report.save(asked.output, seen, table, weighed, left_out)
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")
 

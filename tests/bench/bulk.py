@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .load import Load, program
@@ -15,12 +17,13 @@ def origin(folder: Path, port: int) -> list[str]:
     return [program("iperf3"), "--server", "--bind", LOOPBACK, "--port", str(port), "--forceflush"]
 
 
-def generate(port: int, connections: int, seconds: int, folder: Path) -> Load:
+@contextmanager
+def generate(port: int, connections: int, seconds: int, folder: Path) -> Iterator[Load]:
     """Send to `port` as fast as it takes. Raises NotHere without iperf3."""
     command = [*_client(port), "--time", str(seconds), "--parallel", str(connections), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     received = json.loads(done.stdout)["end"]["sum_received"]
-    return Load(received["bytes"], received["bits_per_second"] / 8)
+    yield Load(received["bytes"], received["bits_per_second"] / 8)
 
 
 def answers(port: int) -> bool:

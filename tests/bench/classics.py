@@ -9,13 +9,18 @@ from .processes import LOOPBACK
 
 # Room for the longest run: no server here should close a connection because it has served enough.
 FOREVER = 1_000_000_000
+DESCRIPTORS = 16_384
+"""Open files of each server: two for each of several thousand connections."""
+BODIES = {"1k": 1 << 10, "64k": 1 << 16}
+"""What the origin serves besides its 36 bytes, by path."""
 
 NGINX = """
 daemon off;
 worker_processes 1;
 pid {folder}/{name}.pid;
 error_log stderr error;
-events {{ worker_connections 1024; }}
+worker_rlimit_nofile {descriptors};
+events {{ worker_connections {descriptors}; }}
 http {{
   access_log off;
   keepalive_requests {forever};
@@ -31,7 +36,10 @@ ORIGIN = """
   server {{
     listen {loopback}:{port};
     default_type text/plain;
-    location / {{ return 200 "Hello version: v1, instance: origin\\n"; }}
+    root {root};
+    open_file_cache max=16;
+    location / {{ }}
+    location = / {{ return 200 "Hello version: v1, instance: origin\\n"; }}
   }}
 """
 PROXY = """
@@ -44,6 +52,7 @@ PROXY = """
 HAPROXY = """
 global
   nbthread 1
+  maxconn 6000
 defaults
   mode {mode}
 {options}
@@ -59,8 +68,12 @@ HAPROXY_OPTIONS = {"http": "  option http-keep-alive\n  http-reuse always", "tcp
 
 
 def origin(folder: Path, port: int) -> list[str]:
-    """What stands behind every proxy: one nginx worker that answers 36 bytes from memory."""
-    return _nginx(folder, "origin", ORIGIN.format(loopback=LOOPBACK, port=port))
+    """What stands behind every proxy: one nginx worker that answers 36 bytes from memory, or a file of BODIES."""
+    root = folder / "root"
+    root.mkdir(exist_ok=True)
+    for name, size in BODIES.items():
+        (root / name).write_bytes(size * b"x")
+    return _nginx(folder, "origin", ORIGIN.format(loopback=LOOPBACK, port=port, root=root))
 
 
 def nginx(folder: Path, port: int, origin: int) -> list[str]:
@@ -77,5 +90,7 @@ def haproxy(folder: Path, port: int, origin: int, mode: str = "http") -> list[st
 
 def _nginx(folder: Path, name: str, content: str) -> list[str]:
     config = folder / f"{name}.conf"
-    config.write_text(NGINX.format(folder=folder, name=name, forever=FOREVER, content=content))
+    config.write_text(
+        NGINX.format(folder=folder, name=name, forever=FOREVER, descriptors=DESCRIPTORS, content=content)
+    )
     return [program("nginx"), "-e", "stderr", "-c", str(config)]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
@@ -18,6 +20,7 @@ STREAMS = 10
 """Requests under way at a time on each connection."""
 PAGE, MESSAGE = "page", "message"
 MESSAGE_BYTES = 5 + 100
+AT_A_TIME = (f"-m{STREAMS}",)
 GRPC = ("-H", "content-type: application/grpc", "-H", "te: trailers")
 
 _FIGURES = re.compile(
@@ -35,14 +38,17 @@ def grpc_origin(folder: Path, port: int) -> list[str]:
     return [*_server(folder), "--trailer", "grpc-status: 0", str(port)]
 
 
-def generate(port: int, connections: int, seconds: int, folder: Path) -> Load:
+@contextmanager
+def generate(port: int, connections: int, seconds: int, folder: Path) -> Iterator[Load]:
     """Ask `port` as fast as it answers, STREAMS requests at a time on each connection. Raises NotHere."""
-    return _generate(port, connections, seconds, folder, PAGE)
+    yield h2load(_url(port, PAGE), connections, seconds, folder, *AT_A_TIME)
 
 
-def call(port: int, connections: int, seconds: int, folder: Path) -> Load:
+@contextmanager
+def call(port: int, connections: int, seconds: int, folder: Path) -> Iterator[Load]:
     """As `generate`, with calls."""
-    return _generate(port, connections, seconds, folder, MESSAGE, "-d", str(folder / MESSAGE), *GRPC)
+    message = ("-d", str(folder / MESSAGE), *GRPC)
+    yield h2load(_url(port, MESSAGE), connections, seconds, folder, *AT_A_TIME, *message)
 
 
 def answers(port: int) -> bool:
@@ -61,11 +67,12 @@ def _server(folder: Path) -> list[str]:
     return [program("nghttpd"), "--no-tls", "-a", LOOPBACK, "-d", str(root)]
 
 
-def _generate(port: int, connections: int, seconds: int, folder: Path, path: str, *options: str) -> Load:
+def h2load(url: str, connections: int, seconds: int, folder: Path, *options: str) -> Load:
+    """What h2load saw. Raises NotHere without it."""
     log = folder / "h2load.log"
     log.unlink(missing_ok=True)  # h2load appends
-    command = [program("h2load"), f"-c{connections}", f"-m{STREAMS}", f"-D{seconds}", f"--log-file={log}"]
-    done = subprocess.run([*command, *options, _url(port, path)], capture_output=True, text=True, check=True)
+    command = [program("h2load"), f"-c{connections}", f"-D{seconds}", f"--log-file={log}"]
+    done = subprocess.run([*command, *options, url], capture_output=True, text=True, check=True)
     said = _FIGURES.search(done.stdout)
     assert said is not None, f"h2load said something new: {done.stdout}"
     latencies = [int(line.rsplit("\t", 1)[1]) for line in log.read_text().splitlines()]

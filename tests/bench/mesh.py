@@ -1,7 +1,8 @@
 """composemesh as one of the peers: the real request path, all telemetry on, in a process of its own.
 
 `python -m bench.mesh --listen PORT --origin PORT` listens on the loopback and forwards to the origin through a mesh
-that has captured one caller and one callee. It serves until it is told to end.
+that has captured one caller and one callee; with `--tcp` the origin's port is declared to speak TCP. It serves until
+it is told to end.
 """
 
 from __future__ import annotations
@@ -9,37 +10,51 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from pathlib import Path
 
 import trio
 
-from composemesh.model.snapshot import Snapshot
+from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
 from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.proxy.fleet import Fleet
 from composemesh.runtime.captured import Captured, Captures
 from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
 
+from .processes import NotHere
 
-def command(port: int, origin: int) -> list[str]:
-    return [sys.executable, "-m", "bench.mesh", "--listen", str(port), "--origin", str(origin)]
+COMPILED = Path(".compiled/bin/python")
+"""The interpreter of `make test-compiled`, which has the wheel installed."""
+
+
+def command(port: int, origin: int, *, tcp: bool = False, compiled: bool = False) -> list[str]:
+    """Raises NotHere where the wheel is asked for and was not built."""
+    if compiled and not COMPILED.exists():
+        raise NotHere("no wheel is installed in .compiled/ (`make test-compiled` does)")
+    # -P: the checkout in the working directory must not come before the wheel.
+    python = [str(COMPILED), "-P"] if compiled else [sys.executable]
+    more = ["--tcp"] if tcp else []
+    return [*python, "-m", "bench.mesh", "--listen", str(port), "--origin", str(origin), *more]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.mesh")
     parser.add_argument("--listen", type=int, required=True)
     parser.add_argument("--origin", type=int, required=True)
+    parser.add_argument("--tcp", action="store_true")
     arguments = parser.parse_args()
-    trio.run(serve, arguments.listen, arguments.origin)
+    trio.run(serve, arguments.listen, arguments.origin, Protocol.TCP if arguments.tcp else Protocol.AUTO)
 
 
-async def serve(port: int, origin: int) -> None:
+async def serve(port: int, origin: int, protocol: Protocol) -> None:
     """A caller and a callee on the loopback, as capture would hand them over."""
     caller = Workload("caller", "caller-1", "caller", "now", 1, (Attachment("net", "net", ("127.0.0.3",)),))
     callee = Workload("callee", "callee-1", "callee", "now", 1, (Attachment("net", "net", ("127.0.0.1",)),))
     front = _captured(caller, outbound=(_listener(port),), destination=("127.0.0.1", origin))
     back = _captured(callee, outbound=(), destination=("127.0.0.1", origin))
     captures = Captures({caller.life: front, callee.life: back})
-    fleet = Fleet(Latest(Discovered((caller, callee))), Latest(Snapshot("bench")), Latest(captures), Hub())
+    snapshot = Snapshot("bench", services={"callee": ServiceSettings("callee", ports={origin: protocol})})
+    fleet = Fleet(Latest(Discovered((caller, callee))), Latest(snapshot), Latest(captures), Hub())
     await fleet.run()
 
 

@@ -29,8 +29,8 @@ class Started:
     programs: list[Running] = field(default_factory=list)
 
 
-def _mesh(folder: Path, port: int, origin: int) -> Commands:
-    return {"composemesh": mesh.command(port, origin)}
+def _mesh(folder: Path, port: int, origin: int, *, tcp: bool = False, compiled: bool = False) -> Commands:
+    return {"composemesh": mesh.command(port, origin, tcp=tcp, compiled=compiled)}
 
 
 def _envoy_pair(folder: Path, port: int, origin: int, http2: bool = False) -> Commands:
@@ -59,6 +59,8 @@ def _haproxy(folder: Path, port: int, origin: int, mode: str = "http") -> Comman
 
 
 MESH = Peer("composemesh", _mesh)
+COMPILED = Peer("composemesh, compiled", partial(_mesh, compiled=True))
+MESH_TCP = Peer("composemesh", partial(_mesh, tcp=True))
 PAIR = Peer("Envoy pair, mTLS", _envoy_pair)
 PAIR_H2 = Peer("Envoy pair, mTLS", partial(_envoy_pair, http2=True))
 HOP = Peer("Envoy, one bare hop", _envoy_hop)

@@ -1,4 +1,4 @@
-"""What is compiled must mean the same compiled. Two things do not, and nobody would see them in the sources."""
+"""What is compiled must mean the same compiled. Three things do not, and nobody would see that in the sources."""
 
 from __future__ import annotations
 
@@ -33,3 +33,23 @@ def test_no_coroutine_asks_its_base_class(module: str) -> None:
         if isinstance(function, ast.AsyncFunctionDef):
             names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
             assert "super" not in names, function.name
+
+
+@pytest.mark.parametrize("module", sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("composemesh/**/*.py")))
+def test_no_interpreted_class_has_a_compiled_base(module: str) -> None:
+    if module not in MODULES:
+        tree = ast.parse((ROOT / module).read_text())
+        compiled = {
+            name.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module and _path(node.module) in MODULES
+            for name in node.names
+        }
+        for made in ast.walk(tree):
+            if isinstance(made, ast.ClassDef):
+                bases = {base.id for base in made.bases if isinstance(base, ast.Name)}
+                assert compiled.isdisjoint(bases), f"{made.name}: take its base out of pyproject.toml's list"
+
+
+def _path(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
