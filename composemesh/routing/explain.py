@@ -5,25 +5,24 @@ Pure: a snapshot, what runs, and a request in; plain values for JSON out (the ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from composemesh.model.origin import NOWHERE
 from composemesh.model.route import MESH, Destination, HttpRule, WeightedDestination
-from composemesh.routing.hosts import canonical
-from composemesh.routing.labels import has, labels_of
+from composemesh.routing.backends import Backends, Json, Notes
+from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.labels import labels_of
 from composemesh.routing.request import Request
 from composemesh.routing.resolve import Decision, HttpCandidate, Step, resolve
 from composemesh.routing.table import Table
-from composemesh.routing.words import actions, settings_in
+from composemesh.routing.words import actions
 
 if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
 
-Json = dict[str, Any]
 DEFAULT_ROUTE = "default"
 """Istio's name of what becomes of a request that no rule speaks of."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -61,8 +60,9 @@ class _Explanation:
         self._services = {settings.service for _, settings in self._running} | {
             settings.service for settings in snapshot.services.values()
         }
-        self._steps: list[Json] = []
+        self._notes = Notes()
         self._caller = self._find_caller()
+        self._backends = Backends(snapshot, self._running, self._services, self._caller, self._notes)
         url = question.url if "://" in question.url else f"http://{question.url}"
         self._url = urlsplit(url)
 
@@ -75,7 +75,7 @@ class _Explanation:
             arms = tuple(
                 arm for arm in decision.rule.destinations if arm.weight or len(decision.rule.destinations) == 1
             )
-        elif not rules:
+        elif not rules and not self._question.gateway:
             arms = (WeightedDestination(Destination(host)),)
         return {
             "request": {
@@ -85,7 +85,7 @@ class _Explanation:
                 "headers": dict(self._question.headers),
             },
             "decision": self._decision(decision, rules, arms, part, request.port),
-            "steps": self._steps,
+            "steps": self._notes.steps,
         }
 
     # === who asks whom ===
@@ -96,9 +96,11 @@ class _Explanation:
         name = self._question.caller
         for workload, settings in self._running:
             if name in (workload.name, workload.compose_service, settings.service):
-                self._note("caller", workload.name, True, f"a workload of {settings.service}, {settings.version}")
+                self._notes.add(
+                    "caller", workload.name, True, f"a workload of {settings.service}, {settings.version}"
+                )
                 return workload
-        self._note("caller", name, False, "no such workload runs: its labels are not known")
+        self._notes.add("caller", name, False, "no such workload runs: its labels are not known")
         return None
 
     def _request(self) -> Request:
@@ -134,28 +136,44 @@ class _Explanation:
         part = tuple(each for each, _ in self._running if said in _names(each))
         if part:
             service = self._snapshot.settings_of(part[0]).service
-            self._note("host", said, True, f"names a part of {service}: rules of {service} don't apply")
+            self._notes.add("host", said, True, f"names a part of {service}: rules of {service} don't apply")
             return said, part
-        self._note("host", said, False, "no service of the project: the name itself decides")
+        self._notes.add("host", said, False, "no service of the project: the name itself decides")
         return host, ()
 
     # === which rule ===
 
     def _decide(self, host: str, request: Request) -> tuple[Any, tuple[HttpCandidate, ...]]:
         """The decision, if a rule makes it; and the rules that this caller may meet at all."""
-        every = self._table.http(host, request.gateway)
+        every = self._table.http(host, request.gateway) if self._served(host, request.port) else ()
         concerned = tuple(
             each for each in every if each.concerns(request.gateway, request.port, request.source_labels)
         )
         steps: list[Step] = []
         decision = resolve(every, request, lambda chance: 0.0, steps)
         for step in steps:
-            self._note(step.stage, step.candidate, step.matched, step.because, step.origin)
-        if not concerned and not self._question.gateway:
-            self._note("route", DEFAULT_ROUTE, True, f"no rule for {host} concerns this caller and port")
+            self._notes.add(step.stage, step.candidate, step.matched, step.because, step.origin)
+        if decision is None and self._question.gateway:
+            self._notes.add("route", host, False, "no rule of the gateway matches: the answer is a 404")
+        elif not concerned and not self._question.gateway:
+            self._notes.add("route", DEFAULT_ROUTE, True, f"no rule for {host} concerns this caller and port")
         elif decision is None:
-            self._note("route", host, False, "there are rules, and none matches: the answer is a 404")
+            self._notes.add("route", host, False, "there are rules, and none matches: the answer is a 404")
         return decision, every if self._question.gateway else concerned
+
+    def _served(self, host: str, port: int) -> bool:
+        """Whether the gateway, if it is one, has a server for the host on that port."""
+        if not self._question.gateway:
+            return True
+        gateway = self._snapshot.gateways.get(self._question.caller)
+        servers = [each for each in gateway.servers if each.port == port] if gateway is not None else []
+        for server in servers:
+            if any(matches(pattern, host) for pattern in server.hosts):
+                self._notes.add("gateway", f"port {port}", True, f"serves {', '.join(server.hosts)}", server.origin)
+                return True
+        why = f"serves no {host} on port {port}" if gateway is not None else "there is no such gateway"
+        self._notes.add("gateway", self._question.caller, False, f"{why}: the answer is a 404, or no connection")
+        return False
 
     def _decision(
         self,
@@ -168,9 +186,11 @@ class _Explanation:
         rule: HttpRule | None = decision.rule if decision is not None else None
         own = rule is not None and (rule.redirect is not None or rule.direct_response is not None)
         total = sum(arm.weight for arm in arms)
-        backends = [] if own else [self._backend(arm, total, part, port) for arm in arms]
+        backends = (
+            [] if own else [self._backends.backend(arm, total, part, port, ruled=rule is not None) for arm in arms]
+        )
         return {
-            "route": decision.candidate.name if decision is not None else None if rules else DEFAULT_ROUTE,
+            "route": self._route(decision, rules),
             "rule": str(decision.candidate.origin) if decision is not None else None,
             "backend": ", ".join(each["backend"] for each in backends) or None,
             "endpoints": [endpoint for each in backends for endpoint in each["endpoints"]],
@@ -179,71 +199,10 @@ class _Explanation:
             "actions": actions(rule) if rule is not None else [],
         }
 
-    # === to whom ===
-
-    def _backend(self, arm: WeightedDestination, total: int, part: tuple[Workload, ...], port: int) -> Json:
-        destination = arm.destination
-        share = arm.weight / total if total else 1.0
-        said = self._snapshot.policies.get(destination.host)
-        subset = said.subsets.get(destination.subset) if said is not None else None
-        if destination.subset and subset is None:
-            self._note("backend", str(destination), False, "no policy names this subset: the answer is a 503 (NC)")
-            return {"backend": str(destination), "share": share, "endpoints": [], "policies": []}
-        policies = []
-        if said is not None:
-            levels = [said.ports.get(destination.port or port) or said.policy]
-            if subset is not None:
-                levels.append(subset.ports.get(destination.port or port) or subset.policy)
-            policies = [text for level in levels for text in settings_in(level)]
-        if policies:
-            self._note("policy", str(destination), True, "; ".join(policies))
-        labels = subset.labels if subset is not None else {}
-        endpoints = list(self._endpoints(destination, labels, part))
-        return {"backend": str(destination), "share": share, "endpoints": endpoints, "policies": policies}
-
-    def _endpoints(
-        self, destination: Destination, labels: Mapping[str, str], part: tuple[Workload, ...]
-    ) -> Iterable[Json]:
-        members = part or tuple(
-            workload for workload, settings in self._running if settings.service == destination.host
-        )
-        if not members:
-            self._note("endpoint", str(destination), False, "nobody runs who stands for it")
-        for workload in members:
-            settings = self._snapshot.settings_of(workload)
-            found = labels_of(workload, settings.service, settings.version)
-            if not has(found, labels):
-                self._note("endpoint", workload.name, False, f"not of the subset: {_differs(found, labels)}")
-            elif (address := self._address(workload)) is None:
-                self._note("endpoint", workload.name, False, "on no network of the caller's")
-            else:
-                self._note("endpoint", workload.name, True, f"{settings.version}, health {workload.health}")
-                yield {
-                    "workload": workload.name,
-                    "version": settings.version,
-                    "address": address,
-                    "health": workload.health.value,
-                }
-
-    def _address(self, workload: Workload) -> str | None:
-        caller = self._caller
-        networks = None if caller is None else {place.network for place in caller.attachments}
-        for place in workload.attachments:
-            if place.addresses and (networks is None or place.network in networks):
-                return place.addresses[0]
-        return None
-
-    def _note(self, stage: str, candidate: str, matched: bool, because: str, origin: Any = NOWHERE) -> None:
-        self._steps.append(
-            {
-                "stage": stage,
-                "candidate": candidate,
-                "matched": matched,
-                "because": because,
-                "file": origin.file or None,
-                "line": origin.line or None,
-            }
-        )
+    def _route(self, decision: Decision[Any, Any] | None, rules: tuple[HttpCandidate, ...]) -> str | None:
+        if decision is not None:
+            return decision.candidate.name
+        return None if rules or self._question.gateway else DEFAULT_ROUTE
 
 
 def _port(netloc: str) -> int:
@@ -254,11 +213,3 @@ def _port(netloc: str) -> int:
 def _names(workload: Workload) -> set[str]:
     aliases = {alias for place in workload.attachments for alias in place.aliases}
     return {name.lower() for name in (workload.compose_service, workload.name, *workload.addresses, *aliases)}
-
-
-def _differs(found: Mapping[str, str], labels: Mapping[str, str]) -> str:
-    return ", ".join(
-        f"{name} is {found.get(name, 'missing')}, not {value}"
-        for name, value in labels.items()
-        if found.get(name) != value
-    )

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from composemesh.model.entry import EntryEndpoint, ServiceEntry
+from composemesh.model.gateway import Gateway, Server
 from composemesh.model.origin import Origin
 from composemesh.model.policy import Balance, Balancer, DestinationPolicy, Subset, TrafficPolicy
 from composemesh.model.route import (
@@ -19,7 +21,7 @@ from composemesh.model.route import (
     VirtualHost,
     WeightedDestination,
 )
-from composemesh.model.snapshot import ServiceSettings, Snapshot
+from composemesh.model.snapshot import Egress, MeshSettings, ServiceSettings, Snapshot
 from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.routing.explain import Question, explain
 
@@ -132,3 +134,52 @@ def test_odd_urls_have_an_answer_too(url):
 def test_what_is_no_url_is_a_value_error():
     with pytest.raises(ValueError, match="URL"):
         ask(url="http://[::")
+
+
+def outside(*rules, url="http://api.example.com/", **snapshot):
+    hosts = (VirtualHost(("api.example.com",), http=rules),) if rules else ()
+    return explain(
+        Snapshot("shop", services=SERVICES, virtual_hosts=hosts, policies=POLICIES, **snapshot),
+        DISCOVERED,
+        Question("productpage", url),
+    )
+
+
+def test_a_host_of_an_entry():
+    origin = Origin("ServiceEntry", "api", "se.yaml", 3)
+    endpoints = (EntryEndpoint("192.0.2.1", labels={"version": "v7"}), EntryEndpoint("192.0.2.2"))
+    said = outside(entries=(ServiceEntry(("*.example.com",), endpoints=endpoints, origin=origin),))
+    assert [(each["address"], each["version"]) for each in said["decision"]["endpoints"]] == [
+        ("192.0.2.1", "v7"),
+        ("192.0.2.2", "unknown"),
+    ]
+    (step,) = steps(said, "entry")
+    assert (step["matched"], step["file"], step["line"]) == (True, "se.yaml", 3)
+
+
+def test_a_host_that_nobody_declares():
+    assert outside()["decision"]["endpoints"][0]["address"] == "api.example.com"
+    closed = outside(mesh=MeshSettings(egress=Egress.REGISTRY_ONLY))
+    assert closed["decision"]["endpoints"] == []
+    assert "registry_only" in steps(closed, "egress")[0]["because"]
+
+
+def test_a_rule_that_leads_to_nobody():
+    said = outside(HttpRule((), (WeightedDestination(Destination("nowhere")),)))
+    assert said["decision"]["endpoints"] == []
+    assert "NC" in steps(said, "endpoint")[0]["because"]
+
+
+def test_a_gateway_serves_the_hosts_of_its_servers():
+    def through(url, caller="web"):
+        hosts = (VirtualHost(("*",), ("web",), http=(REST,)),)
+        gateways = {"web": Gateway("web", (Server(8080, hosts=("shop.localhost",)),))}
+        snapshot = Snapshot("shop", services=SERVICES, virtual_hosts=hosts, policies=POLICIES, gateways=gateways)
+        return explain(snapshot, DISCOVERED, Question(caller, url, gateway=True))
+
+    served = through("http://shop.localhost:8080/")
+    assert len(served["decision"]["endpoints"]) == 2
+    for url, caller in (("http://other:8080/", "web"), ("http://shop.localhost:81/", "web"), ("http://a/", "no")):
+        said = through(url, caller)
+        assert (said["decision"]["route"], said["decision"]["endpoints"]) == (None, [])
+        assert "404" in steps(said, "gateway")[0]["because"]
