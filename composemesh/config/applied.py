@@ -40,15 +40,13 @@ class Applied:
         self._unread = bool(problems)
         return tuple(problems)
 
-    async def keep(self, resources: Iterable[Resource]) -> None:
-        """These are the applied resources from now on. Raises OSError, and has changed nothing then."""
-        kept = {resource.key: resource for resource in resources}
+    async def keep(self) -> None:
+        """Write the resources down. Raises OSError, and has left the file as it was then."""
         if self.path is not None:
             if self._unread:
                 self.path.replace(self.path.with_name(f"{self.path.name}.unread"))
                 self._unread = False
-            await trio.to_thread.run_sync(_write, self.path, dump(kept.values()))
-        self.resources = kept
+            await trio.to_thread.run_sync(_write, self.path, dump(self.resources.values()))
 
 
 def dump(resources: Iterable[Resource]) -> str:

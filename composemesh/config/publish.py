@@ -122,7 +122,7 @@ class Publisher:
         """Apply and delete resources, all of them or, where an error would come of it, none.
 
         In force and kept on disk when this returns with an `accepted` change; only tried where not `carry_out`.
-        Raises OSError where it can't be kept; then nothing has changed.
+        Raises OSError where it can't be kept; then it has been taken back.
         """
         async with self._changing:  # each builds on the one before
             before = self.resources
@@ -132,7 +132,6 @@ class Publisher:
             asked = {resource.key: resource for resource in apply}
             applied |= asked
             after = _overlaid(self._written.resources, applied)
-            known = self._written, self._discovered.version
             snapshot, problems = self._compile(self._written, applied)
             concerned = {str(resource.key) for resource in asked.values()}
             change = replace(
@@ -146,11 +145,15 @@ class Publisher:
                 ),
             )
             if carry_out and change.accepted:
-                await self._applied.keep(applied.values())
-                if self._written is known[0] and self._discovered.version == known[1]:
-                    self._tell(snapshot, problems)  # compiled a moment ago, and nothing has come between
-                else:
+                kept, self._applied.resources = self._applied.resources, applied
+                self._tell(snapshot, problems)  # traffic need not wait for the disk
+                try:
+                    with trio.CancelScope(shield=True):
+                        await self._applied.keep()
+                except OSError:
+                    self._applied.resources = kept
                     self._publish()
+                    raise
             return change
 
     # === documents ===

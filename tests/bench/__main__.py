@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import figures, report, rounds, stack
+from . import configuration, figures, report, rounds, stack
 from .contests import CONTESTS
 from .processes import NotHere
 
@@ -49,6 +49,8 @@ def bench(asked: argparse.Namespace) -> None:
     table = figures.rows(seen)
     report.show(table, weighed)
     report.save(asked.output, seen, table, weighed, left_out)
+    if not asked.only and not asked.contest:
+        configuration.show(configuration.measure())
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")
 
