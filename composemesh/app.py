@@ -41,7 +41,7 @@ from composemesh.telemetry.sinks.access_log import AccessLogSink
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
-    from composemesh.model.gateway import TlsSettings
+    from composemesh.model.gateway import Server
 
 SETTLED_WITHIN = 20.0
 """Seconds that a start waits for every workload to be captured or refused; what takes longer follows later."""
@@ -180,13 +180,13 @@ async def _run(
         rooms.cancel_scope.cancel()
 
 
-def _certify(options: MeshOptions, settings: TlsSettings, hosts: Sequence[str]) -> Contexts:
+def _certify(options: MeshOptions, server: Server) -> Contexts:
     """What a gateway begins TLS with. Imported late: certificates bring 10 MiB along, and few meshes need them."""
     from composemesh.identity.issuer import server_contexts
     from composemesh.identity.store import load_or_create
 
     now = datetime.now(UTC)
-    return server_contexts(load_or_create(options.state, options.project, now), settings, hosts)
+    return server_contexts(load_or_create(options.state, options.project, now), server)
 
 
 async def _serve_admin(view: MeshView, options: MeshOptions, *, task_status: trio.TaskStatus[str]) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from composemesh.identity.ca import Authority, Credentials, PrivateKey, new_key
-from composemesh.identity.contexts import client_context, server_context
+from composemesh.identity.contexts import HTTP, client_context, server_context
 from composemesh.identity.files import load_credentials, load_roots
-from composemesh.model.gateway import TlsMode, TlsSettings
+from composemesh.model.gateway import Server, TlsMode, TlsSettings
 from composemesh.model.problem import Problem, Severity
 
 MOST_NAMES = 256
@@ -109,9 +109,15 @@ class Issued:
     """
 
     def __init__(
-        self, authority: Authority, settings: TlsSettings, hosts: Sequence[str], clock: Clock = utc_now
+        self,
+        authority: Authority,
+        settings: TlsSettings,
+        hosts: Sequence[str],
+        clock: Clock = utc_now,
+        protocols: Sequence[str] = HTTP,
     ) -> None:
         self.problems: Sequence[Problem] = ()
+        self._protocols = protocols
         self._authority = authority
         self._hosts = tuple(hosts)
         self._clock = clock
@@ -132,7 +138,7 @@ class Issued:
             name = ""
         known = self._made.get(name)
         if known is None:
-            make = partial(_context, self._settings, self._trust)
+            make = partial(_context, self._settings, self._trust, self._protocols)
             names = [name] if name else self._own_names()
             try:
                 known = self._made[name] = Rotating(self._authority, names, make, self._clock, self._key)
@@ -158,8 +164,15 @@ class Issued:
 class Loaded:
     """A certificate that the user brought, in files that may be renewed at any time."""
 
-    def __init__(self, authority: Authority, settings: TlsSettings, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        settings: TlsSettings,
+        clock: Clock = utc_now,
+        protocols: Sequence[str] = HTTP,
+    ) -> None:
         self.problems: Sequence[Problem] = ()
+        self._protocols = protocols
         self._authority = authority
         self._settings = settings
         self._clock = clock
@@ -191,24 +204,25 @@ class Loaded:
         problems = [*problems, *more]
         if credentials is not None and not any(problem.severity is Severity.ERROR for problem in problems):
             try:
-                self._context = _context(settings, trust, credentials)
+                self._context = _context(settings, trust, self._protocols, credentials)
             except ValueError as problem:
                 problems.append(_unusable(problem))
         self.problems = tuple(problems)
 
 
-def server_contexts(
-    authority: Authority, settings: TlsSettings, hosts: Sequence[str], clock: Clock = utc_now
-) -> Contexts:
-    """What a gateway's server of these hosts starts connections from."""
+def server_contexts(authority: Authority, server: Server, clock: Clock = utc_now) -> Contexts:
+    """What a gateway's server that ends TLS starts connections from."""
+    settings = server.tls or TlsSettings()
+    protocols = HTTP if server.speaks_http else ()  # what is passed on is not ours to promise
     if settings.certificate:
-        return Loaded(authority, settings, clock)
-    return Issued(authority, settings, hosts, clock)
+        return Loaded(authority, settings, clock, protocols)
+    return Issued(authority, settings, server.hosts, clock, protocols)
 
 
-def _context(settings: TlsSettings, trust: str, credentials: Credentials) -> ssl.SSLContext:
+def _context(settings: TlsSettings, trust: str, protocols: Sequence[str], credentials: Credentials) -> ssl.SSLContext:
     return server_context(
         credentials,
+        protocols=protocols,
         clients=trust,
         required=settings.mode is TlsMode.MUTUAL,
         minimum=settings.minimum,

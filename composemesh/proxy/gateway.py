@@ -36,13 +36,17 @@ RETRY = 1.0
 BACKLOG = 1024
 HTTPS_PORT = 443
 
-Certify = Callable[[TlsSettings, Sequence[str]], "Contexts"]
-"""What a server of these hosts begins TLS with. Raises an exception that says why there is nothing."""
+Certify = Callable[[Server], "Contexts"]
+"""What a server begins TLS with. Raises an exception that says why there is nothing."""
 
 
-def uncertified(settings: TlsSettings, hosts: Sequence[str]) -> Contexts:
+def uncertified(server: Server) -> Contexts:
     """For a fleet that was given no authority, nor leave to read files."""
     raise LookupError("this mesh has no certificates")
+
+
+_Key = tuple[TlsSettings, tuple[str, ...], bool]
+"""All that the contexts of a server depend on."""
 
 
 class Gateways:
@@ -67,7 +71,7 @@ class Gateways:
         self._certify = certify
         self._opened, self._closed = opened, closed
         self._wanted: dict[Address, tuple[Offer, ...]] = {}
-        self._contexts: dict[tuple[TlsSettings, tuple[str, ...]], Contexts] = {}
+        self._contexts: dict[_Key, Contexts] = {}
         self._uncertified: list[Problem] = []
         self._unopened: dict[Address, Problem] = {}
 
@@ -123,17 +127,15 @@ class Gateways:
             log.warning("gateway cannot listen", gateway=offer.gateway.name, port=port, problem=problem.strerror)
         self._unopened[address] = said
 
-    def _contexts_of(
-        self, server: Server, known: Mapping[tuple[TlsSettings, tuple[str, ...]], Contexts]
-    ) -> Contexts | None:
+    def _contexts_of(self, server: Server, known: Mapping[_Key, Contexts]) -> Contexts | None:
         """The contexts of a server that ends TLS; those it has had, where nothing about them has changed."""
         if server.tls is None or not server.terminates:
             return None
-        key = (server.tls, server.hosts)
+        key = (server.tls, server.hosts, server.speaks_http)
         contexts = self._contexts.get(key) or known.get(key)
         if contexts is None:
             try:
-                contexts = self._certify(server.tls, server.hosts)
+                contexts = self._certify(server)
             except Exception as problem:  # whatever keeps one server from its certificate is no other's trouble
                 self._uncertified.append(_without(server, problem))
                 return Without()

@@ -335,6 +335,17 @@ async def test_passed_through_by_name_and_never_decrypted(net: Net) -> None:
     assert (record.source.service, record.destination.service, record.protocol) == ("web", "vault", "tcp")
 
 
+async def test_what_is_passed_on_promises_no_protocol(net: Net) -> None:
+    """The service behind may not speak HTTP/2, or HTTP at all: only a server that sees requests agrees on one."""
+    port = free_port()
+    await app(net, "shop", b"welcome")
+    server = Server(port, ServerProtocol.TLS, ("*",), "127.0.0.1", AUTO)
+    await open_up(net, gateway(server), routes=[passed("*", "shop", tls=False)])
+    async with await secure(port, "shop.localhost", client(protocols=["h2", "http/1.1"])) as stream:
+        assert stream.selected_alpn_protocol() is None
+        assert (await ask(stream)).endswith(b"welcome")
+
+
 @pytest.mark.parametrize("encrypted", [False, True], ids=["TCP", "TLS"])
 async def test_opaque_servers(net: Net, encrypted: bool) -> None:
     """A server that speaks first, in clear and within TLS that ends at the gateway."""

@@ -14,10 +14,14 @@ from composemesh.identity import issuer
 from composemesh.identity.ca import LEAF_LIFE, Authority, spiffe_id
 from composemesh.identity.contexts import client_context
 from composemesh.identity.issuer import LOCAL, Issued, Loaded, identity, server_contexts
-from composemesh.model.gateway import TlsMode, TlsSettings
+from composemesh.model.gateway import Server, ServerProtocol, TlsMode, TlsSettings
 
 NOW = datetime.now(UTC)
 AUTHORITY = Authority.new("shop", NOW)
+
+
+def server(settings: TlsSettings, protocol: ServerProtocol = ServerProtocol.HTTPS) -> Server:
+    return Server(443, protocol, ("*",), tls=settings)
 
 
 class Clock:
@@ -122,7 +126,7 @@ def test_strangers_cannot_fill_the_memory(clock: Clock, monkeypatch: pytest.Monk
     ],
 )
 def test_settings_that_cannot_be_are_problems_at_once(settings: TlsSettings, reason: str) -> None:
-    made = server_contexts(AUTHORITY, settings, ["*"])
+    made = server_contexts(AUTHORITY, server(settings))
     assert made.of("web.localhost") is None
     assert len(made.problems) == 1
     assert reason in made.problems[0].message
@@ -160,7 +164,7 @@ def test_what_gets_worse_leaves_the_last_good_one_in_service(tmp_path: Path, clo
 
 
 def test_what_was_never_good_is_no_context(tmp_path: Path) -> None:
-    made = server_contexts(AUTHORITY, TlsSettings(certificate=str(tmp_path / "none.pem")), ["*"])
+    made = server_contexts(AUTHORITY, server(TlsSettings(certificate=str(tmp_path / "none.pem"))))
     assert made.of("") is None
     assert [problem.code for problem in made.problems] == ["unreadable-file"]
 
@@ -174,7 +178,7 @@ def test_what_was_never_good_is_no_context(tmp_path: Path) -> None:
     ],
 )
 def test_modes(mode: TlsMode, verify: ssl.VerifyMode) -> None:
-    context = server_contexts(AUTHORITY, TlsSettings(mode), ["*"]).of("")
+    context = server_contexts(AUTHORITY, server(TlsSettings(mode))).of("")
     assert context is not None
     assert context.verify_mode == verify
 
