@@ -461,3 +461,67 @@ async def test_without_an_address_both_versions_of_ip_are_served(net: Net) -> No
         async with stream:
             assert (await ask(stream)).endswith(b"welcome")
     assert net.records.all[0].x_forwarded_for == "127.0.0.1"
+
+
+# === what else travels in HTTP ===
+
+
+async def test_a_websocket_within_tls(net: Net) -> None:
+    """After the upgrade the bytes are pumped between an encrypted and a plain connection, until either ends."""
+    port = free_port()
+    chat = net.add("chat")
+
+    async def talk(stream: trio.SocketStream) -> None:
+        await read_until(stream, b"\r\n\r\n")
+        await stream.send_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        while data := await stream.receive_some():
+            await stream.send_all(data.upper())
+        await stream.send_eof()
+
+    await net.serve(chat, talk)
+    await open_up(net, gateway(https(port)), routes=[route("*", "chat")])
+    async with await secure(port, "chat.localhost") as stream:
+        lines = [b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13"]
+        await stream.send_all(b"\r\n".join([b"GET /chat HTTP/1.1", b"Host: chat.localhost", *lines]) + b"\r\n\r\n")
+        assert (await read_until(stream, b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        for word in (b"hello", b"x" * 100_000):
+            await stream.send_all(word)
+            assert await read_until(stream, word.upper()) == word.upper()
+    record = await net.records.next()
+    assert record.response_code == 101
+    assert record.bytes_received == record.bytes_sent == 100_005
+
+
+async def test_events_arrive_as_they_are_sent(net: Net) -> None:
+    port, go = free_port(), trio.Event()
+    ticker = net.add("ticker")
+
+    async def tick(stream: trio.SocketStream) -> None:
+        await read_until(stream, b"\r\n\r\n")
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n")
+        await go.wait()
+        await stream.send_all(b"data: two\n\n")
+        await stream.send_eof()
+
+    await net.serve(ticker, tick)
+    await open_up(net, gateway(https(port)), routes=[route("*", "ticker")])
+    async with await secure(port, "ticker.localhost") as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: ticker.localhost\r\n\r\n")
+        await read_until(stream, b"data: one\n\n")
+        go.set()
+        await read_until(stream, b"data: two\n\n")
+        await read_until(stream, b"0\r\n\r\n")
+
+
+async def test_http2_in_clear(net: Net) -> None:
+    port = free_port()
+    await shop(net, Server(port, ServerProtocol.GRPC, ("*",), "127.0.0.1"))
+    async with await connect(port) as stream:
+        peer = Peer(stream, client=True)
+        asked = {b":method": b"GET", b":scheme": b"http", b":authority": b"shop.localhost", b":path": b"/"}
+        peer.h2.send_headers(1, list(asked.items()), end_stream=True)
+        await peer.flush()
+        assert (await peer.next(DataReceived)).data == b"welcome"
+    assert (await net.records.next()).http_version == 20
