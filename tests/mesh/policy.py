@@ -106,7 +106,10 @@ def in_turn(*answers: bytes, seen: list[bytes] | None = None) -> Handler:
                 )
                 count = int(length.partition(b":")[2])
                 while len(data) < count:
-                    data += await stream.receive_some()
+                    more = await stream.receive_some()
+                    if not more:
+                        return
+                    data += more
                 if seen is not None:
                     seen.append(head + b"\r\n\r\n" + data[:count])
                 data = data[count:]
