@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from composemesh.capture import virtual_route
+from composemesh.capture.dns import flows
 from composemesh.capture.dns.asking import look_up
 from composemesh.capture.dns.resolver import Doors, Resolver, open_doors
 from composemesh.capture.iptables import Iptables, IptablesFailed
@@ -94,6 +95,7 @@ class Life:
                 clean, self._touched = not self._touched, True
                 virtual_route.add(namespace)
                 self._families = await self._iptables.install(namespace, self._redirects, clean=clean)
+                await flows.forget(namespace)
             except BaseException:
                 await self._undo(namespace, pairs)
                 raise
@@ -105,6 +107,7 @@ class Life:
             try:
                 if await self._iptables.remove(namespace):
                     virtual_route.remove(namespace)
+                    await flows.forget(namespace)
             except IptablesFailed as problem:
                 log.debug("nothing to undo with", workload=self.workload.name, problem=str(problem))
         for pair in pairs:
@@ -153,6 +156,7 @@ class Life:
             if self.captured is not None and self._namespace is not None:
                 resting = tuple(replace(redirect, resting=True) for redirect in self._redirects)
                 await self._iptables.install(self._namespace, resting, clean=False)
+                await flows.forget(self._namespace)
             self.captured = None
 
     async def release(self) -> None:
@@ -164,6 +168,7 @@ class Life:
             if self._namespace is not None:
                 if await self._iptables.remove(self._namespace, self._families):
                     virtual_route.remove(self._namespace)
+                    await flows.forget(self._namespace)
                 self._close_doors()
             self.captured = None
 

@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from composemesh.capture import virtual_route
+from composemesh.capture.dns import flows
 from composemesh.capture.iptables import Iptables, IptablesFailed
 from composemesh.capture.life import Life
 from composemesh.capture.netns import NetworkNamespace
@@ -246,6 +247,7 @@ async def sweep(workloads: Iterable[Workload]) -> int:
         try:
             if await iptables.remove(namespace):
                 virtual_route.remove(namespace)
+                await flows.forget(namespace)
                 cleaned.append(workload.name)
         except IptablesFailed as problem:
             log.warning("could not be swept", workload=workload.name, problem=str(problem))

@@ -113,9 +113,9 @@ class NetworkNamespace:
             for fd in opened:
                 os.close(fd)
 
-    def routes(self) -> socket.socket:
-        """A socket that speaks with the kernel of the namespace's routes (rtnetlink(7)). Raises OSError."""
-        return self._make(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
+    def netlink(self, protocol: int) -> socket.socket:
+        """A socket that speaks with the kernel about the namespace (netlink(7)). Raises OSError."""
+        return self._make(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol))
 
     @trio.lowlevel.enable_ki_protection
     def socket(self, family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:

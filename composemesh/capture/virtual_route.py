@@ -57,7 +57,7 @@ def _change(namespace: NetworkNamespace, kind: int, flags: int) -> int:
     body += _ADDRESS.pack(_ADDRESS.size, _DESTINATION, network.network_address.packed)
     body += _NUMBER.pack(_NUMBER.size, _INTERFACE, _LOOPBACK)
     try:
-        with namespace.routes() as question:
+        with namespace.netlink(socket.NETLINK_ROUTE) as question:
             question.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_AND_ACK | flags, 0, 0) + body)
             reply = question.recv(4096)
     except OSError as problem:

@@ -270,6 +270,34 @@ async def test_at_rest_and_released_the_engine_is_asked_directly(app: Host, engi
         await app.connect("127.0.0.1", 15053)
 
 
+async def test_a_resolver_that_keeps_its_socket_follows_the_rules(app: Host, engine: Engine, mesh: Mesh) -> None:
+    """As Netty's does: one socket for everything, not connected, so that it never hears of a closed port."""
+    engine.reply = unknown
+    sock = plug(app, socket.SOCK_DGRAM)
+    question = dns.message.make_query("mesh.only", "A").to_wire()
+
+    async def ask() -> tuple[str, ...]:
+        await sock.sendto(question, (DOCKER_DNS, 53))
+        with trio.fail_after(5):
+            return found_in((await sock.recvfrom(65535))[0]).addresses
+
+    async def asks_for_long_enough(addresses: tuple[str, ...]) -> None:
+        for _ in range(25):  # the kernel takes a flow for a lasting one after two seconds
+            assert await ask() == addresses
+            await trio.sleep(0.1)
+
+    await asks_for_long_enough(())
+    told = await mesh(app, snapshot=SNAPSHOT)
+    await told.captured(app)
+    (virtual,) = await ask()
+    assert virtual.startswith("240.240.")
+    await asks_for_long_enough((virtual,))
+    await told.capture.rest()
+    assert await ask() == ()
+    await told.capture.release()
+    assert await ask() == ()
+
+
 async def test_what_a_killed_mesh_left_is_swept(app: Host, engine: Engine, mesh: Mesh) -> None:
     told = await mesh(app, snapshot=SNAPSHOT)
     await told.captured(app)
