@@ -274,12 +274,12 @@ def _plain(word: str) -> str:
 
 
 def rows(message: Message, within: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Field]]:
-    """Every field of a message and of those in it, with its path; items of lists have none of their own."""
+    """Every field of a message, and those in the ones that are carried out, with its path; lists have no step."""
     for name, field in message.fields.items():
         path = (*within, name)
         yield path, field
         inner = field.type
         while isinstance(inner, Repeated | Table):
             inner = inner.item if isinstance(inner, Repeated) else inner.value
-        if isinstance(inner, Message) and len(path) < 12:
+        if isinstance(inner, Message) and field.fate in (Fate.CARRIED_OUT, Fate.DEPRECATED):
             yield from rows(inner, path)
