@@ -7,6 +7,7 @@ do: `x-request-id`, `x-forwarded-for`, `x-forwarded-proto`; on the way back `x-e
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 
@@ -46,9 +47,16 @@ def nominated(values: dict[bytes, bytes]) -> frozenset[bytes]:
 def _kept(fields: Fields, values: dict[bytes, bytes], dropped: frozenset[bytes]) -> Fields:
     if dropped.isdisjoint(values):
         return fields.copy()
-    if b"connection" in values:
-        dropped = dropped | nominated(values)
+    connection = values.get(b"connection")
+    if connection is not None:
+        dropped = _with_nominated(dropped, connection)
     return [field for field in fields if field[0].lower() not in dropped]
+
+
+@functools.lru_cache(64)
+def _with_nominated(dropped: frozenset[bytes], connection: bytes) -> frozenset[bytes]:
+    """Most peers say `keep-alive` every time: worked out once, it costs a tenth of the fields' own price."""
+    return dropped | nominated({b"connection": connection})
 
 
 def request_fields(

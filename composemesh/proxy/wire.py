@@ -22,14 +22,16 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import ClassVar, TypeVar
 
 import outcome
 import structlog
 import trio
 
 log = structlog.get_logger()
+
+_Sent = TypeVar("_Sent")
 
 CHUNK = 65536
 """Bytes a read asks for. Larger reads only pay for bulk transfers, which `relay` does with a buffer of its own."""
@@ -93,6 +95,23 @@ class Reactor:
             pass  # the reactor has ended, and its epoll with it
 
 
+class _Woken(outcome.Outcome[None]):
+    """What a woken task is told, which is nothing. `outcome.Value` says the same, but each of them only once, and it
+    takes a microsecond to make one and to mark it as used."""
+
+    def unwrap(self) -> None:
+        pass
+
+    def send(self, gen: Generator[_Sent, None, object]) -> _Sent:
+        return gen.send(None)
+
+    async def asend(self, agen: AsyncGenerator[_Sent, None]) -> _Sent:
+        return await agen.asend(None)
+
+
+_WOKEN = _Woken()
+
+
 async def _guarded(run: Callable[[], Awaitable[object]]) -> None:
     """A bug that one peer has found must not end the reactor, which is everybody's."""
     try:
@@ -143,12 +162,12 @@ class Wire:
                 self.ended = True
             if self._reader is not None:
                 reader, self._reader = self._reader, None
-                trio.lowlevel.reschedule(reader)
+                trio.lowlevel.reschedule(reader, _WOKEN)
         if events & WRITABLE:
             self.writable = True
             if self._writer is not None:
                 writer, self._writer = self._writer, None
-                trio.lowlevel.reschedule(writer)
+                trio.lowlevel.reschedule(writer, _WOKEN)
 
     async def receive(self, size: int = CHUNK) -> bytes:
         """Read up to `size` bytes; empty at the end. Raises OSError on a reset. Safe to cancel."""
