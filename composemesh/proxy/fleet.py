@@ -75,7 +75,7 @@ class Fleet:
                 nursery.start_soon(self._hub.lag.run)
                 task_status.started()
         finally:
-            for endpoint in self.planner.endpoints.values():
+            for endpoint in self.planner.connected():
                 endpoint.close()
 
     def ejected(self, service: str, life: Life) -> float:
@@ -154,5 +154,5 @@ class Fleet:
         while True:
             await trio.sleep(PRUNE)
             now = time.monotonic()
-            for endpoint in self.planner.endpoints.values():
+            for endpoint in self.planner.connected():
                 endpoint.pools.prune(now)

@@ -92,6 +92,9 @@ class Planner:
         self.endpoints = alive
         self.policies.replan(snapshot.policies, {*alive, *self.entries.lives})
         everywhere = frozenset[str]().union(*(endpoint.networks for endpoint in alive.values()))
+        for name, door in self.gateways.items():
+            if name not in snapshot.gateways:
+                door.close()
         self.gateways = {name: self.gateways.get(name) or _door(name) for name in snapshot.gateways}
         for door in self.gateways.values():
             door.networks = everywhere  # the host has an address on each
@@ -109,6 +112,10 @@ class Planner:
                 return peer
             known = self._outside[name] = Peer(name, "unknown", "unknown", PeerKind.EXTERNAL, captured=False)
         return known
+
+    def connected(self) -> tuple[Endpoint, ...]:
+        """Everybody whose pools may hold connections: endpoints, and gateways, for whom others are dialled."""
+        return (*self.endpoints.values(), *self.gateways.values())
 
     def _endpoint(self, workload: Workload, service: str, version: str, captured: bool) -> Endpoint:
         known = self.endpoints.get(workload.life)

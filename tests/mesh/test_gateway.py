@@ -18,7 +18,10 @@ from composemesh.identity.contexts import server_context
 from composemesh.model.flag import Flag
 from composemesh.model.gateway import Server, ServerProtocol, TlsMode, TlsSettings
 from composemesh.model.peer import PeerKind
+from composemesh.model.workload import Discovered
+from composemesh.proxy import fleet, pool
 from composemesh.proxy import gateway as gateways
+from composemesh.runtime.captured import Captures
 from mesh.gateways import (
     AUTO,
     app,
@@ -150,6 +153,34 @@ async def test_trusted_proxies_are_believed(net: Net) -> None:
     lines = seen[0].lower().split(b"\r\n")
     assert b"x-forwarded-proto: https" in lines
     assert b"x-envoy-external-address: 203.0.113.9" in lines
+
+
+async def test_workloads_that_are_not_captured_are_reached_from_the_host(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `capture: none`. The gateway keeps those connections itself, and closes what grows old."""
+    monkeypatch.setattr(fleet, "PRUNE", 0.01)
+    monkeypatch.setattr(pool, "LONGEST_IDLE", 0.05)
+    port = free_port()
+    await app(net, "shop", b"welcome")
+    workload = net.discovered.value.workloads[-1]
+    captured = {life: each for life, each in net.captures.value.captured.items() if life != workload.life}
+    net.discovered.publish(Discovered(net.discovered.value.workloads[:-1]))
+    net.captures.publish(Captures(captured, {workload.id: "It is not to be captured."}))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    net.discovered.publish(Discovered((*net.discovered.value.workloads, workload)))
+    await open_up(net, gateway(http(port)), routes=[route("*", "shop")])
+    await net.settled(workload)
+    assert net.fleet.planner.endpoints[workload.life].captured is None
+    async with await connect(port) as stream:
+        assert (await ask(stream)).endswith(b"welcome")
+        pools = net.fleet.planner.gateways["web"].pools
+        with trio.fail_after(5):
+            while pools:  # noqa: ASYNC110 - no event says so
+                await trio.sleep(0.005)
+        assert (await ask(stream)).endswith(b"welcome")
+    await open_up(net)
+    assert pools.closed
 
 
 # === TLS ===
