@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from composemesh.model.origin import NOWHERE, Origin
 
@@ -173,3 +173,18 @@ class DestinationPolicy:
     def says_policy(self) -> bool:
         """Whether anything is said of the host as a whole, or of a port, besides its subsets."""
         return self.policy != TrafficPolicy() or bool(self.ports)
+
+    def at(self, port: int, subset: str = "") -> TrafficPolicy:
+        """What holds at a port, for a subset or, where empty, for all: the one answer to that question.
+
+        A level replaces whole fields of the one below it. A port's own settings inherit nothing from their level,
+        though a subset lies on top of its service's port (Istio's MergeSubsetTrafficPolicy).
+        """
+        policy = self.ports.get(port, self.policy)
+        part = self.subsets.get(subset)
+        if part is None:
+            return policy
+        if port in part.ports:
+            return part.ports[port]
+        said = {each.name: value for each in fields(part.policy) if (value := getattr(part.policy, each.name))}
+        return replace(policy, **said)

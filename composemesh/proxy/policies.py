@@ -7,7 +7,6 @@ gets the very objects of the one before, and one that changes a number changes i
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import fields, replace
 
 from composemesh.model.policy import (
     Balance,
@@ -25,22 +24,6 @@ NOTHING_SAID = TrafficPolicy()
 MOST_PORTS = 256
 """Ports of one destination that are told apart. The rest share one policy: a caller that tries all there are is
 looking for something, and must not be remembered 65,535 times."""
-
-
-def effective(rule: DestinationPolicy, subset: str, port: int) -> TrafficPolicy:
-    """What holds for a subset (or all, where empty) at a port.
-
-    A level replaces whole fields of the one below it. A port's own settings inherit nothing from their level, though
-    a subset lies on top of its service's port (Istio's MergeSubsetTrafficPolicy).
-    """
-    policy = rule.ports.get(port, rule.policy)
-    part = rule.subsets.get(subset)
-    if part is None:
-        return policy
-    if port in part.ports:
-        return part.ports[port]
-    said = {each.name: value for each in fields(part.policy) if (value := getattr(part.policy, each.name))}
-    return replace(policy, **said)
 
 
 class Policy:
@@ -108,7 +91,7 @@ class Policies:
                 continue
             self._known[service, subset] = ports.copy()  # what older plans still add was bound to older rules
             for port, policy in ports.items():
-                policy.change(effective(rule, subset, port))
+                policy.change(rule.at(port, subset))
                 if policy.outliers is not None:
                     policy.outliers.keep(alive)
 
@@ -152,7 +135,7 @@ class ByPort(dict[int, Policy | None]):
             port = 0
             if port in self:
                 return self[port]
-        settings = effective(self._rule, self._subset, port)
+        settings = self._rule.at(port, self._subset)
         policy = None
         if settings != NOTHING_SAID:
             policy = self._known.get(port)

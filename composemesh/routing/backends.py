@@ -70,12 +70,9 @@ class Backends:
                 "backend", str(destination), False, "no policy names this subset: the answer is a 503 (NC)"
             )
             return {"backend": str(destination), "share": share, "endpoints": [], "policies": []}
-        policies = []
+        policies: list[str] = []
         if said is not None:
-            levels = [said.ports.get(destination.port or port) or said.policy]
-            if subset is not None:
-                levels.append(subset.ports.get(destination.port or port) or subset.policy)
-            policies = [text for level in levels for text in settings_in(level)]
+            policies = list(settings_in(said.at(destination.port or port, destination.subset)))
         if policies:
             self._notes.add("policy", str(destination), True, "; ".join(policies))
         labels = subset.labels if subset is not None else {}

@@ -13,7 +13,7 @@ from composemesh.model.policy import (
     Subset,
     TrafficPolicy,
 )
-from composemesh.proxy.policies import MOST_PORTS, Policies, Policy, effective
+from composemesh.proxy.policies import MOST_PORTS, Policies, Policy
 
 ROUND, RANDOM = Balance(Balancer.ROUND_ROBIN), Balance(Balancer.RANDOM)
 FEW, MANY = ConnectionLimits(max_requests=1), ConnectionLimits(max_requests=100)
@@ -45,7 +45,7 @@ RULE = DestinationPolicy(
     ],
 )
 def test_levels(subset: str, port: int, policy: TrafficPolicy) -> None:
-    assert effective(RULE, subset, port) == policy
+    assert RULE.at(port, subset) == policy
 
 
 def _of(policies: Policies, subset: str = "", port: int = 80) -> Policy:
