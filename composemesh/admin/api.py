@@ -14,6 +14,7 @@ from starlette.routing import Route
 from composemesh.admin import views
 from composemesh.admin.guard import Guard, refusal
 from composemesh.admin.resources import Resources
+from composemesh.admin.streams import Streams
 from composemesh.routing.explain import Question
 from composemesh.telemetry import metrics
 
@@ -31,6 +32,8 @@ composemesh {version}, project {project}: {state}
 /api/v1/problems           what is wrong with the configuration
 /api/v1/resources          the Istio documents in force; POST changes them
 /api/v1/explain            what would become of a request: caller, url, method, header (repeated), gateway
+/api/v1/tap?service=a      every exchange as it ends, as server-sent events; also source, status (503 or 5xx)
+/api/v1/events             status and graph when they change, as server-sent events
 /dotviz                    the same for Graphviz
 /metrics                   for Prometheus, in Istio's names (also /stats/prometheus)
 /healthz/live              200 while the process runs
@@ -87,6 +90,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
     async def problems(request: Request) -> Response:
         return JSONResponse({"problems": mesh.status()["problems"]})
 
+    streams = Streams(mesh)
     resources = Resources(mesh.publisher) if mesh.publisher is not None else None
     app = Starlette(
         routes=[
@@ -97,6 +101,8 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             Route("/api/v1/problems", problems),
             Route("/api/v1/explain", explain),
             *(_resource_routes(resources) if resources is not None else ()),
+            Route("/api/v1/tap", streams.tap, methods=["GET"]),
+            Route("/api/v1/events", streams.events, methods=["GET"]),
             Route("/dotviz", dotviz),
             Route("/metrics", prometheus),
             Route("/stats/prometheus", prometheus),

@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.problem import Problem, Severity
+from composemesh.model.record import Record
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered, Impostor, State, Workload
 from composemesh.runtime.captured import Captures
@@ -131,6 +133,33 @@ def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()
 def problem(one: Problem) -> Json:
     """A problem as JSON: severity, code, message, hint, file, line, column, resource."""
     return {**asdict(one), "severity": one.severity.value}
+
+
+def tapped(record: Record) -> Json:
+    """One exchange that has ended (the shape `tap`)."""
+    flag = record.flag.value
+    trace = record.traceparent.split("-")
+    return {
+        "id": record.request_id,
+        "time": datetime.fromtimestamp(record.start, UTC).isoformat(timespec="milliseconds"),
+        "source": record.source.service,
+        "destination": record.destination.service,
+        "version": record.destination.version,
+        "workload": record.destination.workload,
+        "protocol": record.protocol,
+        "method": record.method,
+        "path": record.path,
+        "authority": record.authority,
+        "status": record.response_code,
+        "grpc_status": record.grpc_status if record.grpc_status >= 0 else None,
+        "flags": [] if flag == "-" else [flag],
+        "duration_ms": _milliseconds(record.duration),
+        "bytes_sent": record.bytes_sent,
+        "bytes_received": record.bytes_received,
+        "attempts": record.attempts,
+        "trace_id": trace[1] if len(trace) == 4 else "",
+        "route": record.route,
+    }
 
 
 def dotviz(shown: Json) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "ls": ("composemesh.cli.ls:ls", "List the meshes on this host."),
     "status": ("composemesh.cli.status:status", "Show services, versions, instances and their health."),
     "graph": ("composemesh.cli.graph:graph", "Show who calls whom."),
+    "tap": ("composemesh.cli.tap:tap", "Show requests as they end."),
     "apply": ("composemesh.cli.apply:apply", "Change the running mesh by Istio documents."),
     "delete": ("composemesh.cli.delete:delete", "Take out what was applied."),
     "get": ("composemesh.cli.get:get", "Show the Istio documents in force."),

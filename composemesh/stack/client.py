@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -56,6 +56,27 @@ class MeshClient:
             asked.append(("gateway", "true"))
         return self._ask("GET", f"/api/v1/explain?{urlencode(asked)}")
 
+    def stream(self, path: str, **query: str) -> Iterator[tuple[str, Any]]:
+        """Server-sent events, name and value, until the mesh ends."""
+        query = {name: value for name, value in query.items() if value}
+        connection = _UnixConnection(self.path, None)
+        try:
+            connection.request("GET", f"{path}?{urlencode(query)}" if query else path)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise UserError(_reason(response.read()) or f"The mesh refused {path} with status {response.status}.")
+            name = ""
+            while line := response.readline():
+                word, _, value = line.decode().rstrip("\n").partition(": ")
+                if word == "event":
+                    name = value
+                elif word == "data":
+                    yield name, json.loads(value)
+        except (OSError, http.client.HTTPException, ValueError) as problem:
+            raise UserError(f"The mesh has stopped telling ({problem or type(problem).__name__}).") from problem
+        finally:
+            connection.close()
+
     def _get(self, path: str, **query: str) -> dict[str, Any]:
         query = {name: value for name, value in query.items() if value}
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
@@ -93,7 +114,7 @@ def _reason(body: bytes) -> str:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
+    def __init__(self, path: Path, timeout: float | None) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
 

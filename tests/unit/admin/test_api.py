@@ -130,6 +130,8 @@ async def test_the_index_names_every_address(server: Served) -> None:
         assert path in body.decode()
     paths = [line.split()[0].partition("?")[0] for line in body.decode().splitlines() if line.startswith("/")]
     for path in paths:
+        if path in ("/api/v1/tap", "/api/v1/events"):
+            continue  # they do not end
         query = "?caller=productpage&url=http://reviews:9080/" if path == "/api/v1/explain" else ""
         assert (await server.get(path + query))[0] == 200
 
