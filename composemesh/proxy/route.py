@@ -43,7 +43,7 @@ async def route(x: Exchange, down: Downstream, cluster: Cluster, rules: Rules) -
     x.record.route = actions.name
     x.course = course = Course(decision.rule)
     if arm.response:
-        course.on_response.append(arm.response)
+        course.on_response.append(arm.response.on(x, down))
     if actions.faults is not None:
         await actions.faults.inject(x)
     if actions.cors is not None and await _cors(x, down, actions, course):
@@ -77,7 +77,7 @@ async def _send(
     """The request as the rule wants it, to where the rule leads, and its copies."""
     x.port = port
     x.record.destination = cluster.unreached
-    _rewrite(x, course, actions, arm)
+    _rewrite(x, down, course, actions, arm)
     for mirror in actions.mirrors:
         if mirror.hits() and (led := rules.destination(mirror.destination, down.port)) is not None:
             mirror.copy(x, down, *led, actions.name)
@@ -87,9 +87,9 @@ async def _send(
         await forward(x, down, cluster)
 
 
-def _rewrite(x: Exchange, course: Course, actions: Actions, arm: Arm) -> None:
+def _rewrite(x: Exchange, down: Downstream, course: Course, actions: Actions, arm: Arm) -> None:
     if arm.request:
-        course.on_request.append(arm.request)
+        course.on_request.append(arm.request.on(x, down))
     head = x.head
     path = b""
     if actions.path is not None and head.path.startswith(b"/"):

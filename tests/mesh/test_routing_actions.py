@@ -151,6 +151,25 @@ async def test_headers_of_the_mesh_can_be_changed_and_framing_can_not(net: Net) 
     assert (await client.ask()).body == b"v1"  # and the connection lives on
 
 
+async def test_values_may_speak_of_the_request_and_of_its_answer(net: Net) -> None:
+    there = HeaderChange(
+        set=(
+            ("x-who", "%REQ(x-user?end-user)% at %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+            ("x-none", "%REQ(nope)%"),
+        ),
+        add=(("x-path", "%REQ(:PATH):4% 100%%"), ("x-odd", "%UNKNOWN% 5%")),
+    )
+    back = HeaderChange(set=(("x-was", "%RESPONSE_CODE% %RESPONSE_FLAGS% %ROUTE_NAME% %PROTOCOL%"),))
+    client, seen = await seeing(net, rule(to(), name="all", rewrite=Rewrite(uri="/b/"), headers=headers(there, back)))
+    answer = await client.ask("/abcdef", fields={"end-user": "jason", "x-none": "kept"})
+    said = dict(fields_of(seen[0]))
+    assert said["x-who"] == "jason at 127.0.0.1"
+    assert said["x-path"] == "/abc 100%"
+    assert said["x-none"] == "kept"
+    assert said["x-odd"] == "%UNKNOWN% 5%"
+    assert answer.fields["x-was"] == "200 - all HTTP/1.1"
+
+
 # === redirects and answers of a rule's own ===
 
 REDIRECTS = {

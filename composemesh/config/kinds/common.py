@@ -32,7 +32,8 @@ from composemesh.config.schema.scalars import (
     Text,
     words,
 )
-from composemesh.model.route import Destination, HeaderChange, Headers
+from composemesh.model.route import UNCHANGEABLE, Destination, HeaderChange, Headers
+from composemesh.routing.operators import OPERATORS, unknown_operators
 
 PROTOCOLS = {
     "HTTP": "http",
@@ -121,6 +122,9 @@ def _change(context: Context, said: Said | None, *, authority: bool) -> HeaderCh
         table: Said = said.get(verb, Said(said.at(verb)))
         for name in table:
             _check_name(context, table.at(name), name, authority)
+            for operator in unknown_operators(table[name]):
+                message = f"%{operator}% in the value of a header is sent as it stands."
+                context.warn(table.at(name), "not-carried-out", message, f"There is {', '.join(sorted(OPERATORS))}.")
         kept[verb] = tuple(("host" if name in _AUTHORITY else name, value) for name, value in _lower(table))
     for index, name in enumerate(said.get("remove", ())):
         _check_name(context, said.at("remove", index), name, False)
@@ -140,6 +144,9 @@ def _check_name(context: Context, path: Any, name: str, authority: bool) -> None
             context.refuse(path, "wrong-value", message, "Rewrite the authority with `rewrite`.")
     elif not HEADER_NAME.pattern or not HEADER_NAME.pattern.fullmatch(name):
         context.refuse(path, "wrong-value", f'"{name[:60]!s}" is not the name of a header that can be changed.')
+    elif lower in UNCHANGEABLE:
+        message = f"the header {lower} frames the message, and cannot be changed by a rule."
+        context.warn(path, "not-carried-out", message)
 
 
 def percent_of(said: Said | None, default: float = 0.0) -> float:

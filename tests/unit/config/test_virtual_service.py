@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from composemesh.model.policy import RETRY_ON
+from composemesh.model.problem import Severity
 from composemesh.model.route import (
     Abort,
     Delay,
@@ -399,3 +400,20 @@ def test_what_contradicts_itself_is_refused_where_it_stands(body, line, words):
     assert words in " ".join(str(problem) for problem in found)
     assert not made.virtual_hosts, "nothing of a refused resource is carried out"
     assert all(problem.column for problem in found)
+
+
+def test_headers_that_are_not_carried_out_are_named():
+    body = """hosts: [reviews]
+http:
+- route: [{destination: {host: reviews}}]
+  headers:
+    request:
+      set: {x-a: "%REQ(x-b)% %UPSTREAM_METADATA(x)% 5%", Content-Length: "1"}
+      remove: [Connection]
+"""
+    made = compiled(service(body))
+    found = {(problem.severity, problem.code, problem.line) for problem in made.problems}
+    assert found == {(Severity.WARNING, "not-carried-out", 11), (Severity.WARNING, "not-carried-out", 12)}
+    words = " ".join(problem.message for problem in made.problems)
+    assert all(word in words for word in ("%UPSTREAM_METADATA%", "content-length", "connection"))
+    assert "REQ" not in words

@@ -19,12 +19,15 @@ from composemesh.model.route import (
 )
 from composemesh.proxy.codec.grammar import FIELDS
 from composemesh.proxy.codec.h1 import encode_request, encode_response, parse_request
+from composemesh.proxy.codec.parts import Fields
 from composemesh.proxy.filters.changes import Change, authority_of
 from composemesh.proxy.filters.cors import CorsPolicy
 from composemesh.proxy.filters.direct import own_answer
 from composemesh.proxy.filters.mirror import shadow_authority, shadow_head
+from composemesh.proxy.filters.operators import MEANINGS
 from composemesh.proxy.filters.redirect import location
 from composemesh.proxy.filters.rewrite import path_rewrite, rewritten_head, rewritten_target
+from composemesh.routing.operators import OPERATORS, Operator, parts_of, unknown_operators
 
 TARGETS = st.from_regex(rb"\A/[!\"$-~]{0,40}\Z")
 TEXTS = st.text(max_size=30)
@@ -69,6 +72,11 @@ def test_a_location_is_one_url_and_no_second_header(
     assert FIELDS.fullmatch(b"location: " + where + b"\r\n")
 
 
+def changed_by(fields: Fields, *changes: HeaderChange) -> Fields:
+    """What operations make of fields, whatever the request: none of these values speaks of it."""
+    return Change(*changes).on(None, None)(fields)
+
+
 FIELD = st.tuples(TEXTS, TEXTS)
 CHANGES = st.builds(HeaderChange, st.lists(FIELD).map(tuple), st.lists(FIELD).map(tuple), st.lists(TEXTS).map(tuple))
 
@@ -76,7 +84,7 @@ CHANGES = st.builds(HeaderChange, st.lists(FIELD).map(tuple), st.lists(FIELD).ma
 @given(CHANGES, CHANGES)
 def test_whatever_headers_are_asked_for_frame_nothing(arm: HeaderChange, rule: HeaderChange) -> None:
     fields = [(b"Host", b"a"), (b"Content-Length", b"0"), (b"x-a", b"1")]
-    changed = Change(arm, rule)(list(fields))
+    changed = changed_by(list(fields), arm, rule)
     head = parse_request(encode_request(b"GET", b"/", changed))
     assert (head.authority, head.body, head.keep_alive, head.upgrade) == (b"a", 0, True, b"")
     parse_request(encode_request(b"GET", b"/", [(b"host", authority_of(arm.__class__(set=arm.set)) or b"a")]))
@@ -85,7 +93,7 @@ def test_whatever_headers_are_asked_for_frame_nothing(arm: HeaderChange, rule: H
 @given(st.integers(200, 599), st.binary(max_size=20), CHANGES)
 def test_an_answer_of_the_meshs_own_says_how_long_it_is(status: int, body: bytes, change: HeaderChange) -> None:
     head, sent = own_answer(status, [], body)
-    raw = encode_response(head.status, head.reason, Change(change)(head.fields))
+    raw = encode_response(head.status, head.reason, changed_by(head.fields, change))
     lengths = re.findall(rb"\r\ncontent-length: (\d+)", raw)
     assert lengths == ([] if status in (204, 304) else [b"%d" % len(sent)])
     assert sent == (b"" if status in (204, 304) else body)
@@ -126,3 +134,19 @@ def test_origins_are_compared_whole_and_in_their_case() -> None:
     assert not allows(b"https://A")
     assert not allows(b"https://a, http://b")
     assert not allows(b"")
+
+
+def test_every_operator_that_is_promised_means_something() -> None:
+    assert set(MEANINGS) == OPERATORS
+
+
+def test_values_are_taken_apart() -> None:
+    assert parts_of("100%% of %REQ(x?:path):3%, %NONE%") == (
+        "100",
+        "%",
+        " of ",
+        Operator("REQ", "x?:path", 3),
+        ", %NONE%",
+    )
+    assert parts_of("50% off") == ("50% off",)
+    assert unknown_operators("%REQ(a)% %UPSTREAM_METADATA(a)% %%PROTOCOL%%") == ("UPSTREAM_METADATA",)
