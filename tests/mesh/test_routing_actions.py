@@ -195,6 +195,7 @@ REDIRECTS = {
         "/old",
         "http://reviews/a%0D%0ASet-Cookie:%20b",
     ),
+    "line ends in a query": (Redirect(uri="/a?\r\nSet-Cookie: b"), "/old", "http://reviews/a?%0D%0ASet-Cookie:%20b"),
     "a target of slashes": (Redirect(scheme="https"), "//evil.example/%2f..", "https://reviews//evil.example/%2f.."),
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from composemesh.model.route import PortOfRedirect
 from composemesh.proxy.codec.grammar import is_authority
 from composemesh.proxy.filters.changes import clean
-from composemesh.proxy.filters.rewrite import replacement, rewritten_target
+from composemesh.proxy.filters.rewrite import escaped, replacement, rewritten_target
 
 if TYPE_CHECKING:
     from composemesh.model.route import Redirect, StringMatch
@@ -56,5 +56,6 @@ def _path(redirect: Redirect, uri: StringMatch | None, path: bytes) -> bytes:
     if redirect.uri is None:
         return path
     new, mark, query = redirect.uri.encode().partition(b"?")
-    target = rewritten_target(path, lambda _: new)
-    return rewritten_target(target.partition(b"?")[0], bytes) + mark + query if mark else target
+    if mark:  # a query of its own, instead of the request's
+        return rewritten_target(b"", lambda _: new) + mark + escaped(query)
+    return rewritten_target(path, lambda _: new)

@@ -78,8 +78,13 @@ def rewritten_target(target: bytes, rewrite: PathRewrite) -> bytes:
     percent-encoded, and it begins with a slash.
     """
     path, mark, query = target.partition(b"?")
-    path = _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], rewrite(path))
+    path = escaped(rewrite(path))
     return (path if path.startswith(b"/") else b"/" + path) + mark + query
+
+
+def escaped(text: bytes) -> bytes:
+    """Text without what can't stand in a request target."""
+    return _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], text)
 
 
 def rewritten_head(head: RequestHead, path: bytes, authority: bytes) -> RequestHead:
