@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from composemesh.config.kinds.resource import Resource
 from composemesh.config.schema.messages import Said, Type
@@ -139,6 +140,29 @@ class Kind:
     def api_version(self) -> str:
         """The modern one."""
         return f"{self.group}/{self.versions[-1]}"
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of a whole document, made of the table that reads it."""
+        text = {"type": "object", "additionalProperties": {"type": "string"}}
+        metadata = {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": text},
+        }
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"{self.name} of {self.group}",
+            "type": "object",
+            "required": ["apiVersion", "kind", "metadata", *(["spec"] if self.spec_required else [])],
+            "properties": {
+                "apiVersion": {"enum": [f"{self.group}/{version}" for version in self.versions]},
+                "kind": {"const": self.name},
+                "metadata": metadata,
+                "spec": self.spec.schema(),
+                "status": {},
+            },
+            "additionalProperties": False,
+        }
 
     def take(self, context: Context, draft: Draft) -> None:
         """Compile one resource into the draft, where it is sound."""
