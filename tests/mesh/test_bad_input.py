@@ -13,6 +13,7 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
+from mesh.http2 import Peer, Request, serving
 from mesh.net import GET, OK, PORT, Net, answering, ask, read_all, read_until
 from mesh.test_hostile_clients import resident
 
@@ -203,6 +204,27 @@ async def test_ten_thousand_crumbs_each_way(net: Net) -> None:
     assert resident() - before < 16_000_000
     record = await net.records.next()
     assert (record.response_code, record.bytes_received, record.bytes_sent) == (200, CRUMBS, CRUMBS)
+
+
+async def test_ten_thousand_crumbs_from_an_http2_server(net: Net) -> None:
+    app = net.add("app")
+
+    async def crumble(peer: Peer, request: Request) -> None:
+        number = request.stream_id
+        peer.h2.send_headers(number, [(b":status", b"200")])
+        for at in range(CRUMBS):
+            peer.h2.send_data(number, b"x", end_stream=at == CRUMBS - 1)
+            if at % 100 == 0:
+                await peer.flush()
+
+    await net.serve(app, serving(crumble))
+    client = Peer(await net.connect(app), client=True)
+    for _ in range(2):
+        client.request(b"/")
+        await client.flush()
+        _, body, _ = await client.answer()
+        assert body == b"x" * CRUMBS
+    assert {record.flag for record in net.records.all} == {Flag.NONE}
 
 
 async def slow_head(client: trio.SocketStream) -> None:

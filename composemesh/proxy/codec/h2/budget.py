@@ -12,7 +12,8 @@ from composemesh.proxy.codec.h2.frames import Code
 from composemesh.proxy.codec.h2.limits import H2Limits
 
 TINY = 5
-"""Bytes of payload below which a DATA frame is noise: a gRPC message has five before its first."""
+"""Bytes of payload below which a client's DATA frame is noise: a gRPC message has five before its first. A server may
+answer in crumbs, as one does that is asked for the words of a language model."""
 WHOLE = 1024
 """Bytes from which on a DATA frame of ours is worth its headers, though the peer's window cut it short."""
 _NOISE_A_SECOND = 200
@@ -33,9 +34,11 @@ class Violation(Exception):
 class Budget:
     """The accounts of one connection."""
 
-    __slots__ = ("_last", "_most_broken", "_most_noise", "broken", "noise")
+    __slots__ = ("_last", "_least", "_most_broken", "_most_noise", "broken", "noise")
 
-    def __init__(self, limits: H2Limits) -> None:
+    def __init__(self, limits: H2Limits, least: int = TINY) -> None:
+        self._least = least
+        """Bytes of payload from which on a DATA frame brings something."""
         self._most_noise = self.noise = limits.noise
         self._most_broken = self.broken = limits.broken
         self._last = 0.0
@@ -65,7 +68,7 @@ class Budget:
 
     def body_came(self, size: int) -> None:
         """A DATA frame that does not end its stream. Raises Violation."""
-        if size < TINY:
+        if size < self._least:
             self.spend_noise("DATA frames with next to nothing in them")
         elif self.noise < self._most_noise:
             self.noise += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from h2.stream import StreamClosedBy
 
 from composemesh.proxy.codec.h2 import frames
-from composemesh.proxy.codec.h2.budget import Budget, Violation
+from composemesh.proxy.codec.h2.budget import TINY, Budget, Violation
 from composemesh.proxy.codec.h2.core import (
     BY_END,
     BY_RESET,
@@ -33,7 +33,7 @@ class State:
         self._core = core = Core(limits, client=client)
         """h2's view, and the streams."""
         self._streams: dict[int, Stream] = core.streams  # type: ignore[assignment]
-        self._budget = Budget(limits)
+        self._budget = Budget(limits, least=1 if client else TINY)
         self._events: list[Event] = []
         self._out = bytearray()
         self._window = limits.connection_window
