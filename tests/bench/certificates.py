@@ -33,6 +33,18 @@ def issue(folder: Path) -> None:
         _write_key(folder / f"{name}.key", key)
 
 
+def issue_edge(folder: Path) -> None:
+    """Write `edge.pem`, `edge.key`, and both in `edge-both.pem`: what everybody shows to strangers."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    certificate = _draft(name, name, key).add_extension(names, critical=False).sign(key, hashes.SHA256())
+    _write_certificate(folder / "edge.pem", certificate)
+    _write_key(folder / "edge.key", key)
+    both = (folder / "edge.pem").read_bytes() + (folder / "edge.key").read_bytes()
+    (folder / "edge-both.pem").write_bytes(both)
+
+
 def _draft(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (

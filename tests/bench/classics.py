@@ -60,7 +60,7 @@ defaults
   timeout client 60s
   timeout server 60s
 listen in
-  bind {loopback}:{port}
+  bind {loopback}:{port} {tls}
   server origin {loopback}:{origin}
 """
 
@@ -80,11 +80,19 @@ def nginx(folder: Path, port: int, origin: int) -> list[str]:
     return _nginx(folder, "nginx", PROXY.format(loopback=LOOPBACK, port=port, origin=origin, forever=FOREVER))
 
 
-def haproxy(folder: Path, port: int, origin: int, mode: str = "http") -> list[str]:
-    """`mode` is haproxy's: `http`, or `tcp`, where it may splice as we do."""
+def nginx_edge(folder: Path, port: int, origin: int) -> list[str]:
+    """The same with TLS towards clients."""
+    tls = f"{port} ssl; ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.key"
+    return _nginx(folder, "nginx-edge", PROXY.format(loopback=LOOPBACK, port=tls, origin=origin, forever=FOREVER))
+
+
+def haproxy(folder: Path, port: int, origin: int, mode: str = "http", tls: str = "") -> list[str]:
+    """`mode` is haproxy's: `http`, or `tcp`, where it may splice as we do. `tls`: what clients are shown."""
     config = folder / "haproxy.cfg"
     options = HAPROXY_OPTIONS[mode]
-    config.write_text(HAPROXY.format(loopback=LOOPBACK, port=port, origin=origin, mode=mode, options=options))
+    config.write_text(
+        HAPROXY.format(loopback=LOOPBACK, port=port, origin=origin, mode=mode, options=options, tls=tls)
+    )
     return [program("haproxy"), "-db", "-q", "-f", str(config)]
 
 

@@ -48,6 +48,8 @@ STEADY, CONNECT, IDLE, LONG = "HTTP/1.1, half of its most", "TCP, connections", 
 
 WEB = (peers.MESH, peers.PAIR, peers.HOP, peers.NGINX, peers.HAPROXY)
 WEB_2 = (peers.MESH, peers.COMPILED, peers.PAIR_H2, peers.HOP_H2)
+EDGES = (peers.GATEWAY, peers.EDGE, peers.NGINX_EDGE, peers.HAPROXY_EDGE)
+"""The first writes the certificate that all of them show."""
 BULK = (peers.MESH_TCP, peers.HOP_TCP, peers.HAPROXY_TCP)
 _WEB = (classics.origin, http1.answers)
 """The origin of HTTP/1.1, and how to find out whether it is there."""
@@ -99,6 +101,27 @@ CONTESTS = (
         connections=(32,),
         seconds=3,
         unit=Unit.LATENCY,
+    ),
+    Contest(
+        "HTTPS at a gateway",
+        classics.origin,
+        http1.answers_encrypted,
+        http1.asking(scheme="https"),
+        EDGES,
+        peers.EDGE.name,
+        connections=(1, 32),
+        seconds=2,
+    ),
+    Contest(
+        "HTTPS at a gateway, connections",
+        classics.origin,
+        http1.answers_encrypted,
+        http1.asking(scheme="https", keep=False),
+        EDGES,
+        peers.EDGE.name,
+        connections=(32,),
+        seconds=2,
+        unit=Unit.CONNECTION,
     ),
     Contest(
         HTTP2,

@@ -48,6 +48,21 @@ def hop(folder: Path, port: int, origin: int, http2: bool = False) -> Path:
     return _write(folder / "envoy-hop.json", port, chain, _cluster(origin, http2))
 
 
+def edge(folder: Path, port: int, origin: int) -> Path:
+    """The same with TLS towards clients, as a gateway of Istio's: it believes nobody's x-forwarded-for."""
+    certificate = {
+        "certificate_chain": {"filename": str(folder / "edge.pem")},
+        "private_key": {"filename": str(folder / "edge.key")},
+    }
+    tls = {
+        "@type": f"{TLS}.DownstreamTlsContext",
+        "common_tls_context": {"tls_certificates": [certificate], "alpn_protocols": ["h2", "http/1.1"]},
+    }
+    manager = _http([])
+    manager["typed_config"]["use_remote_address"] = True
+    return _write(folder / "envoy-edge.json", port, {"filters": [manager]} | _socket(tls), _cluster(origin))
+
+
 def caller(folder: Path, port: int, callee_port: int, http2: bool = False) -> Path:
     """The caller's sidecar: fault filter, request ids, mutual TLS towards the callee."""
     fault = {"name": "envoy.filters.http.fault", "typed_config": {"@type": f"{FILTERS}.http.fault.v3.HTTPFault"}}

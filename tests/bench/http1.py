@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -38,7 +39,7 @@ BROWSER = (
 """With the Host field, ten: a browser's, and what a mesh adds."""
 
 
-def asking(path: str = "", fields: int = 1, *, keep: bool = True) -> Generate:
+def asking(path: str = "", fields: int = 1, *, keep: bool = True, scheme: str = "http") -> Generate:
     """GETs of `path` with so many header fields, Host included. Without `keep`, each over a connection of its own."""
     more = [*BROWSER, *(f"X-Field-{number}: the value of field {number}" for number in range(len(BROWSER) + 1, 64))]
     lines = [*more[: fields - 1], *([] if keep else ["Connection: close"])]
@@ -46,7 +47,7 @@ def asking(path: str = "", fields: int = 1, *, keep: bool = True) -> Generate:
 
     @contextmanager
     def generate(port: int, connections: int, seconds: int, folder: Path) -> Iterator[Load]:
-        yield _wrk(port, path, connections, seconds, folder, options)
+        yield _wrk(port, path, connections, seconds, folder, options, scheme)
 
     return generate
 
@@ -84,12 +85,26 @@ def answers(port: int) -> bool:
         return False
 
 
-def _wrk(port: int, path: str, connections: int, seconds: int, folder: Path, options: list[str]) -> Load:
+def answers_encrypted(port: int) -> bool:
+    """The same by HTTPS, of whatever certificate; the origin behind, which has none, may answer in clear."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+    try:
+        with urllib.request.urlopen(f"https://{LOOPBACK}:{port}/", timeout=1, context=anybody) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return answers(port)
+
+
+def _wrk(
+    port: int, path: str, connections: int, seconds: int, folder: Path, options: list[str], scheme: str = "http"
+) -> Load:
     """What wrk saw. Raises NotHere without it."""
     script = folder / "report.lua"
     script.write_text(REPORT)
     command = [program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), *options]
-    url = f"http://{LOOPBACK}:{port}/{path}"
+    url = f"{scheme}://{LOOPBACK}:{port}/{path}"
     done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
     seen = json.loads(done.stdout.strip().splitlines()[-1])
     per_second = seen["requests"] / (seen["microseconds"] / 1e6)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from . import certificates, classics, envoy, mesh
+from . import certificates, classics, envoy, gateway, mesh
 from .processes import Running, await_answer, free_port, running
 
 Commands = dict[str, list[str]]
@@ -58,6 +58,23 @@ def _haproxy(folder: Path, port: int, origin: int, mode: str = "http") -> Comman
     return {"haproxy": classics.haproxy(folder, port, origin, mode)}
 
 
+def _gateway(folder: Path, port: int, origin: int) -> Commands:
+    certificates.issue_edge(folder)
+    return {"composemesh": gateway.command(port, origin, folder)}
+
+
+def _envoy_edge(folder: Path, port: int, origin: int) -> Commands:
+    return {"envoy-edge": envoy.command(envoy.edge(folder, port, origin))}
+
+
+def _nginx_edge(folder: Path, port: int, origin: int) -> Commands:
+    return {"nginx": classics.nginx_edge(folder, port, origin)}
+
+
+def _haproxy_edge(folder: Path, port: int, origin: int) -> Commands:
+    return {"haproxy": classics.haproxy(folder, port, origin, tls=f"ssl crt {folder}/edge-both.pem")}
+
+
 MESH = Peer("composemesh", _mesh)
 COMPILED = Peer("composemesh, compiled", partial(_mesh, compiled=True))
 MESH_TCP = Peer("composemesh", partial(_mesh, tcp=True))
@@ -66,6 +83,10 @@ PAIR_H2 = Peer("Envoy pair, mTLS", partial(_envoy_pair, http2=True))
 HOP = Peer("Envoy, one bare hop", _envoy_hop)
 HOP_H2 = Peer("Envoy, one bare hop", partial(_envoy_hop, http2=True))
 HOP_TCP = Peer("Envoy, tcp_proxy", _envoy_tcp)
+GATEWAY = Peer("composemesh", _gateway)
+EDGE = Peer("Envoy, one hop", _envoy_edge)
+NGINX_EDGE = Peer("nginx", _nginx_edge)
+HAPROXY_EDGE = Peer("haproxy", _haproxy_edge)
 NGINX = Peer("nginx", _nginx)
 HAPROXY = Peer("haproxy", _haproxy)
 HAPROXY_TCP = Peer("haproxy, mode tcp", partial(_haproxy, mode="tcp"))
