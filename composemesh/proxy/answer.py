@@ -29,7 +29,7 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
         x.tries.answered(head, fields)
     if x.course is not None:
         fields = x.course.respond(fields)
-    if head.status == 101 or (x.head.method == b"CONNECT" and 200 <= head.status < 300):
+    if opens_tunnel(x.head.method, head.status):
         fields = without_length(fields)
         await down.tunnel(x, up, head, fields, payload)
         return
@@ -49,6 +49,11 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
             if record.protocol == "grpc":
                 note_grpc_status(record, up.trailers)
             await down.finish(up.trailers)
+
+
+def opens_tunnel(method: bytes, status: int) -> bool:
+    """Whether what follows the answer to a request is no longer HTTP."""
+    return status == 101 or (method == b"CONNECT" and 200 <= status < 300)
 
 
 def is_grpc(head: RequestHead) -> bool:

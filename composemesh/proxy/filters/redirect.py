@@ -54,7 +54,7 @@ def _path(redirect: Redirect, uri: StringMatch | None, path: bytes) -> bytes:
     if redirect.prefix is not None:
         return rewritten_target(path, replacement(redirect.prefix, uri))
     if redirect.uri is None:
-        return path
+        return path if path.startswith(b"/") else b"/"  # `*`, or what CONNECT asks for
     new, mark, query = redirect.uri.encode().partition(b"?")
     if mark:  # a query of its own, instead of the request's
         return rewritten_target(b"", lambda _: new) + mark + escaped(query)

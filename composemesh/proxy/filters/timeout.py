@@ -1,4 +1,7 @@
-"""Time for a whole request, retries included; counted, as in Envoy, from when the caller has sent all of it."""
+"""Time for a whole request, retries included; counted, as in Envoy, from when the caller has sent all of it.
+
+A tunnel, once it is open, takes as long as it takes.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.proxy.answer import opens_tunnel
 from composemesh.proxy.refuse import Cut, Refused
 
 if TYPE_CHECKING:
+    from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.exchange import Course, Exchange
 
 
@@ -23,8 +28,14 @@ async def within(seconds: float, x: Exchange, course: Course, forward: Callable[
         if not payload:
             scope.deadline = trio.current_time() + seconds
 
+    def answered(fields: Fields) -> Fields:
+        if opens_tunnel(x.head.method, x.record.response_code):
+            scope.deadline = math.inf
+        return fields
+
     if not x.whole:
         course.on_body.append(heard)
+    course.on_response.append(answered)
     with scope:
         await forward()
         return
