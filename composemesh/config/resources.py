@@ -5,7 +5,7 @@ Both are pure and total: whatever somebody wrote, there is an answer, and a Prob
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from composemesh.config.kinds import BY_NAME, Context, Draft, Resource, ResourceKey
@@ -16,6 +16,7 @@ from composemesh.model.gateway import Gateway
 from composemesh.model.policy import DestinationPolicy
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.route import VirtualHost
+from composemesh.routing.hosts import means
 
 __all__ = ["Compiled", "Resource", "ResourceKey", "compile_resources", "load_documents"]
 
@@ -68,7 +69,8 @@ def compile_resources(resources: Iterable[Resource], project: str, services: Col
     virtual_hosts = tuple(
         replace(host, http=http_rules(context, rules, draft.delegates)) for context, host, rules in draft.hosts
     )
-    policies, entries, gateways = _policies(draft), _entries(draft), _gateways(draft)
+    entries, gateways = _entries(draft), _gateways(draft)
+    policies = _spread(_policies(draft), known, _called(virtual_hosts, entries))
     problems = tuple(problem for context in contexts for problem in context.problems())
     return Compiled(virtual_hosts, policies, entries, tuple(draft.scopes), gateways, problems)
 
@@ -115,6 +117,29 @@ def _policies(draft: Draft) -> dict[str, DestinationPolicy]:
             context.warn(("spec", "trafficPolicy"), "conflicting-settings", message, hint)
         policies[policy.host] = replace(first, subsets={**policy.subsets, **first.subsets})
     return policies
+
+
+def _called(virtual_hosts: Iterable[VirtualHost], entries: Iterable[ServiceEntry]) -> Iterator[str]:
+    """Hosts that are called by name, besides the project's services."""
+    for entry in entries:
+        yield from entry.hosts
+    for virtual in virtual_hosts:
+        arms = [rule.destinations for rule in virtual.http]
+        arms += [rule.destinations for rule in (*virtual.tls, *virtual.tcp)]
+        yield from (arm.destination.host for destinations in arms for arm in destinations)
+
+
+def _spread(
+    policies: Mapping[str, DestinationPolicy], services: Collection[str], others: Iterable[str]
+) -> dict[str, DestinationPolicy]:
+    """The policy of a pattern (`*.local`) under the name of each host that it means and that has none of its own."""
+    spread = dict(policies)
+    patterns = sorted((host for host in policies if host.startswith("*")), key=len, reverse=True)
+    for pattern in patterns:
+        for host in (*services, *others):
+            if host not in spread and not host.startswith("*") and means(pattern, host, services):
+                spread[host] = replace(policies[pattern], host=host)
+    return spread
 
 
 def _entries(draft: Draft) -> tuple[ServiceEntry, ...]:

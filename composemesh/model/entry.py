@@ -33,7 +33,7 @@ class EntryPort:
 
     number: int
     protocol: str
-    """`http`, `http2`, `grpc`, `https`, `tls` or `tcp`, in lowercase."""
+    """`http`, `http2`, `grpc`, `https`, `tls` or `tcp`, in lowercase; empty where the first bytes are to tell."""
     name: str = ""
     target: int = 0
     """The port to dial; 0 for `number`."""

@@ -30,6 +30,11 @@ def matches(pattern: str, host: str) -> bool:
     return pattern.startswith("*") and len(host) >= len(pattern) and host.endswith(pattern[1:])
 
 
+def means(pattern: str, host: str, services: Collection[str]) -> bool:
+    """Whether a pattern of a document means a host: `*.local` and its like mean every service of the project."""
+    return matches(pattern, host) or (host in services and matches(pattern, f"{host}.default.svc.cluster.local"))
+
+
 def most_specific(hosts: Iterable[VirtualHost], host: str) -> tuple[VirtualHost, ...]:
     """The virtual hosts that name `host` in the most specific way: by name, by the longest pattern, by `*`."""
     found: list[VirtualHost] = []

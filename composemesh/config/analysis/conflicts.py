@@ -78,7 +78,7 @@ def _certificates(rules: Rules) -> Iterator[Problem]:
 def _protocols(rules: Rules) -> Iterator[Problem]:
     owners: dict[tuple[str, int], dict[str, Origin]] = defaultdict(dict)
     for entry in rules.entries:
-        for port in entry.ports:
+        for port in (port for port in entry.ports if port.protocol):
             for host in entry.hosts:
                 owners[host, port.number].setdefault(port.protocol, entry.origin)
     for (host, number), protocols in owners.items():

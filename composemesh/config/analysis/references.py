@@ -16,7 +16,7 @@ from composemesh.config.schema.messages import nearest_word
 from composemesh.model.origin import Origin
 from composemesh.model.problem import Problem
 from composemesh.model.route import MESH, ConnectionRule, Destination, HttpRule, VirtualHost
-from composemesh.routing.hosts import matches
+from composemesh.routing.hosts import matches, means
 
 Services = Mapping[str, Collection[int]]
 
@@ -48,9 +48,7 @@ def _ports(hosts: Mapping[str, Collection[int]], host: str) -> Collection[int] |
     """The ports of a host, none known being empty; None where there is no such host."""
     if host in hosts:
         return hosts[host]
-    if host == "*" and hosts:
-        return ()
-    found = [ports for known, ports in hosts.items() if matches(known, host) or matches(host, known)]
+    found = [ports for known, ports in hosts.items() if matches(known, host) or means(host, known, hosts)]
     return found[0] if found else None
 
 

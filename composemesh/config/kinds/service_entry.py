@@ -153,8 +153,8 @@ def _ports(context: Context, said: Said) -> tuple[EntryPort, ...]:
 
 
 def _by_name(name: str) -> str:
-    """The protocol that a port's name begins with (`http-web`), as Istio has it; TCP where it doesn't."""
-    return PROTOCOLS.get(name.partition("-")[0].upper()) or "tcp"
+    """The protocol that a port's name begins with (`http-web`), as Istio has it; empty where it doesn't."""
+    return PROTOCOLS.get(name.partition("-")[0].upper(), "")
 
 
 def _check_port_names(context: Context, said: Said, entry: ServiceEntry) -> None:

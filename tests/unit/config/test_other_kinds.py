@@ -156,6 +156,30 @@ def test_two_policies_for_a_host_are_a_warning_and_two_subsets_of_a_name_an_erro
     assert [problem.code for problem in made.problems] == ["duplicate-name", "conflicting-settings"]
 
 
+def test_a_rule_for_a_pattern_is_that_of_each_host_that_has_none_of_its_own():
+    entry = spec("ServiceEntry", "hosts: [api.example.com, www.example.com]", name="out")
+    rules = [
+        spec("DestinationRule", f"host: '{host}'\ntrafficPolicy: {{loadBalancer: {{simple: {how}}}}}", name=name)
+        for name, host, how in (
+            ("every", "*.local", "RANDOM"),
+            ("out", "*.example.com", "ROUND_ROBIN"),
+            ("api", "api.example.com", "PASSTHROUGH"),
+        )
+    ]
+    made = compiled("---\n".join([entry, *rules]), ["reviews", "ratings"])
+    assert not made.problems
+    found = {host: policy.policy.balance.kind for host, policy in made.policies.items()}
+    assert found == {
+        "reviews": Balancer.RANDOM,
+        "ratings": Balancer.RANDOM,
+        "*.local": Balancer.RANDOM,
+        "*.example.com": Balancer.ROUND_ROBIN,
+        "www.example.com": Balancer.ROUND_ROBIN,
+        "api.example.com": Balancer.PASSTHROUGH,
+    }
+    assert made.policies["ratings"].host == "ratings"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -191,6 +215,7 @@ addresses: [192.192.192.192/24, 1.2.3.4]
 ports:
 - {number: 80, name: http, protocol: HTTP, targetPort: 8080}
 - {number: 443, name: https-web}
+- {number: 9000, name: other}
 location: MESH_INTERNAL
 resolution: STATIC
 endpoints:
@@ -203,7 +228,11 @@ endpoints:
     (entry,) = made.entries
     assert entry.hosts == ("foo.bar.com", "*.bar.com")
     assert entry.addresses == ("192.192.192.0/24", "1.2.3.4")
-    assert entry.ports == (EntryPort(80, "http", "http", 8080), EntryPort(443, "https", "https-web"))
+    assert entry.ports == (
+        EntryPort(80, "http", "http", 8080),
+        EntryPort(443, "https", "https-web"),
+        EntryPort(9000, "", "other"),
+    )
     assert (entry.location, entry.resolution) == (Location.INTERNAL, Resolution.STATIC)
     assert entry.endpoints == (
         EntryEndpoint("127.0.0.2", {"http": 7072}, {"version": "v1"}, 3),
