@@ -5,6 +5,9 @@ from __future__ import annotations
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer, PeerKind
 
+LONGEST_TEXT = 2048
+"""Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
+
 
 class Record:
     """One finished exchange. A plain slotted class: it lives for microseconds, on the request path."""

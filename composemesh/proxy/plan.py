@@ -264,9 +264,11 @@ class Plan:
         best.rules = self._rules(source, service, host)
         for name, members in _names(reachable).items():
             own = name.decode()
-            if len(members) < len(reachable) or (best.rules is not None and _names_one(members[0], own)):
+            listed = own != service and self._table.names(own)
+            apart = best.rules is not None and _names_one(members[0], own)
+            if len(members) < len(reachable) or listed or apart:
                 best.narrow[name] = part = self._of(source, service, members, host)
-                if self._table.names(own):
+                if listed:
                     part.rules = self._rules(source, own, host)
         return best
 

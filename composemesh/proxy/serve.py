@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.model.flag import Flag
-from composemesh.model.record import Record
+from composemesh.model.record import LONGEST_TEXT, Record
 from composemesh.proxy.answer import is_grpc, note_grpc_status
 from composemesh.proxy.codec.parts import HTTP2, Malformed
 from composemesh.proxy.exchange import Exchange
@@ -19,9 +19,6 @@ from composemesh.proxy.route import route
 if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import RequestHead
     from composemesh.proxy.exchange import Downstream
-
-LONGEST_TEXT = 2048
-"""Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
 
 
 async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -> Exchange:

@@ -136,10 +136,19 @@ class _Explanation:
         part = tuple(each for each, _ in self._running if said in _names(each))
         if part:
             service = self._snapshot.settings_of(part[0]).service
+            if self._means_all(said, part, service):
+                self._notes.add("host", said, True, f"another name of {service}")
+                return service, ()
             self._notes.add("host", said, True, f"names a part of {service}: rules of {service} don't apply")
             return said, part
         self._notes.add("host", said, False, "no service of the project: the name itself decides")
         return host, ()
+
+    def _means_all(self, name: str, part: tuple[Workload, ...], service: str) -> bool:
+        """Whether it is an alias that everybody of the service has, and no rules are for it alone."""
+        everybody = sum(settings.service == service for _, settings in self._running)
+        own = {part[0].compose_service, part[0].name, *part[0].addresses}
+        return len(part) == everybody and name not in own and not self._table.names(name)
 
     # === which rule ===
 

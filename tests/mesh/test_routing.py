@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from composemesh.model.flag import Flag
@@ -158,6 +160,36 @@ async def test_a_name_that_means_one_version_means_it_whatever_the_rules_say(net
     )
     await applied(net)
     assert (await client.ask(host="reviews-v2")).body == b"v1"
+
+
+async def test_rules_for_another_name_of_the_whole_service(net: Net) -> None:
+    """A network alias that all instances share has its own rules, where there are some, and else the service's."""
+    versions = await add_versions(net, "v1", "v2")
+    for workload in versions.values():
+        net.change(workload, attachments=(replace(workload.attachments[0], aliases=("critics",)),))
+    reviews = VirtualHost(("reviews",), http=(rule(to("v1")),))
+    apply(net, reviews)
+    await applied(net)
+    client = await connect(net, versions["v1"])
+    assert (await client.ask(host="critics")).body == b"v1"
+    apply(net, reviews, VirtualHost(("critics",), http=(rule(to("v2")),)))
+    await applied(net)
+    assert (await client.ask(host="critics:8080")).body == b"v2"
+    assert (await client.ask(host="reviews")).body == b"v1"
+
+
+async def test_a_service_with_one_other_port_is_dialled_there(net: Net) -> None:
+    versions = await add_versions(net, "v1")
+    ratings = net.add("ratings")
+    await net.serve(ratings, telling(b"ratings"), 8099)
+    configure(net, rule(to(host="ratings")))
+    await applied(net)
+    client = await connect(net, versions["v1"])
+    assert (await client.ask()).status == 503  # the caller's port: nobody listens there
+    net.change(ratings, ports=(8099,))
+    assert (await client.ask()).body == b"ratings"
+    net.change(ratings, ports=(8098, 8099))
+    assert (await client.ask()).status == 503
 
 
 async def test_the_only_instance_can_be_named_past_the_rules_too(net: Net) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.policy import Retry
-from composemesh.model.record import Record
+from composemesh.model.record import LONGEST_TEXT, Record
 from composemesh.proxy.codec.parts import CHUNKED, NO_FIELDS, Malformed
 from composemesh.proxy.exchange import Course, Exchange
 from composemesh.proxy.filters.rewrite import rewritten_head
@@ -104,6 +105,9 @@ class Mirroring:
             record.flag = problem.flag
         except Malformed:
             record.flag = Flag.UPSTREAM_PROTOCOL_ERROR
+        except BaseException:
+            record.flag = shadow.why
+            raise
         finally:
             self._in_flight -= 1
             record.duration = trio.current_time() - started
@@ -158,11 +162,12 @@ class Shadow:
     def record(self, head: RequestHead, route: str) -> Record:
         """A record of the copy, told apart from the original's by its protocol."""
         record = Record(self.source, self._cluster.unreached, PROTOCOL)
+        record.start = time.time()
         record.route = route
         record.http_version = head.version
         record.method = head.method.decode("latin-1")
-        record.path = head.path.decode("latin-1")
-        record.authority = head.authority.decode("latin-1")
+        record.path = head.path[:LONGEST_TEXT].decode("latin-1")
+        record.authority = head.authority[:LONGEST_TEXT].decode("latin-1")
         record.x_forwarded_for = self.peer_text
         return record
 

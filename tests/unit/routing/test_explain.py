@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -183,3 +184,16 @@ def test_a_gateway_serves_the_hosts_of_its_servers():
         said = through(url, caller)
         assert (said["decision"]["route"], said["decision"]["endpoints"]) == (None, [])
         assert "404" in steps(said, "gateway")[0]["because"]
+
+
+def test_an_alias_that_everybody_has_is_another_name_of_the_service():
+    def running(*aliases):
+        return tuple(
+            replace(each, attachments=(replace(each.attachments[0], aliases=aliases),))
+            for each in DISCOVERED.workloads[1:]
+        )
+
+    discovered = Discovered((DISCOVERED.workloads[0], *running("critics")))
+    said = ask(JASON, REST, url="http://critics:9080/", discovered=discovered, end_user="jason")
+    assert (said["decision"]["route"], said["decision"]["backend"]) == ("jason", "reviews subset v2")
+    assert steps(said, "host")[0]["because"] == "another name of reviews"
