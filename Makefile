@@ -2,7 +2,7 @@
 #
 #   make demo     Bookinfo through the mesh, ten seconds, no Docker and no root
 #   make test     all tests; brings Docker where it can, and says what is skipped where it cannot (TESTS="tests/unit -k codec" for some)
-#   make peers    35 clients and servers of other people, tried once through the mesh: prints docs/reference/peers.md's table
+#   make peers    43 clients and servers of other people, tried once through the mesh: prints docs/reference/peers.md's table
 #   make fuzz     looks for bytes that the codec bears badly, guided by coverage, for SECONDS=60
 #   make check    formatting, lint, types, and which room may import which
 #   make bench    the figures, side by side with Envoy, nginx and haproxy (QUICK=1 for a minute's worth)

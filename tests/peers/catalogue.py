@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from environment.requirements import programs
 
-from . import over_http, over_tcp, servers
+from . import over_http, over_tcp, over_tls, servers
 from .over_http import Trial, client, client_h2, curl, grpc, hypercorn, own, server, server_h2, uvicorn, websocket
 from .trial import NODE_MODULES, PROGRAMS, node, program, python
 
@@ -114,6 +114,45 @@ PEERS: tuple[Peer, ...] = (
     ),
     Peer("Go net/http", "client", "gunicorn", client([_GO, "run", _file("ask.go")]), GO, ("go",)),
     Peer("Java HttpClient", "client", "gunicorn", client([_JAVA, _file("Ask.java")]), JAVA, ("java", "javac")),
+    Peer("curl, TLS", "client", "a gateway", over_tls.curl, CURL, ("curl",)),
+    Peer(
+        "requests, TLS",
+        "client",
+        "a gateway",
+        over_tls.client(python("ask.py", "requests"), 11),
+        package("requests"),
+        (),
+        ("requests",),
+    ),
+    Peer(
+        "httpx, TLS",
+        "client",
+        "a gateway",
+        over_tls.client(python("ask.py", "httpx_h2"), 20),
+        package("httpx"),
+        (),
+        ("httpx",),
+    ),
+    Peer(
+        "aiohttp, TLS",
+        "client",
+        "a gateway",
+        over_tls.client(python("ask.py", "aiohttp"), 11),
+        package("aiohttp"),
+        (),
+        ("aiohttp",),
+    ),
+    Peer("Node https", "client", "a gateway", over_tls.client(node("ask.cjs", "http"), 11), NODE, ("node",)),
+    Peer("Node http2, TLS", "client", "a gateway", over_tls.client(node("ask.cjs", "http2"), 20), NODE, ("node",)),
+    Peer("Go net/http, TLS", "client", "a gateway", over_tls.client([_GO, "run", _file("ask.go")], 20), GO, ("go",)),
+    Peer(
+        "Java HttpClient, TLS",
+        "client",
+        "a gateway",
+        over_tls.java([_JAVA, _file("Ask.java")]),
+        JAVA,
+        ("java", "javac", "keytool"),
+    ),
     Peer("wrk", "client", "gunicorn", over_http.wrk, said("wrk", "-v"), ("wrk",)),
     Peer("h2load", "client", "nghttpd", over_http.h2load, NGHTTP2, ("h2load", "nghttpd")),
     Peer("nghttp", "client", "nghttpd", over_http.nghttp, NGHTTP2, ("nghttp", "nghttpd")),

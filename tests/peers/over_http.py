@@ -44,8 +44,8 @@ def exchanges(client: list[str], server: Commands, version: int) -> Trial:
 
     async def trial(net: Net, folder: Path) -> str:
         async with serving(net, folder, server) as place:
-            _expect("ok", await asked(*client, f"http://{place}/"))
-            return await _all_well(net, version)
+            expect("ok", await asked(*client, f"http://{place}/"))
+            return await all_well(net, version)
 
     return trial
 
@@ -66,11 +66,11 @@ def curl(speak: str, server: Commands, version: int, *, reuse: bool = True) -> T
         async with serving(net, folder, server) as place:
             url = f"http://{place}/"
             await asked(*command, "--data-binary", f"@{body}", "--output", echo, url)
-            _expect(UPLOAD, json.loads(echo.read_text())["body"])
+            expect(UPLOAD, json.loads(echo.read_text())["body"])
             rest = range(1, EXCHANGES)
             for page in (f"[{rest[0]}-{rest[-1]}]",) if reuse else rest:
                 await asked(*command, f"{url}{page}")
-            return await _all_well(net, version)
+            return await all_well(net, version)
 
     return trial
 
@@ -93,7 +93,7 @@ async def h2load(net: Net, folder: Path) -> str:
 
 async def nghttp(net: Net, folder: Path) -> str:
     async with serving(net, folder, nghttpd) as place:
-        _expect("a page", await asked(program("nghttp"), f"http://{place}/page"))
+        expect("a page", await asked(program("nghttp"), f"http://{place}/page"))
         (record,) = await recorded(net, 1)
     return f"a page, {VERSIONS[record.http_version]}"
 
@@ -103,7 +103,7 @@ def websocket(client: list[str], server: Commands) -> Trial:
 
     async def trial(net: Net, folder: Path) -> str:
         async with serving(net, folder, server) as place:
-            _expect("ok", await asked(*client, f"ws://{place}/"))
+            expect("ok", await asked(*client, f"ws://{place}/"))
             (record,) = await recorded(net, 1)
         if record.response_code != 101:
             raise Failed(f"status {record.response_code}")
@@ -117,7 +117,7 @@ def grpc(client: list[str], server: Commands) -> Trial:
 
     async def trial(net: Net, folder: Path) -> str:
         async with serving(net, folder, server) as place:
-            _expect("ok", await asked(*client, place))
+            expect("ok", await asked(*client, place))
             records = await recorded(net, 6)
         statuses = sorted(record.grpc_status for record in records)
         if statuses != [0, 0, 0, 0, 0, 5] or {record.protocol for record in records} != {"grpc"}:
@@ -127,7 +127,8 @@ def grpc(client: list[str], server: Commands) -> Trial:
     return trial
 
 
-async def _all_well(net: Net, version: int) -> str:
+async def all_well(net: Net, version: int) -> str:
+    """That every exchange was whole, and in this version. Raises Failed."""
     records = await recorded(net)
     seen = {(record.http_version, record.response_code, record.protocol) for record in records}
     if seen != {(version, 200, "http")}:
@@ -135,6 +136,7 @@ async def _all_well(net: Net, version: int) -> str:
     return f"{len(records)} exchanges, {VERSIONS[version]}"
 
 
-def _expect(what: str, said: str) -> None:
+def expect(what: str, said: str) -> None:
+    """That a client said so. Raises Failed."""
     if said.strip() != what:
         raise Failed(f"{said[-300:]!r} instead of {what[:50]!r}")

@@ -59,11 +59,12 @@ async def serving(net: Net, folder: Path, server: Commands, port: int = PORT) ->
         yield f"{host}:{way}"
 
 
-async def asked(*command: str | Path) -> str:
+async def asked(*command: str | Path, **environment: str | Path) -> str:
     """What a client prints. Raises Failed with its last words where it does not end well."""
+    own = [f"{name}={value}" for name, value in environment.items()]
     with trio.move_on_after(PATIENCE):
         done = await trio.run_process(
-            ["env", *_environment(), *map(str, command)], capture_stdout=True, capture_stderr=True, check=False
+            ["env", *_environment(), *own, *map(str, command)], capture_stdout=True, capture_stderr=True, check=False
         )
         said = done.stdout.decode(errors="replace")
         if done.returncode:

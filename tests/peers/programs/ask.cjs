@@ -5,7 +5,7 @@ const [library, url] = process.argv.slice(2);
 
 const asking = {
   async http() {
-    const http = require("node:http");
+    const http = require(url.startsWith("https:") ? "node:https" : "node:http");
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     const ask = (method, path, body) =>
       new Promise((resolve, reject) => {
