@@ -73,6 +73,7 @@ class Engine:
     def __init__(self, host: Host, nursery: trio.Nursery) -> None:
         self.reply: Reply = known
         self.heard: list[bytes] = []
+        self.clients: set[str] = set()
         self._udp, self._tcp = plug(host, socket.SOCK_DGRAM), plug(host, socket.SOCK_STREAM)
         self._host = host
         self._nursery = nursery
@@ -100,11 +101,13 @@ class Engine:
         while True:
             message, client = await self._udp.recvfrom(65535)
             self.heard.append(message)
+            self.clients.add(client[0])
             if (reply := self.reply(message)) is not None:
                 await self._udp.sendto(reply, client)
 
     async def _conversation(self, stream: trio.SocketStream) -> None:
         async with stream:
+            self.clients.add(stream.socket.getpeername()[0])
             while (message := await framed(stream)) is not None:
                 self.heard.append(message)
                 if (reply := self.reply(message)) is not None:
@@ -161,6 +164,18 @@ async def test_what_is_not_ours_passes_byte_for_byte(app: Host, engine: Engine, 
         engine.reply = lambda message: message[::-1]
         assert await asked(app, odd) == odd[::-1]
         assert engine.heard[-1] == odd
+
+
+async def test_our_questions_share_no_port_with_those_of_the_processes(app: Host, engine: Engine, mesh: Mesh) -> None:
+    """A flow is known by both ends. Were ours like theirs, whoever comes to use the port next would go its way."""
+    await (await mesh(app, snapshot=SNAPSHOT)).captured(app)
+    await resolved(app, "web.example")
+    stream = await app.connect(DOCKER_DNS, 53)
+    question = dns.message.make_query("web.example", "A").to_wire()
+    await stream.send_all(len(question).to_bytes(2, "big") + question)
+    with trio.fail_after(5):
+        assert await framed(stream) == known(question)
+    assert engine.clients == {"127.0.53.1"}
 
 
 async def test_names_of_the_mesh_do_not_leave_the_container(app: Host, engine: Engine, mesh: Mesh) -> None:

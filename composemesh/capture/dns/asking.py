@@ -18,6 +18,9 @@ Ask = Callable[[NetworkNamespace, bytes, float], Awaitable[bytes | None]]
 PATIENCE = 2.0
 """Seconds for one question of our own; it is asked again soon."""
 _PORT = 53
+_OURS = "127.0.53.1"
+"""Where our questions come from. From 127.0.0.1 they would share ports with the processes': the kernel remembers for
+half a minute where it sent what came from a port, and would send theirs to Docker, and ours to ourselves."""
 
 
 async def ask(namespace: NetworkNamespace, message: bytes, patience: float) -> bytes | None:
@@ -27,6 +30,7 @@ async def ask(namespace: NetworkNamespace, message: bytes, patience: float) -> b
     Raises OSError where there is no such resolver. Safe to cancel.
     """
     with namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((_OURS, 0))
         sock.connect((DOCKER_DNS, _PORT))
         sock.send(message)
         with trio.move_on_after(patience):
@@ -42,6 +46,7 @@ async def ask(namespace: NetworkNamespace, message: bytes, patience: float) -> b
 async def ask_over_tcp(namespace: NetworkNamespace, message: bytes, patience: float) -> bytes | None:
     """The same over a connection, for what does not fit into a datagram."""
     with trio.socket.from_stdlib_socket(namespace.socket(socket.AF_INET)) as sock:
+        await sock.bind((_OURS, 0))
         with trio.move_on_after(patience):
             await sock.connect((DOCKER_DNS, _PORT))
             stream = trio.SocketStream(sock)
