@@ -556,3 +556,34 @@ async def test_http2_in_clear(net: Net) -> None:
         await peer.flush()
         assert (await peer.next(DataReceived)).data == b"welcome"
     assert (await net.records.next()).http_version == 20
+
+
+async def test_changes_under_load_are_noticed_by_nobody(net: Net) -> None:
+    """Servers beside come and go, hosts and settings of their own port change, while connections are used."""
+    clear, encrypted, beside = free_port(), free_port(), free_port()
+    kept = http(clear), https(encrypted)
+    await shop(net, *kept)
+    answered, done = 0, False
+
+    async def visit(number: int) -> None:
+        nonlocal answered
+        stream = await (secure(encrypted, f"v{number}.localhost") if number % 2 else connect(clear))
+        async with stream:
+            while not done:
+                assert (await ask(stream)).endswith(b"welcome")
+                answered += 1
+
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(visit, number)
+        for number in range(60):
+            servers = [*kept, http(clear, f"h{number}.test"), https(encrypted, f"h{number}.test")]
+            if number % 2:
+                servers.append(http(beside))
+            changed = gateway(*servers, trusted_proxies=number % 3)
+            await open_up(net, changed, routes=[route("*.localhost", "shop"), route(f"h{number}.test", "shop")])
+            async with await connect(clear) as stream:
+                assert (await ask(stream, b"h%d.test" % number)).endswith(b"welcome"), "in effect at once"
+        done = True
+    assert answered > 60
+    assert {record.flag for record in net.records.all} == {Flag.NONE}
