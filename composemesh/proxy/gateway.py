@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -85,7 +85,8 @@ class Gateways:
         wanted: dict[Address, list[Offer]] = {}
         for gateway in gateways.values():
             for server in gateway.servers:
-                offer = Offer(gateway, server, self._contexts_of(server, known), _https_port(gateway, server))
+                https_port = _https_port(gateway, server, gateways.values())
+                offer = Offer(gateway, server, self._contexts_of(server, known), https_port)
                 wanted.setdefault((server.bind, server.port), []).append(offer)
         self._wanted = {address: tuple(offers) for address, offers in wanted.items()}
         for address in [address for address in self.entrances if address not in self._wanted]:
@@ -179,16 +180,20 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
     return made
 
 
-def _https_port(gateway: Gateway, server: Server) -> int:
-    """Where a server that redirects sends its clients: to the port where the same gateway serves its hosts."""
+def _https_port(gateway: Gateway, server: Server, all_of_them: Iterable[Gateway]) -> int:
+    """Where a server that redirects sends its clients: to the port where its hosts are served by HTTPS, by the same
+    gateway rather than by another. 0 where it does not redirect."""
     if server.encrypted or server.tls is None or not server.tls.https_redirect:
         return 0
-    for other in gateway.servers:
-        if other.protocol is ServerProtocol.HTTPS and any(
-            matches(pattern, host) or matches(host, pattern) for pattern in other.hosts for host in server.hosts
-        ):
-            return other.port
+    for each in (gateway, *all_of_them):
+        for other in each.servers:
+            if other.protocol is ServerProtocol.HTTPS and _overlap(server.hosts, other.hosts):
+                return other.port
     return HTTPS_PORT
+
+
+def _overlap(some: Sequence[str], others: Sequence[str]) -> bool:
+    return any(matches(one, other) or matches(other, one) for one in some for other in others)
 
 
 def _unopened(host: str, port: int, offer: Offer, problem: OSError) -> Problem:

@@ -304,6 +304,22 @@ async def test_whoever_comes_in_clear_is_sent_to_https(net: Net) -> None:
     assert (record.response_code, record.flag) == (301, Flag.NONE)
 
 
+async def test_https_may_be_another_gateways(net: Net) -> None:
+    """As in the Compose file, where each gateway has one port."""
+    clear, wrong, right = free_port(), free_port(), free_port()
+    await app(net, "shop", b"welcome")
+    await open_up(
+        net,
+        gateway(http(clear, "*.localhost", tls=TlsSettings(https_redirect=True))),
+        gateway(https(wrong, "other.test"), name="other"),
+        gateway(https(right, "shop.localhost"), name="safe"),
+        routes=[route("*", "shop")],
+    )
+    async with await connect(clear) as stream:
+        answer = await ask(stream)
+        assert b"location: https://shop.localhost:%d/\r\n" % right in answer
+
+
 async def test_brought_certificates_are_served_and_renewed(
     net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
