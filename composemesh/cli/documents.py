@@ -22,28 +22,30 @@ KINDS = {
     "gateway": "Gateway",
     "gw": "Gateway",
     "serviceentry": "ServiceEntry",
-    "serviceentrie": "ServiceEntry",
     "se": "ServiceEntry",
     "workloadentry": "WorkloadEntry",
-    "workloadentrie": "WorkloadEntry",
     "we": "WorkloadEntry",
     "sidecar": "Sidecar",
     "httproute": "HTTPRoute",
     "grpcroute": "GRPCRoute",
 }
-"""What people call the kinds, in lowercase and without a plural's `s` (Istio's short names)."""
+"""What people call the kinds that they name most, in lowercase (Istio's short names); all others go by their own."""
 
 
 def kind_of(word: str) -> str:
     """The kind that a word means. Raises CallError with the nearest one."""
     import difflib
 
+    from composemesh.config.kinds import KINDS as EVERY_KIND
+
+    kinds = {kind.name.lower(): kind.name for kind in EVERY_KIND} | KINDS
     word = word.partition(".")[0].lower()
-    kind = KINDS.get(word) or KINDS.get(word.removesuffix("s"))
+    plurals = (word, word.removesuffix("s"), f"{word.removesuffix('ies')}y")
+    kind = next((kinds[one] for one in plurals if one in kinds), None)
     if kind is None:
-        near = difflib.get_close_matches(word, KINDS, 1)
+        near = difflib.get_close_matches(word, kinds, 1)
         known = ", ".join(dict.fromkeys(KINDS.values()))
-        hint = f"did you mean {KINDS[near[0]]}?" if near else f"use one of {known}."
+        hint = f"did you mean {kinds[near[0]]}?" if near else f"use one of {known}."
         raise CallError(f"No kind {word!r}: {hint}")
     return kind
 

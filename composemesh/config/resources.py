@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from composemesh.config.kinds import BY_NAME, Context, Draft, Resource, ResourceKey
 from composemesh.config.kinds.delegation import http_rules
@@ -53,7 +54,7 @@ def compile_resources(resources: Iterable[Resource], project: str, services: Col
     draft = Draft()
     contexts: list[Context] = []
     seen: dict[ResourceKey, Resource] = {}
-    known = frozenset(services)
+    known = _same(frozenset(services))
     for resource in resources:
         first = seen.setdefault(resource.key, resource)
         if project and resource.namespace not in (*OWN_NAMESPACES, project):
@@ -73,6 +74,12 @@ def compile_resources(resources: Iterable[Resource], project: str, services: Col
     policies = _spread(_policies(draft), known, _called(virtual_hosts, entries))
     problems = tuple(problem for context in contexts for problem in context.problems())
     return Compiled(virtual_hosts, policies, entries, tuple(draft.scopes), gateways, problems)
+
+
+@lru_cache(maxsize=16)
+def _same(services: frozenset[str]) -> frozenset[str]:
+    """The very object that equal services had last time: it is looked up once for each resource."""
+    return services
 
 
 def _meaning(resource: Resource, services: frozenset[str]) -> tuple[Context, Draft]:

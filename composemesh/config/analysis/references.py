@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from composemesh.config.analysis.findings import (
     NOT_AT_GATEWAY,
@@ -14,6 +14,7 @@ from composemesh.config.analysis.findings import (
 )
 from composemesh.config.schema.messages import nearest_word
 from composemesh.model.origin import Origin
+from composemesh.model.policy import DestinationPolicy
 from composemesh.model.problem import Problem
 from composemesh.model.route import MESH, ConnectionRule, Destination, HttpRule, VirtualHost
 from composemesh.routing.hosts import matches, means
@@ -24,12 +25,13 @@ Services = Mapping[str, Collection[int]]
 def references(rules: Rules, services: Services | None) -> Iterator[Problem]:
     """Everything that is named and not there."""
     hosts = None if services is None else _hosts(rules, services)
+    patterns = tuple(policy for host, policy in rules.policies.items() if host.startswith("*"))
     for virtual in rules.virtual_hosts:
         yield from _gateways(rules, virtual)
         for rule, destination in _destinations(virtual):
             if hosts is not None:
                 yield from _host(rules, hosts, rule, destination, at_gateway=MESH not in virtual.gateways)
-            yield from _subset(rules, rule.origin, destination)
+            yield from _subset(rules, patterns, rule.origin, destination)
     for policy in rules.policies.values():
         if hosts is not None and policy.origin.kind == "DestinationRule" and _ports(hosts, policy.host) is None:
             yield problem(UNKNOWN_HOST, policy.origin, policy.host, hint=_hint(policy.host, hosts))
@@ -83,12 +85,17 @@ def _host(
         yield problem(PORT_NEEDED, rule.origin, destination.host, several, hint=str(several[0]))
 
 
-def _subset(rules: Rules, origin: Origin, destination: Destination) -> Iterator[Problem]:
+def _subset(
+    rules: Rules, patterns: Iterable[DestinationPolicy], origin: Origin, destination: Destination
+) -> Iterator[Problem]:
     if not destination.subset:
         return
-    subsets: list[str] = []
-    for host, policy in rules.policies.items():
-        if matches(host, destination.host):
+    own = rules.policies.get(destination.host)
+    subsets = list(own.subsets if own is not None else ())
+    if destination.subset in subsets:
+        return
+    for policy in patterns:
+        if matches(policy.host, destination.host):
             subsets += policy.subsets
     if destination.subset in subsets:
         return
