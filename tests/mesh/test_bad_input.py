@@ -250,7 +250,7 @@ async def slow_reader(client: trio.SocketStream) -> None:
 async def large_or_small(stream: trio.SocketStream) -> None:
     while data := await stream.receive_some():
         if data.startswith(b"GET /large "):
-            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000))
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(1_000_000))
         elif data.startswith(b"GET "):
             await stream.send_all(OK)
 

@@ -29,7 +29,7 @@ MOST_MEMORY = 20_000_000
 BATCH = 20
 """Frames sent before the proxy gets to see them: what is on its way when it has had enough."""
 BODY = b"x" * 8000
-ROUND = 40
+ROUND = 25
 """Requests of a well-behaved client with nobody else there, and as many amid each flood."""
 BREATH = 0.05
 """Seconds until an attacker whose connection was ended comes back."""

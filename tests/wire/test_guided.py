@@ -10,7 +10,7 @@ from mesh.test_exhaustion import python_path
 from wire import guided
 
 pytest.importorskip("atheris", reason="atheris is not installed (extra `test`, where it has a wheel)")
-SECONDS = 2
+SECONDS = 1
 
 
 @pytest.fixture(autouse=True)
