@@ -180,17 +180,20 @@ class Entries:
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             peer = workload.peer
-            kind = _kind(declared.entry)
+            kind = kind_of(declared.entry)
             named = Peer(declared.host, peer.version, peer.workload, kind, captured=peer.captured)
             endpoint = self._endpoints[key] = Endpoint(workload.workload, named)
         endpoint.workload, endpoint.captured, endpoint.pools = workload.workload, workload.captured, workload.pools
         return endpoint
 
     def _peer(self, declared: Declared, address: str, version: str = "") -> Peer:
-        return Peer(declared.host, version or "unknown", address or "unknown", _kind(declared.entry), captured=False)
+        return Peer(
+            declared.host, version or "unknown", address or "unknown", kind_of(declared.entry), captured=False
+        )
 
 
-def _kind(entry: ServiceEntry) -> PeerKind:
+def kind_of(entry: ServiceEntry) -> PeerKind:
+    """What the hosts of an entry are in the graph."""
     return PeerKind.EXTERNAL if entry.location is Location.EXTERNAL else PeerKind.SERVICE
 
 

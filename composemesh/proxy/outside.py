@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
+from composemesh.proxy.entries import kind_of
 from composemesh.proxy.refuse import Refused
 from composemesh.routing.hosts import canonical
 
@@ -93,16 +94,17 @@ class Outside:
         return None if declared is None else self.declared(source, declared, address, labels, subset)
 
     def of_address(self, source: Endpoint, address: str, port: int) -> Declared | None:
-        """Whose address it is, by what entries say, or by what the caller's resolver has said."""
-        declared = self._entries.at(address, port)
-        if declared is None and (host := self._names.learned_host(address)) is not None:
-            declared = self._entries.find(host, port)
-        return declared if declared is not None and self._included(source, declared, port) else None
+        """Who declares this address as its own."""
+        return self._included(source, self._entries.at(address, port), port)
+
+    def learned(self, source: Endpoint, address: str, port: int) -> Declared | None:
+        """Who declares the host that was last found at this address. Others may share it."""
+        host = self._names.learned_host(address)
+        return None if host is None else self.of_host(source, host, port)
 
     def of_host(self, source: Endpoint, host: str, port: int) -> Declared | None:
         """Who declares a host that a virtual address, a request or a TLS client has named."""
-        declared = self._entries.find(host, port)
-        return declared if declared is not None and self._included(source, declared, port) else None
+        return self._included(source, self._entries.find(host, port), port)
 
     def declared(
         self,
@@ -125,8 +127,19 @@ class Outside:
             labels,
         )
         cluster = Cluster(host, targets, self._entries.spoken(host), bound.policies(host, subset), address)
-        cluster.unreached = _outside(host)
+        cluster.unreached = _outside(host, kind_of(declared.entry))
         cluster.rules = bound.rules(source, host, address)
+        return cluster
+
+    def best(self, source: Endpoint, declared: Declared | None, address: str, port: int, host: str = "") -> Cluster:
+        """The cluster of a declared host; else of the address itself, if the caller may go there."""
+        if declared is not None:
+            return self.declared(source, declared, address)
+        if self._egress.registry_only(source):
+            return self.blocked(source, host or address, port)
+        cluster = Cluster(address, self.passed(source, address), Spoken(), asked=address)
+        cluster.unreached = _outside(address)
+        cluster.rules = self._bound.rules(source, "", address)
         return cluster
 
     def blocked(self, source: Endpoint, host: str, port: int) -> Cluster:
@@ -141,13 +154,6 @@ class Outside:
         endpoint = Endpoint(source.workload, _outside(address))
         return (Target(endpoint, address, source.captured.namespace, source.pools),)
 
-    def registry_only(self, source: Endpoint) -> bool:
-        return self._egress.registry_only(source)
-
-    def rules(self, source: Endpoint, address: str) -> Rules | None:
-        """Rules for whatever host a request to an undeclared address names."""
-        return self._bound.rules(source, "", address)
-
     def hides(self, source: Endpoint, service: str, port: int) -> bool:
         """Whether a service of the project itself is none of those that `source` may call (Istio's Sidecar)."""
         egress = self._egress
@@ -159,10 +165,12 @@ class Outside:
         self._kept[key] = cluster
         return cluster
 
-    def _included(self, source: Endpoint, declared: Declared, port: int) -> bool:
-        """Whether a declared host counts as such for this caller. Where all hosts are allowed, none is left out."""
+    def _included(self, source: Endpoint, declared: Declared | None, port: int) -> Declared | None:
+        """The same, if it counts as declared for this caller. Where all hosts are allowed, none is left out."""
         egress = self._egress
-        return not egress.registry_only(source) or egress.includes(source, declared.host, port)
+        if declared is None or not egress.registry_only(source) or egress.includes(source, declared.host, port):
+            return declared
+        return None
 
 
 class Somewhere(Cluster):
@@ -178,19 +186,14 @@ class Somewhere(Cluster):
         self._named: dict[bytes, Cluster] = {}
         declared = outside.of_address(source, address, port)
         self._known = declared is not None
-        if declared is not None:
-            known = outside.declared(source, declared, address)
-            super().__init__(declared.host, known.targets, known.spoken, known.policies, address)
-            self.rules = known.rules
-        else:
-            forbidden = outside.registry_only(source)
-            super().__init__(address, () if forbidden else outside.passed(source, address), Spoken(), asked=address)
-            self.rules = outside.rules(source, address)
-        self.unreached = _outside(self.service)
+        """Whether the address alone says it, whatever a request may name."""
+        best = outside.best(source, declared or outside.learned(source, address, port), address, port)
+        super().__init__(best.service, best.targets, best.spoken, best.policies, address)
+        self.rules, self.unreached = best.rules, best.unreached
 
     @property
     def ambiguous(self) -> bool:
-        return not self.targets or self._outside.declares
+        return not self._known and (not self.targets or self._outside.declares)
 
     def named(self, authority: bytes) -> Cluster:
         cluster = self._named.get(authority)
@@ -201,16 +204,21 @@ class Somewhere(Cluster):
         return cluster
 
     def nobody(self) -> Refused:
-        return super().nobody() if self._known else self.named(self._address.encode()).nobody()
+        meant = self.named(b"")
+        return super().nobody() if meant is self else meant.nobody()
 
     def _by_name(self, host: str) -> Cluster:
         outside, source, port = self._outside, self._source, self._port
         declared = outside.of_host(source, host, port) if host else None
-        if declared is not None and declared.host != self.service:
-            return outside.declared(source, declared, self._address)
-        if declared is not None or self._known or self.targets:
+        if declared is None and self._known:
             return self
-        return outside.blocked(source, host or self._address, port)
+        if declared is None and not host:
+            declared = outside.learned(source, self._address, port)
+        if declared is not None and declared.host == self.service:
+            return self
+        if declared is None and self.service == self._address and self.targets:
+            return self
+        return outside.best(source, declared, self._address, port, host)
 
 
 class Portless(Cluster):
@@ -245,8 +253,8 @@ class Blocked(Cluster):
         return Refused(Flag.NO_ROUTE_FOUND, detail, 502)
 
 
-def _outside(host: str) -> Peer:
-    return Peer(host, "unknown", "unknown", PeerKind.EXTERNAL, captured=False)
+def _outside(host: str, kind: PeerKind = PeerKind.EXTERNAL) -> Peer:
+    return Peer(host, "unknown", "unknown", kind, captured=False)
 
 
 def _host(authority: bytes) -> str:

@@ -229,6 +229,8 @@ class Plan:
 
         A destination that is known and has nobody to send to is a cluster without targets.
         """
+        if destination.host not in self._services and destination.host not in self._known:
+            return self._declared(source, destination, host)
         key = (source.workload.life, destination, ":" in host)
         try:
             return self._destinations[key]
@@ -238,8 +240,6 @@ class Plan:
 
     def _part(self, source: Endpoint, destination: Destination, host: str) -> Cluster | None:
         service = destination.host
-        if service not in self._services and service not in self._known:
-            return self._declared(source, destination, host)
         members = self._reachable(source, service)
         if destination.subset:
             subset = self._policies.subset(service, destination.subset)
@@ -248,14 +248,14 @@ class Plan:
             members = [each for each in members if has(_labels(each), subset.labels)]
         return self._of(source, service, members, host, destination.subset)
 
-    def _declared(self, source: Endpoint, destination: Destination, host: str) -> Cluster | None:
+    def _declared(self, source: Endpoint, destination: Destination, address: str) -> Cluster | None:
+        """The cluster of a host outside the project; without resolution, at the address that the source asked for."""
         name, labels = destination.subset, NO_LABELS
         if name:
             subset = self._policies.subset(destination.host, name)
             if subset is None:
                 return None
             labels = subset.labels
-        address = "" if host == "::" else host
         return self._outside.destination(source, destination.host, destination.port, address, labels, name)
 
     def _cluster(self, source: Endpoint, service: str, host: str) -> Cluster:

@@ -165,8 +165,43 @@ async def test_a_real_host_goes_where_its_caller_has_found_it(net: Net) -> None:
     resolving(net, {})
     await configure(net, entry("api.partner", resolution=Resolution.DNS))
     net.fleet.planner.names.learn("api.partner", (OUTSIDE,))
-    assert b"outside" in await ask(await net.connect(OUTSIDE), get("else.example"), b"outside")
-    assert (await net.records.next()).destination.service == "api.partner"
+    client = await net.connect(OUTSIDE)
+    for host, service in (("api.partner", "api.partner"), ("same-cloud.example", OUTSIDE)):
+        assert b"outside" in await ask(client, get(host), b"outside")
+        assert net.records.all[-1].destination.service == service
+
+
+async def test_a_learned_address_says_it_all_where_nobody_says_a_name(net: Net) -> None:
+    await listening_at(net, OUTSIDE, echo)
+    await blocking(net, entry("db.partner"))
+    net.fleet.planner.names.learn("db.partner", (OUTSIDE,))
+    client = await net.connect(OUTSIDE)
+    await client.send_all(b"\x00\x01\x02\n")
+    assert await read_until(client, b"\n") == b"\x00\x01\x02\n"
+    await client.aclose()
+    assert (await net.records.next()).destination.service == "db.partner"
+    assert b"502" in await ask(await net.connect(OUTSIDE), get("same-cloud.example"), b"(NR)")
+
+
+async def test_a_host_that_is_nowhere_any_more(net: Net) -> None:
+    await blocking(net, entry("db.partner", resolution=STATIC))
+    net.fleet.planner.names.learn("db.partner", (OUTSIDE,))
+    for address in (OUTSIDE, virtual(net, "db.partner")):
+        assert b"503" in await ask(await net.connect(address), get("db.partner"), b"(UH)")
+        client = await net.connect(address)
+        await client.send_all(b"\x00\x01\x02\n")
+        with pytest.raises(trio.BrokenResourceError):
+            await read_all(client)
+        assert net.records.all[-1].flag is Flag.NO_HEALTHY_UPSTREAM
+
+
+async def test_rules_for_a_host_without_resolution_lead_where_its_caller_was_going(net: Net) -> None:
+    await listening_at(net, OUTSIDE, says(b"outside"))
+    rule = HttpRule(destinations=(WeightedDestination(Destination("api.partner")),), timeout=5, name="patient")
+    await configure(net, entry("api.partner"), virtual_hosts=(VirtualHost(("api.partner",), http=(rule,)),))
+    assert b"outside" in await ask(await net.connect(OUTSIDE), get("api.partner"), b"outside")
+    record = await net.records.next()
+    assert (record.destination.service, record.route) == ("api.partner", "patient")
 
 
 async def test_hosts_without_resolution_are_known_by_what_requests_say(net: Net) -> None:
