@@ -103,6 +103,13 @@ BEFORE: dict[str, Case] = {
     "a reset of nothing": Case(frame(RST_STREAM, 0, 0, bytes(4)), UPE),
     "a window that overflows": Case(window_update(0, 2**31 - 1), UPE),
     "a setting that cannot be": Case(settings((4, 2**31)), UPE),
+    "PINGs without end": Case(frame(PING, 0, 0, bytes(8)) * 1000, UPE),
+    "SETTINGS without end": Case(settings() * 1000, UPE),
+    "window updates without end": Case(window_update(0, 1) * 1000, UPE),
+    "frames of unknown types without end": Case(frame(0xBB) * 1000, UPE),
+    "a header block without end": Case(
+        frame(HEADERS, 0, 1, b"\x88") + frame(CONTINUATION, 0, 1, b"\x00") * 1000, UPE
+    ),
     "padding longer than the frame": Case(frame(DATA, 8, 1, b"\xff"), UPE),
 }
 """Before an answer: the client gets the mesh's own, or that of another try."""
@@ -120,6 +127,7 @@ AMID: dict[str, Case] = {
     "trailers that do not end it": Case(data(b"end") + head((b"x", b"y")), UPE),
     "trailers that are too soon": Case(head((b"x", b"y"), end=True), UPE),
     "a second head": Case(head(STATUS), UPE),
+    "empty DATA without end": Case(data(b"") * 1000, UPE),
     "more than the window holds": Case(frame(DATA, 0, 1, b"x" * 16384) * 80, UPE),
     "something that is no frame": Case(b"\xff" * 30, UPE),
 }
