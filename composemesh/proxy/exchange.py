@@ -247,6 +247,10 @@ class Upstream(Protocol):
         """More of the response's body; nothing at its end. Raises Cut."""
         ...
 
+    def abort(self) -> None:
+        """Have whoever waits for the callee told that the exchange is lost. Releases nothing."""
+        ...
+
     def release(self, x: Exchange) -> None:
         """The exchange is over, whatever became of it: what can take another is kept, all else given up."""
         ...

@@ -99,13 +99,7 @@ async def _as_told(x: Exchange, down: Downstream, tries: Tries, policy: Policy |
         x.record.destination = target.endpoint.peer
         try:
             pool = target.pool(x.port, policy, down.introduction)
-            if tries.scope is None:
-                await _attempt(x, down, target, pool, tries.counted(fields))
-            else:
-                with tries.scope:
-                    await _attempt(x, down, target, pool, tries.counted(fields))
-                if tries.scope.cancelled_caught:
-                    raise tries.late()
+            await _attempt(x, down, target, pool, tries.counted(fields))
             tries.succeeded()
             return
         except Again:
@@ -129,7 +123,7 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
     while True:
         up = await checkout(x, down, target, pool)
         if x.tries is not None:
-            x.tries.connected()
+            x.tries.connected(up)
         try:
             await up.ask(x, fields)
             if x.whole:
@@ -137,7 +131,7 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
             else:
                 await _stream(x, down, up)
         except Broken as broken:
-            if not (up.reused and (broken.unsent or repeatable)):
+            if not (up.reused and (broken.unsent or repeatable)) or (x.tries is not None and x.tries.rang):
                 raise
             # The application had closed it meanwhile: that is no failure of the endpoint.
         else:

@@ -82,7 +82,7 @@ async def _send(
         if mirror.hits() and (led := rules.destination(mirror.destination, down.port)) is not None:
             mirror.copy(x, down, *led, actions.name)
     if course.rule.timeout:
-        await within(course.rule.timeout, x, course, partial(forward, x, down, cluster))
+        await within(course.rule.timeout, x, course, down.reactor.alarms, partial(forward, x, down, cluster))
     else:
         await forward(x, down, cluster)
 

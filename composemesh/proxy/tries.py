@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from typing import TYPE_CHECKING
 
 import structlog
-import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.policy import HashKey
@@ -19,9 +17,10 @@ from composemesh.proxy.retry import Answered, Unanswered, back_off, may_retry, w
 
 if TYPE_CHECKING:
     from composemesh.model.policy import ConsistentHash, Retry
+    from composemesh.proxy.alarm import Alarm
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields, ResponseHead
-    from composemesh.proxy.exchange import Downstream, Exchange
+    from composemesh.proxy.exchange import Downstream, Exchange, Upstream
     from composemesh.proxy.policies import Policy
 
 log = structlog.get_logger()
@@ -38,8 +37,8 @@ class Tries:
     """What has been tried so far, and the clock of the present try."""
 
     __slots__ = (
-        *("_asked", "_cluster", "_cookie", "_limits", "_patience", "_pause", "_policy", "_retry", "_retrying"),
-        *("_suspect", "_target", "_tried", "_x", "scope"),
+        *("_alarm", "_asked", "_cluster", "_cookie", "_limits", "_patience", "_pause", "_policy", "_reactor"),
+        *("_retry", "_retrying", "_suspect", "_target", "_tried", "_up", "_x", "rang"),
     )
 
     def __init__(
@@ -62,9 +61,11 @@ class Tries:
         """Who is being asked."""
         self._suspect: Target | None = None
         """Who has the request, and has not answered."""
-        self.scope: trio.CancelScope | None = None
-        """Of the present try: cancelled when its time is up. None where there is no hurry: it would cost as much as
-        picking and noting together."""
+        self._reactor = down.reactor
+        self._up: Upstream | None = None
+        self._alarm: Alarm | None = None
+        self.rang = False
+        """Whether the time of the present try was up before it had an answer."""
 
     def __repr__(self) -> str:
         return f"<Tries {self._x.record.attempts} so far, {self._retry}, {self._policy!r}>"
@@ -96,8 +97,7 @@ class Tries:
             self._limits.begin_request()
         self._target = target
         target.endpoint.active += 1
-        if self._patience:
-            self.scope = trio.CancelScope()
+        self.rang = False
         return target
 
     def counted(self, fields: Fields) -> Fields:
@@ -109,25 +109,36 @@ class Tries:
             fields = [field for field in fields if field[0].lower() != ATTEMPT_COUNT]
         return [*fields, (ATTEMPT_COUNT, b"%d" % count)]
 
-    def connected(self) -> None:
+    def connected(self, up: Upstream) -> None:
         """There is a connection for the request. What was waited for before is nobody's slowness."""
         self._suspect = self._target
+        self._up = up
         if self._x.whole:
             self.sent()
 
     def sent(self) -> None:
-        """The request is complete: from now on the upstream is what is waited for."""
-        if self.scope is not None:
-            self.scope.deadline = trio.current_time() + self._patience
+        """The request is complete: from now on the upstream is what is waited for, for as long as a try may take."""
+        if self._patience:
+            self._quiet()
+            self._alarm = self._reactor.alarms.set(self._patience, self._ring)
+
+    def _ring(self) -> None:
+        self.rang = True
+        if self._up is not None:
+            self._up.abort()
+
+    def _quiet(self) -> None:
+        if self._alarm is not None:
+            self._alarm.off()
+            self._alarm = None
 
     # === after it ===
 
     def answered(self, head: ResponseHead, fields: Fields) -> None:
         """An answer has come, and would go to the client with these fields. Raises Again where it should not."""
-        if self.scope is not None:
-            if self.scope.cancel_called:
-                raise self.late()
-            self.scope.deadline = math.inf
+        if self.rang:
+            raise Broken(Flag.UPSTREAM_REQUEST_TIMEOUT, "")  # told in full where all that is broken is
+        self._quiet()
         self._suspect = None
         grpc = -1
         if self._x.record.protocol == "grpc":
@@ -152,10 +163,6 @@ class Tries:
         if hindrance is not Flag.NONE:
             self._x.record.flag = hindrance
 
-    def late(self) -> Broken:
-        """The try's time is up."""
-        return Broken(Flag.UPSTREAM_REQUEST_TIMEOUT, f"no answer in {self._patience:g} s")
-
     def succeeded(self) -> None:
         """The answer has been passed on to its end. How a call of gRPC ended is known only now."""
         grpc = self._x.record.grpc_status
@@ -169,6 +176,8 @@ class Tries:
 
     def unanswered(self, broken: Broken) -> float:
         """No answer has come. The seconds until the next try. Raises Refused where there is none."""
+        if self.rang:
+            broken = Broken(Flag.UPSTREAM_REQUEST_TIMEOUT, f"no answer in {self._patience:g} s")
         self._suspect = None
         self._note(0)
         retry = self._retry
@@ -193,7 +202,8 @@ class Tries:
         target = self._target
         if target is None:
             return
-        self._target = None
+        self._quiet()
+        self._target = self._up = None
         self._tried.append(target)
         target.endpoint.active -= 1
         if self._limits is not None:

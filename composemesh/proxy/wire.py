@@ -29,6 +29,8 @@ import outcome
 import structlog
 import trio
 
+from composemesh.proxy.alarm import Alarms
+
 log = structlog.get_logger()
 
 _Sent = TypeVar("_Sent")
@@ -50,6 +52,8 @@ class Reactor:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._wires: dict[int, Wire] = {}
+        self.alarms = Alarms(self.start)
+        """For whoever has not all the time in the world."""
 
     def __repr__(self) -> str:
         return f"<Reactor {len(self._wires)} wires>"

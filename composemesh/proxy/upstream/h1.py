@@ -82,6 +82,9 @@ class Http1Upstream:
     def __repr__(self) -> str:
         return f"<Http1Upstream {self.wire!r}{' reusable' if self._reusable else ''}>"
 
+    def abort(self) -> None:
+        self.close()
+
     def release(self, x: Exchange) -> None:
         self.left -= 1
         if x.sent and self._reusable and self.left > 0:

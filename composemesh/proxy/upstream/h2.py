@@ -49,6 +49,10 @@ class Http2Upstream:
     def __repr__(self) -> str:
         return f"<Http2Upstream {self._stream!r}>"
 
+    def abort(self) -> None:
+        if self._stream is not None:
+            self._stream.put(h2.StreamReset(self._stream.number, Code.CANCEL, True, "given up"))
+
     def release(self, x: Exchange) -> None:
         if self._stream is not None:
             self._stream.drop(Code.CANCEL)
