@@ -302,11 +302,12 @@ class TlsWire(Wire):
         return len(piece)
 
     def _encrypt(self, data: bytes | memoryview) -> None:
+        if not self._finished:
+            while data:
+                data = data[self._tls.write(data) :]
+            self._push()
         if self._lost or self._finished:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        while data:
-            data = data[self._tls.write(data) :]
-        self._push()
 
     async def _until_sent(self) -> None:
         while self._unsent:

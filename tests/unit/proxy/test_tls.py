@@ -324,6 +324,17 @@ async def test_a_peer_that_has_gone_fails_the_writer(reactor: Reactor) -> None:
     assert failed == [errno.EPIPE]
 
 
+async def test_what_could_not_be_sent_was_not_sent(reactor: Reactor) -> None:
+    """At once, and not only to whoever waits: a request that the kernel did not take may be sent elsewhere."""
+    for gone in (TlsWire.close, TlsWire.reset):
+        here, there = await pair(reactor)
+        gone(there)
+        with pytest.raises(BrokenPipeError):
+            await here.send(b"request")
+        with pytest.raises(BrokenPipeError):
+            here.send_now(b"request")
+
+
 async def test_closing_wakes_whoever_waits(reactor: Reactor) -> None:
     here, _ = await pair(reactor)
 
