@@ -10,9 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
+from composemesh.proxy.answer import note_grpc_status
 from composemesh.proxy.exchange import Course
 from composemesh.proxy.filters.actions import actions_of
-from composemesh.proxy.filters.direct import own_answer
+from composemesh.proxy.filters.direct import own_answer, own_grpc_answer
 from composemesh.proxy.filters.redirect import location
 from composemesh.proxy.filters.rewrite import rewritten_head, rewritten_target
 from composemesh.proxy.filters.timeout import within
@@ -117,8 +118,10 @@ async def _cors(x: Exchange, down: Downstream, actions: Actions, course: Course)
 
 async def reply(x: Exchange, down: Downstream, status: int, fields: Fields, body: bytes = b"") -> None:
     """Answer in the rule's name."""
-    head, body = own_answer(status, fields, body)
-    x.record.response_code = status
+    grpc = x.record.protocol == "grpc"
+    head, body = own_grpc_answer(status, fields, body) if grpc else own_answer(status, fields, body)
+    note_grpc_status(x.record, head.fields)
+    x.record.response_code = head.status
     x.record.bytes_sent = len(body)
     fields = head.fields if x.course is None else x.course.respond(head.fields)
     await down.respond(x, head, fields, b"" if x.head.method == b"HEAD" else body, True)

@@ -12,6 +12,7 @@ from composemesh.model.route import (
     Abort,
     Delay,
     Destination,
+    DirectResponse,
     Fault,
     HeaderChange,
     HttpMatch,
@@ -132,6 +133,13 @@ async def test_grpc_aborts_and_timeouts_come_as_grpc_has_them(net: Net) -> None:
     assert (said[":status"], said["grpc-status"]) == ("200", "8")
     record = await net.records.next()
     assert (record.grpc_status, record.flag) == (8, Flag.FAULT_INJECTED)
+
+
+async def test_an_answer_of_a_rules_own_comes_as_grpc_has_it(net: Net) -> None:
+    said = await grpc_answer(net, direct_response=DirectResponse(503, b"under repair: 100 %"))
+    assert (said[":status"], said["grpc-status"], said["grpc-message"]) == ("200", "14", "under repair: 100 %25")
+    record = await net.records.next()
+    assert (record.grpc_status, record.flag) == (14, Flag.NONE)
 
 
 async def test_a_grpc_call_that_takes_too_long_has_exceeded_its_deadline(net: Net) -> None:

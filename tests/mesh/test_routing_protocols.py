@@ -7,9 +7,23 @@ import pytest
 import trio
 
 from composemesh.model.flag import Flag
-from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, Redirect, Rewrite
+from composemesh.model.policy import ConnectionLimits, DestinationPolicy, H2Upgrade, TrafficPolicy
+from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, Redirect, Rewrite, VirtualHost
 from mesh.net import Net, read_all, read_until
-from mesh.routes import Client, add_versions, applied, configure, connect, exact, headers, prefix, rule, telling, to
+from mesh.routes import (
+    Client,
+    add_versions,
+    applied,
+    apply,
+    configure,
+    connect,
+    exact,
+    headers,
+    prefix,
+    rule,
+    telling,
+    to,
+)
 from mesh.test_http2 import Peer, serve_paths
 
 
@@ -138,3 +152,27 @@ async def test_a_tunnel_meets_rules_too(net: Net) -> None:
     await client.stream.aclose()
     record = await net.records.next()
     assert (record.destination.version, record.flag) == ("v2", Flag.NONE)
+
+
+@pytest.mark.parametrize("path", [b"/\xff\xfe", b"/a\x7fb", b"//", b"/%2f%00", b"*", b"/;a=b?x#y"])
+async def test_hostile_paths_of_http2_are_refused_or_written_safely(net: Net, path: bytes) -> None:
+    seen: list[bytes] = []
+    versions = await add_versions(net, "v1", handler=telling(b"v1", seen))
+    service = DestinationPolicy("reviews", TrafficPolicy(connections=ConnectionLimits(h2_upgrade=H2Upgrade.NEVER)))
+    apply(
+        net, VirtualHost(("reviews",), http=(rule(to(), rewrite=Rewrite(uri="/x/")),)), policies={"reviews": service}
+    )
+    await applied(net)
+    peer = Peer((await connect(net, versions["v1"])).stream, client=True)
+    peer.h2.config.validate_outbound_headers = False
+    peer.h2.config.normalize_outbound_headers = False
+    peer.request(path)
+    await peer.flush()
+    while not any(isinstance(event, (h2.events.ResponseReceived, h2.events.StreamReset)) for event in peer.events):
+        peer.events += peer.h2.receive_data(await peer.stream.receive_some())
+    for head in seen:
+        line = head.split(b"\r\n")[0].split(b" ")
+        assert len(line) == 3
+        assert all(33 <= byte <= 126 for byte in line[1])
+    peer.events.clear()
+    assert (await asked(peer, b"/ok"))[0][b":status"] == b"200"

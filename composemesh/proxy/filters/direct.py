@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from composemesh.proxy.codec.parts import Fields, ResponseHead
+from urllib.parse import quote
+
+from composemesh.proxy.codec.parts import HTTP2, Fields, ResponseHead
+from composemesh.proxy.refuse import GRPC_STATUS
 
 
 def own_answer(status: int, fields: Fields, body: bytes = b"") -> tuple[ResponseHead, bytes]:
@@ -14,3 +17,15 @@ def own_answer(status: int, fields: Fields, body: bytes = b"") -> tuple[Response
     if status not in (204, 304):
         fields = [*fields, (b"content-length", b"%d" % len(body))]
     return ResponseHead(status, b"", 11, [*fields, (b"server", b"composemesh")], {}, len(body), True, b""), body
+
+
+def own_grpc_answer(status: int, fields: Fields, body: bytes = b"") -> tuple[ResponseHead, bytes]:
+    """The same for a gRPC client: the status that goes with it, and the body as its message."""
+    code = 0 if status == 200 else GRPC_STATUS.get(status, 2)
+    said = [
+        (b"content-type", b"application/grpc"),
+        (b"grpc-status", b"%d" % code),
+        *([(b"grpc-message", quote(body, safe=" ()/:,.").encode())] if body else []),
+        (b"server", b"composemesh"),
+    ]
+    return ResponseHead(200, b"", HTTP2, [*fields, *said], {}, 0, True, b""), b""
