@@ -71,15 +71,16 @@ class Mirroring:
         if x.whole:
             self._start(shadow, x.head, x.body, course, route)
             return
-        pieces = [x.body]
+        body = bytearray(x.body)
 
         def heard(payload: bytes) -> None:
-            if payload:
-                pieces.append(payload)
-                if sum(map(len, pieces)) > MOST_BODY:
-                    course.on_body.remove(heard)
+            if not payload:
+                self._start(shadow, x.head, bytes(body), course, route)
+            elif len(body) + len(payload) > MOST_BODY:
+                course.on_body.remove(heard)
+                body.clear()
             else:
-                self._start(shadow, x.head, b"".join(pieces), course, route)
+                body.extend(payload)
 
         course.on_body.append(heard)
 
