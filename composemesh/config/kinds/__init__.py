@@ -1,6 +1,8 @@
 """The kinds of resources. To add one is a file here, and a line in `KINDS`.
 
-Reading order: `resource` one document · `kind` what a kind is · `common` fields that several have · a file for each.
+Reading order: `resource` one document · `kind` what a kind is · `common` fields that several have · `http_match`,
+`http_fields` → `http_route` and `traffic_fields` → `traffic_policy` the two large messages · a file for each kind ·
+`delegation` rules that lead to others · `reference` the tables of the docs.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ from composemesh.config.schema.messages import (
     Repeated,
     Said,
     Table,
-    later,
-    refused,
     required,
     without_effect,
 )
@@ -21,7 +19,6 @@ from composemesh.config.schema.scalars import (
     ANY_TEXT,
     HEADER_NAME,
     HEADER_VALUE,
-    LABEL,
     LABEL_NAME,
     LABEL_VALUE,
     SHARE,
@@ -58,7 +55,7 @@ EXPORT_TO = without_effect(
     Repeated(Text()), "Namespaces that see the resource.", "a project is one namespace, and all of it sees it."
 )
 PERCENTAGE = Message({"value": Field(SHARE, "Percent, with fractions.")})
-PORT_SELECTOR = Message({"number": Field(PortNumber(), "The port.")})
+PORT_SELECTOR = Message({"number": Field(PortNumber(), "The port.")}, wanted="a mapping like {number: 9080}")
 
 DESTINATION = Message(
     {
@@ -150,25 +147,5 @@ def _check_name(context: Context, path: Any, name: str, authority: bool) -> None
 
 
 def percent_of(said: Said | None, default: float = 0.0) -> float:
-    """A `percentage`; unsaid, or without a value, it is the default."""
+    """A `percentage`: unsaid, it is the default; said without a value, 0."""
     return said.get("value", 0.0) if said is not None else default
-
-
-__all__ = [
-    "CLIENT_TLS",
-    "DESTINATION",
-    "EXPORT_TO",
-    "HEADERS",
-    "LABEL",
-    "LABELS",
-    "MATCH_LABELS",
-    "PERCENTAGE",
-    "PORT_SELECTOR",
-    "PROTOCOLS",
-    "SELECTOR",
-    "destination",
-    "headers",
-    "later",
-    "percent_of",
-    "refused",
-]

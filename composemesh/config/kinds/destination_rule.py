@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.common import EXPORT_TO, LABELS, MATCH_LABELS
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.kinds.traffic_policy import (
-    OUTLIER_DETECTION,
-    TRAFFIC_POLICY,
-    outlier_detection,
-    port_policies,
-    traffic_policy,
-)
+from composemesh.config.kinds.traffic_fields import OUTLIER_DETECTION, TRAFFIC_POLICY
+from composemesh.config.kinds.traffic_policy import outlier_detection, port_policies, traffic_policy
 from composemesh.config.schema.messages import Field, Message, Repeated, Said, deprecated, later, required
 from composemesh.config.schema.scalars import SUBSET_NAME, Host
 from composemesh.config.schema.shapes import dotted

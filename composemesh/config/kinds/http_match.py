@@ -12,7 +12,7 @@ from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Sa
 from composemesh.config.schema.scalars import ANY_TEXT, LABEL, MATCH_NAME, Flag, PortNumber, Regex, Text
 from composemesh.config.schema.shapes import Reading, dotted, show
 from composemesh.config.yaml import KeyPath
-from composemesh.model.route import MESH, HttpMatch, MatchKind, StringMatch
+from composemesh.model.route import HttpMatch, MatchKind, StringMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,3 @@ def gateway_names(context: Context, said: Said, word: str) -> tuple[str, ...]:
             context.refuse(said.at(word, index), "wrong-value", f"{dotted(said.at(word, index))} names no gateway.")
         names.append(name)
     return tuple(dict.fromkeys(names))
-
-
-__all__ = ["MATCH", "MESH", "TEXT_MATCH", "TextMatch", "gateway_names", "matches"]

@@ -6,7 +6,7 @@ from composemesh.config.kinds.common import DESTINATION, SELECTOR
 from composemesh.config.kinds.gateway import TLS
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.kinds.service_entry import PROTOCOL
-from composemesh.config.kinds.traffic_policy import CONNECTION_POOL
+from composemesh.config.kinds.traffic_fields import CONNECTION_POOL
 from composemesh.config.schema.messages import (
     ANY,
     Field,

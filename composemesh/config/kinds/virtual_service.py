@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from composemesh.config.kinds.common import DESTINATION, EXPORT_TO, LABELS
+from composemesh.config.kinds.http_fields import HTTP_DESTINATION, HTTP_ROUTE
 from composemesh.config.kinds.http_match import gateway_names
-from composemesh.config.kinds.http_route import HTTP_DESTINATION, HTTP_ROUTE, arms, http_rule
+from composemesh.config.kinds.http_route import arms, http_rule
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.schema.messages import (
     Field,

@@ -212,7 +212,7 @@ class Repeated:
 
     def read(self, path: KeyPath, value: Any, reading: Reading) -> tuple[Any, ...] | None:
         if not isinstance(value, list):
-            hint = "" if isinstance(value, Mapping) else f"Write [{show(value)}]."
+            hint = "Begin it with `- `." if isinstance(value, Mapping) else f"Write [{show(value)}]."
             reading.wrong_type(path, value, self.wanted, hint)
             return None
         if len(value) < self.at_least:
