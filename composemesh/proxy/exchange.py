@@ -94,7 +94,7 @@ class Exchange:
         """Whether another try could be made: all of the body so far is at hand, and the client has heard nothing."""
         self.via: Downstream | None = None
         """What the client is answered through, where it is not spoken to in the protocol of the call."""
-        self._kept = bytearray()
+        self._kept: bytearray | None = None
 
     def __repr__(self) -> str:
         state = "answered" if self.answered else "unanswered"
@@ -102,16 +102,20 @@ class Exchange:
 
     def keep(self, payload: bytes) -> None:
         """More of the body has come, and is about to be sent: remember it while another try may need it."""
-        if self.answered or len(self.body) + len(self._kept) + len(payload) > MOST_KEPT:
+        kept = self._kept
+        if self.answered or len(self.body) + len(kept or b"") + len(payload) > MOST_KEPT:
             self.replayable = False
-            self._kept = bytearray()
+            self._kept = None
+        elif kept is not None:
+            kept += payload
         elif self.replayable:
-            self._kept += payload
+            self._kept = bytearray(payload)
 
     def rewind(self, trailers: Fields) -> None:
         """Make ready for another try; `trailers` is what has come after the body, if it has."""
-        self.body += self._kept
-        self._kept = bytearray()
+        if self._kept is not None:
+            self.body += bytes(self._kept)
+            self._kept = None
         self.sent = self.whole = self.ended and not trailers
         if self.whole and self.course is not None:
             self.course.hear(b"")  # nobody pumps any more, and so nobody else would say it

@@ -44,7 +44,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     if x.course is not None:
         fields = x.course.request(fields)
     retry = x.course.retry if x.course is not None else None
-    policy = cluster.policy(x.port)
+    policy = None if cluster.policies is None else cluster.policies[x.port]
     if retry is None and policy is None:
         await _plainly(x, down, cluster, fields)
         return

@@ -47,11 +47,6 @@ class Limits:
         """Whether there are as many connections as there may be."""
         return 0 < self.settings.max_connections <= self.connections
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way, so that nothing would be lost with this object."""
-        return not (self.connections or self.requests or self.retries or self.queue)
-
     def change(self, settings: ConnectionLimits) -> None:
         """From now on, these hold. What is more than they allow already is left to end."""
         self.settings = settings

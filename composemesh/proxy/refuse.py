@@ -29,6 +29,10 @@ HTTP_OF_GRPC = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501,
 """The other way round, for callers that don't speak gRPC (Envoy's grpcToHttpStatus)."""
 
 
+OVERLOADED = (b"x-envoy-overloaded", b"true")
+"""Tells the caller that its request went nowhere because there are too many."""
+
+
 class Refused(Exception):
     """The exchange ends here, with an answer of the mesh's own."""
 
@@ -97,6 +101,8 @@ def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
         (b"grpc-message", message),
         (b"server", b"composemesh"),
     ]
+    if refused.flag is Flag.UPSTREAM_OVERFLOW:
+        fields.append(OVERLOADED)
     return ResponseHead(200, b"", HTTP2, fields, {}, 0, True, b""), b""
 
 
@@ -112,5 +118,5 @@ def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
     if isinstance(refused, Moved):
         fields.append((b"location", refused.location))
     if refused.flag is Flag.UPSTREAM_OVERFLOW:
-        fields.append((b"x-envoy-overloaded", b"true"))
+        fields.append(OVERLOADED)
     return ResponseHead(refused.status, b"", 11, fields, {}, len(body), True, b""), body

@@ -170,6 +170,7 @@ async def test_one_stream_too_many_is_told_in_grpc(net: Net) -> None:
     head, _, _ = await client.answer()
     assert head[b"grpc-status"] == b"14"
     assert b"UO" in head[b"grpc-message"]
+    assert head[b"x-envoy-overloaded"] == b"true"
 
 
 async def test_calls_that_fail_eject_their_server_wherever_they_say_so(net: Net) -> None:

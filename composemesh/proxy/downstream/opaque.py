@@ -45,7 +45,7 @@ async def reach(cluster: Cluster, connection: Connection, port: int = 0) -> Reac
     asked = Asked(connection.cluster().asked, connection.peer_address if by_source else None)
     tried: list[Target] = []
     while (target := cluster.choose(policy, port, tried, asked)) is not None and target not in tried:
-        if limits is not None and not limits.begin_connection():
+        if limits is not None and (limits.queue or not limits.begin_connection()):
             return None
         pool = target.pool(port, policy, connection.introduction)
         try:
