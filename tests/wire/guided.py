@@ -8,17 +8,21 @@ is printed, and kept in `build/fuzz`.
 from __future__ import annotations
 
 import argparse
+import binascii
+import contextlib
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from composemesh.proxy.codec import proxy_protocol
 from wire import fuzz
 from wire.h2.cases import CASES
 from wire.h2.raw import REQUEST, block
 
-TARGETS = ("request", "response", "chunked", "frames", "hpack")
+TARGETS = ("request", "response", "chunked", "frames", "hpack", "hello", "introduction", "grpc-web")
 LONGEST = 3000
 """Bytes of an input: what is worth finding is found in fewer."""
 
@@ -31,11 +35,31 @@ def seeds(target: str) -> Iterable[bytes]:
         case "hpack":
             blocks = [block(REQUEST), block(REQUEST, huffman=True), b"\x82\x40\x01a\x01b\xbe", b"\x3f\xe1\x1f"]
             return [b"".join(b"%c%b" % (len(one), one) for one in blocks)]
+        case "hello":
+            return [_hello("a.example", ["h2", "http/1.1"]), _hello(None, []), _hello("b", [])[:60]]
+        case "introduction":
+            four, six = (("192.0.2.1", 1), ("192.0.2.2", 65535)), (("2001:db8::1", 1), ("2001:db8::2", 2))
+            said = [proxy_protocol.encode(version, *both) for version in (1, 2) for both in (four, six)]
+            return [*said, b"PROXY UNKNOWN\r\n", proxy_protocol.SIGNATURE + b"\x20\x00\x00\x00"]
+        case "grpc-web":
+            return [b"\x03" + binascii.b2a_base64(bytes(size), newline=False) * 3 for size in range(1, 9)]
         case "chunked" | "careless":
             said = (raw.partition(b"\r\n\r\n")[2] for _, raw in fuzz.seeds() if b"chunked" in raw)
             return [*said, b'5;a="b" ; c\r\nhello\r\n0\r\nT: u\r\n\r\n']
         case _:
             return [raw for kind, raw in fuzz.seeds() if kind == target]
+
+
+def _hello(name: str | None, protocols: list[str]) -> bytes:
+    """What OpenSSL says first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    said = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), said, server_hostname=name).do_handshake()
+    return said.read()
 
 
 def hunt(target: str, seconds: int, seed: int, keep: Path) -> tuple[int, str]:

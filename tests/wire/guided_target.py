@@ -12,8 +12,10 @@ with atheris.instrument_imports(include=["composemesh.proxy.codec"]):
     from hpack import Decoder
     from hpack.exceptions import HPACKError
 
-    from composemesh.proxy.codec import grammar
+    from composemesh.proxy.codec import client_hello, grammar, proxy_protocol
+    from composemesh.proxy.codec.grpc_web import Call
     from composemesh.proxy.codec.h2.hpack import LeanDecoder
+    from composemesh.proxy.codec.parts import Malformed
     from wire import fuzz
     from wire.h2 import sanity
 
@@ -59,6 +61,57 @@ def _decoded(decoder: Decoder, raw: bytes) -> list[tuple[bytes, bytes]] | None:
         return None
 
 
+def hello(data: bytes) -> None:
+    """However a ClientHello is cut, it is understood, or refused, at one certain byte."""
+    _settles(client_hello.parse, data)
+
+
+def introduction(data: bytes) -> None:
+    """The same of the PROXY protocol; and what is understood can be said again."""
+    stated = _settles(proxy_protocol.parse, data)
+    if isinstance(stated, proxy_protocol.Stated):
+        assert 0 < stated.size <= len(data)
+        if stated.source and stated.destination:
+            for version in (1, 2):
+                again = proxy_protocol.parse(proxy_protocol.encode(version, stated.source, stated.destination))
+                assert again is not None
+                assert (again.source, again.destination) == (stated.source, stated.destination)
+
+
+def _settles(parse: Callable[[bytes], object], data: bytes) -> object:
+    """What is made of the bytes, one after the other: once that is clear, no more of them change it."""
+    outcomes = [_outcome(parse, data[:size]) for size in range(len(data) + 1)]
+    clear = [repr(outcome) for outcome in outcomes if outcome is not None]
+    assert len(set(clear)) <= 1, clear
+    assert outcomes[len(outcomes) - len(clear) :].count(None) == 0
+    return outcomes[-1]
+
+
+def _outcome(parse: Callable[[bytes], object], data: bytes) -> object:
+    try:
+        return parse(data)
+    except Malformed:
+        return "refused"
+
+
+def grpc_web(data: bytes) -> None:
+    """The first byte says how large the pieces are. Base64 means the same, or nothing, however it is cut."""
+    if not data:
+        return
+    text, size = data[1:], 1 + data[0] % 9
+    assert _spoken([text]) == _spoken([text[at : at + size] for at in range(0, len(text), size)])
+
+
+def _spoken(pieces: list[bytes]) -> bytes | None:
+    call = Call({b"content-type": b"application/grpc-web-text"})
+    try:
+        said = b"".join(map(call.request, pieces))
+        call.request_ended()
+    except Malformed:
+        return None
+    return said
+
+
 def careless() -> Callable[[bytes], None]:
     """`chunked`, were chunk sizes read as Python reads integers: to see that this is found."""
     lax = grammar.FIRST_CHUNK.pattern.replace(b"[0-9A-Fa-f]{1,16}", b"[0-9A-Fa-f_]{1,16}")
@@ -72,6 +125,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "chunked": chunked,
     "frames": frames,
     "hpack": hpack,
+    "hello": hello,
+    "introduction": introduction,
+    "grpc-web": grpc_web,
 }
 
 if __name__ == "__main__":
