@@ -23,6 +23,7 @@ MOST_SHARES = 100
 Local = Callable[[str], Endpoint | None]
 """The workload that an address means to the caller, if it is one of the project's."""
 
+_BY_NAME = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
 _HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
 
 
@@ -47,6 +48,8 @@ class Entries:
         """The longest first."""
         self._addresses: list[tuple[IPv4Network | IPv6Network, str]] = []
         """The narrowest first."""
+        self._themselves: list[str] = []
+        """Hosts without endpoints, which are where their own names lead."""
         self._endpoints: dict[tuple[str, str, str], Endpoint] = {}
         self._spoken: dict[str, Spoken] = {}
 
@@ -72,6 +75,12 @@ class Entries:
             ((host, said) for host, said in hosts.items() if host.startswith("*")), key=lambda each: -len(each[0])
         )
         self._addresses = sorted(addresses, key=lambda each: -each[0].prefixlen)
+        self._themselves = [
+            host
+            for host, said in hosts.items()
+            if not host.startswith("*")
+            if any(each.resolution in _BY_NAME and not _has_endpoints(each) for each in said)
+        ]
         self._spoken = {host: _spoken(said, self._spoken.get(host)) for host, said in hosts.items()}
         # An endpoint that is declared no more has nothing to close: its connections are its callers'.
         self._endpoints = {key: each for key, each in self._endpoints.items() if key[0] in hosts}
@@ -84,12 +93,14 @@ class Entries:
     @property
     def names(self) -> Iterator[str]:
         """Names that are to be looked up."""
-        for host, entries in self._hosts.items():
-            for entry in entries:
-                if entry.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
-                    yield from (each.address for each in entry.endpoints if not _is_address(each.address))
-                    if not entry.endpoints and not entry.workload_selector and not host.startswith("*"):
-                        yield host
+        yield from self._themselves
+        for entry in self._entries:
+            if entry.resolution in _BY_NAME:
+                yield from (each.address for each in entry.endpoints if not _is_address(each.address))
+
+    def found(self) -> Iterator[tuple[str, Iterator[str]]]:
+        """Hosts that stand for themselves, and where they were found: callers may have known before we did."""
+        return ((host, self.resolutions.everywhere(host)) for host in self._themselves)
 
     def find(self, host: str, port: int = 0) -> Declared | None:
         """Who declares a canonical host, by its name or else by the longest pattern, with this port (0 for any)."""
@@ -195,6 +206,10 @@ class Entries:
 def kind_of(entry: ServiceEntry) -> PeerKind:
     """What the hosts of an entry are in the graph."""
     return PeerKind.EXTERNAL if entry.location is Location.EXTERNAL else PeerKind.SERVICE
+
+
+def _has_endpoints(entry: ServiceEntry) -> bool:
+    return bool(entry.endpoints or entry.workload_selector)
 
 
 def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | None:

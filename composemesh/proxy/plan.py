@@ -101,6 +101,8 @@ class Planner:
         serving = {endpoint.service for endpoint in alive.values()}
         self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
         self.entries.resolutions.want(self.entries.names, (*alive.values(), *self.gateways.values()))
+        for host, addresses in self.entries.found():
+            self.names.learn(host, addresses)
         self.plan = Plan(self, alive)
         return self.plan
 

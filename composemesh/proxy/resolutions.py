@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -44,6 +44,10 @@ class Resolutions:
     def addresses(self, name: str, source: Endpoint) -> tuple[str, ...]:
         """Where a name was last found for `source`; nothing before it ever was."""
         return self._found.get((name, source.networks), ())
+
+    def everywhere(self, name: str) -> Iterator[str]:
+        """Where it was found for anybody."""
+        return (address for (each, _), found in self._found.items() if each == name for address in found)
 
     def want(self, names: Iterable[str], callers: Iterable[Endpoint]) -> None:
         """Look these names up for these callers from now on, and no others."""

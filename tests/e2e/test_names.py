@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from composemesh.routing.names import VIRTUAL
-from e2e.meshed import ask, edges, inside, listening, mesh_pid, meshed, more, until
+from e2e.meshed import ask, edges, inside, listening, mesh_pid, meshed, more, until, workloads
 from e2e.stacks import APPS, rules, status
 from environment.project import CommandFailed, Project, project
 
@@ -30,6 +30,7 @@ services:
   stopped: *server
   strict: *idle
   never: {<<: *server, deploy: {replicas: 0}}
+  bridged: {<<: *idle, network_mode: bridge}
   closed: {<<: *idle, networks: [inner]}
   inner: {<<: *server, networks: [inner]}
 networks:
@@ -87,6 +88,13 @@ async def test_names_of_docker_are_resolved_as_ever(names: Project) -> None:
     assert await resolved(names, "caller", "details") == [await names.address("details")]
     assert isinstance(await resolved(names, "caller", "no-such-host.invalid"), int)
     assert isinstance(await resolved(names, "caller", "inner"), int)  # of a network that the caller is not on
+
+
+async def test_a_container_without_dockers_resolver_asks_whom_it_asked(names: Project) -> None:
+    assert "127.0.0.11" not in await inside(names, "bridged", "cat", "/etc/resolv.conf")
+    found = await resolved(names, "bridged", "details.default.svc.cluster.local")
+    assert isinstance(found, int) or not any(map(is_virtual, found))
+    assert (await workloads(names))["bridged"]["captured"]
 
 
 async def test_a_resolver_of_another_make(names: Project) -> None:

@@ -183,6 +183,19 @@ async def test_a_learned_address_says_it_all_where_nobody_says_a_name(net: Net) 
     assert b"502" in await ask(await net.connect(OUTSIDE), get("same-cloud.example"), b"(NR)")
 
 
+async def test_an_address_from_before_the_mesh_is_known_all_the_same(net: Net) -> None:
+    """A connection pool has looked its database up long ago: the mesh finds the same by itself."""
+    await listening_at(net, OUTSIDE, echo)
+    resolving(net, {"db.partner": (OUTSIDE,)})
+    await blocking(net, entry("db.partner", ports=TCP, resolution=Resolution.DNS))
+    await found(net, 1)
+    client = await net.connect(OUTSIDE)
+    await client.send_all(b"SELECT 1\n")
+    assert await read_until(client, b"\n") == b"SELECT 1\n"
+    await client.aclose()
+    assert (await net.records.next()).destination.service == "db.partner"
+
+
 async def test_a_host_that_is_nowhere_any_more(net: Net) -> None:
     await blocking(net, entry("db.partner", resolution=STATIC))
     net.fleet.planner.names.learn("db.partner", (OUTSIDE,))

@@ -108,6 +108,14 @@ def test_our_answer_says_what_is_asked_and_nothing_else() -> None:
     assert (records.ttl, [data.address for data in records]) == (10, ["240.240.7.9"])
 
 
+def test_the_same_question_is_answered_under_each_number() -> None:
+    asked = query("reviews.default", A)[2:]
+    first, second = (answer(number + asked, VIRTUAL, 10) for number in (b"\x00\x01", b"\xff\xfe"))
+    assert (first[:2], second[:2]) == (b"\x00\x01", b"\xff\xfe")
+    assert first[2:] == second[2:]
+    assert found_in(answer(b"\x00\x02" + asked, ("240.240.1.1",), 10)).addresses == ("240.240.1.1",)
+
+
 @pytest.mark.parametrize("kind", ["AAAA", "MX", "TXT", "HTTPS", "SRV"])
 def test_a_type_that_we_have_not_is_no_error(kind: str) -> None:
     said = dns.message.from_wire(answer(dns.message.make_query("reviews.default", kind).to_wire(), VIRTUAL, 10))
