@@ -28,6 +28,7 @@ from composemesh.proxy.offers import Offer, Ways, edge_of, meant
 from composemesh.proxy.tls import HANDSHAKE_TIMEOUT, HandshakeFailed, TlsWire
 
 if TYPE_CHECKING:
+    from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.plan import Plan, Planner
@@ -58,6 +59,9 @@ class Entrance(Sidecar):
 
     def meet(self, sock: socket.socket, destination: Address, inbound: bool) -> Connection:
         return Visit(self, sock, destination)
+
+    def unreached(self, destination: Address, inbound: bool) -> Peer:
+        return UNKNOWN  # the host that would have told was never heard
 
 
 class Visit(Connection):

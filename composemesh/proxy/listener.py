@@ -18,6 +18,7 @@ from composemesh.proxy.connection import Connection
 from composemesh.proxy.load import Load
 
 if TYPE_CHECKING:
+    from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Endpoint
     from composemesh.proxy.plan import Planner
     from composemesh.proxy.wire import Reactor
@@ -140,12 +141,15 @@ class Sidecar:
             self.connections.add(connection)  # now, not when its task runs: a drain in between must find it
             nursery.start_soon(self._serve, connection)
 
+    def unreached(self, destination: Address, inbound: bool) -> Peer:
+        """Whom a connection was for that is refused before its first word."""
+        host, port = destination
+        plan = self.planner.plan
+        return (plan.inbound(self.endpoint, host) if inbound else plan.outbound(self.endpoint, host, port)).unreached
+
     def _refuse(self, sock: socket.socket, destination: Address, inbound: bool) -> None:
         """One connection too many is reset and recorded; what it would have said is not waited for."""
-        host, port = destination
-        plan, endpoint = self.planner.plan, self.endpoint
-        cluster = plan.inbound(endpoint, host) if inbound else plan.outbound(endpoint, host, port)
-        record = Record(UNKNOWN if inbound else endpoint.peer, cluster.unreached, "tcp")
+        record = Record(UNKNOWN if inbound else self.endpoint.peer, self.unreached(destination, inbound), "tcp")
         record.start = time.time()
         record.flag = Flag.OVERLOAD_MANAGER
         self.hub.tell(record)

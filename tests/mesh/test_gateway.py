@@ -17,7 +17,9 @@ from composemesh.identity import issuer
 from composemesh.identity.contexts import server_context
 from composemesh.model.flag import Flag
 from composemesh.model.gateway import Server, ServerProtocol, TlsMode, TlsSettings
-from composemesh.model.peer import PeerKind
+from composemesh.model.listener import ListenerLimits
+from composemesh.model.peer import UNKNOWN, PeerKind
+from composemesh.model.snapshot import MeshSettings, Snapshot
 from composemesh.model.workload import Discovered
 from composemesh.proxy import fleet, pool
 from composemesh.proxy import gateway as gateways
@@ -422,6 +424,20 @@ async def test_nowhere_to_pass_it_is_a_reset(net: Net) -> None:
         with pytest.raises(trio.BrokenResourceError):
             await read_all(stream)
     assert (await net.records.next()).flag is Flag.NO_ROUTE_FOUND
+
+
+async def test_one_connection_too_many_is_reset_and_recorded_as_the_gateways(net: Net) -> None:
+    port = free_port()
+    net.snapshot.publish(Snapshot("test", MeshSettings(listeners=ListenerLimits(connections=1))))
+    await shop(net, http(port))
+    async with await connect(port) as first:
+        assert (await ask(first)).endswith(b"welcome")
+        with pytest.raises((OSError, trio.BrokenResourceError)):
+            async with await connect(port) as second:
+                await read_all(second)
+        refused = await net.records.next(2)
+        assert (await ask(first)).endswith(b"welcome")
+    assert (refused.flag, refused.source.service, refused.destination) == (Flag.OVERLOAD_MANAGER, "web", UNKNOWN)
 
 
 # === what changes ===
