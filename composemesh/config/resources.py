@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from composemesh.config.kinds import BY_NAME, Context, Draft, Resource, ResourceKey
 from composemesh.config.kinds.delegation import http_rules
+from composemesh.config.kinds.gateway_api.common import joined
 from composemesh.config.loaders.documents import load_documents
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
@@ -67,7 +68,7 @@ def compile_resources(resources: Iterable[Resource], project: str, services: Col
             context, part = _meaning(resource, known)
             draft.absorb(part)
         contexts.append(context)
-    virtual_hosts = tuple(
+    virtual_hosts = joined(
         replace(host, http=http_rules(context, rules, draft.delegates)) for context, host, rules in draft.hosts
     )
     entries, gateways = _entries(draft), _gateways(draft)

@@ -35,6 +35,14 @@ def test_a_resource_knows_its_key_and_its_places():
     assert resource.document["spec"] == {"hosts": ["reviews"]}
 
 
+def test_who_may_be_long_is_asked_for_its_limit():
+    text = RULE + "# " + "x" * (1 << 20) + "\n"
+    assert only_problem(text).code == "too-large"
+    (resource,), problems = load_documents(text, max_bytes=2 << 20)
+    assert not problems
+    assert resource.name == "reviews"
+
+
 @pytest.mark.parametrize("version", ["v1alpha3", "v1beta1", "v1"])
 def test_every_version_is_the_same_resource(version):
     (resource,), problems = load_documents(RULE.replace("/v1", f"/{version}"))

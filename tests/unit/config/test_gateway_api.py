@@ -58,6 +58,20 @@ def test_the_most_specific_match_decides():
     assert [rule.matches[0].origin.line for rule in virtual.http] == [11, 14, 15, 17, 11, 10]
 
 
+def test_routes_for_the_same_hosts_are_one():
+    def one(name: str, path: str) -> str:
+        rules = f"rules: [{{matches: [{{path: {{value: {path}}}}}], backendRefs: [{{name: {name}}}]}}]"
+        return spec("HTTPRoute", f"{AT_WEB}\n{rules}", API, name)
+
+    istio = spec("VirtualService", "hosts: [shop.example]\ngateways: [web]\nhttp: [{redirect: {uri: /}}]", name="x")
+    made = compiled("---\n".join([one("a", "/"), istio, one("b", "/deep/er"), one("c", "/deep")]))
+    assert not made.problems
+    joined, other = made.virtual_hosts
+    assert [rule.matches[0].uri.value for rule in joined.http] == ["/deep/er", "/deep", "/"]
+    assert [rule.origin.name for rule in joined.http] == ["b", "c", "a"]
+    assert other.origin.kind == "VirtualService"
+
+
 def test_filters():
     made = route(
         """

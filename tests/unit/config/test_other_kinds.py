@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from composemesh.config.resources import compile_resources, load_documents
 from composemesh.model.entry import EntryEndpoint, EntryPort, Location, Resolution
 from composemesh.model.gateway import ServerProtocol, TlsMode
 from composemesh.model.policy import (
@@ -434,3 +435,19 @@ def test_a_name_stands_once_in_all_files():
     made = compiled(f"{in_default}---\n{in_own}", project="shop")
     (problem,) = made.problems
     assert (problem.code, problem.line) == ("duplicate-name", 12)
+
+
+def test_what_depends_on_other_resources_is_said_anew_each_time():
+    root = spec("VirtualService", "hosts: [reviews]\nhttp: [{delegate: {name: team}}]")
+    team = spec("VirtualService", "http: [{route: [{destination: {host: reviews.shop}}]}]", name="team")
+    (one,), _ = load_documents(root)
+    (other,), _ = load_documents(team)
+    alone = compile_resources([one], "shop")
+    assert [problem.code for problem in alone.problems] == ["unknown-delegate"]
+    assert compile_resources([one], "shop") == alone
+    both = compile_resources([one, other], "shop")
+    assert not both.problems
+    assert both.virtual_hosts[0].http[0].destinations[0].destination.host == "reviews.shop"
+    known = compile_resources([one, other], "shop", ["reviews"])
+    assert known.virtual_hosts[0].http[0].destinations[0].destination.host == "reviews"
+    assert compile_resources([one], "shop") == alone

@@ -27,12 +27,15 @@ from composemesh.model.route import (
     Headers,
     HttpMatch,
     HttpRule,
+    MatchKind,
     Mirror,
+    StringMatch,
     VirtualHost,
     WeightedDestination,
 )
 
 GROUP = "gateway.networking.k8s.io"
+ROUTES = ("HTTPRoute", "GRPCRoute")
 VERSIONS = ("v1alpha2", "v1beta1", "v1")
 _ONE_NAMESPACE = "a project is one namespace."
 
@@ -161,6 +164,26 @@ def virtual_hosts(
     if not spec.get("parentRefs"):
         message = "`spec.parentRefs` names nobody: the rules are in force nowhere."
         context.warn(spec.at("parentRefs"), "without-effect", message, "Name a Gateway, or kind: Service.")
+
+
+def joined(virtual_hosts: Iterable[VirtualHost]) -> tuple[VirtualHost, ...]:
+    """Routes for the same hosts at the same place as one: among all their matches the most specific decides."""
+    places: dict[object, VirtualHost] = {}
+    for number, virtual in enumerate(virtual_hosts):
+        place = (virtual.hosts, virtual.gateways) if virtual.origin.kind in ROUTES else number
+        first = places.setdefault(place, virtual)
+        if first is not virtual:
+            rules = sorted((*first.http, *virtual.http), key=lambda rule: precedence(rule.matches[0]), reverse=True)
+            places[place] = replace(first, http=tuple(rules))
+    return tuple(places.values())
+
+
+def precedence(match: HttpMatch) -> tuple[int, ...]:
+    """Gateway API's order: exact path, longest path, method, most headers, most parameters; then as written."""
+    uri = match.uri or StringMatch(MatchKind.SEGMENTS, "/")
+    kinds = {MatchKind.EXACT: 3, MatchKind.SEGMENTS: 2, MatchKind.PREFIX: 2}
+    length = len(uri.value)
+    return (kinds.get(uri.kind, 1), length, match.method is not None, len(match.headers), len(match.query_params))
 
 
 def _at_port(rule: HttpRule, port: int) -> HttpRule:

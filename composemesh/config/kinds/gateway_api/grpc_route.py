@@ -14,9 +14,10 @@ from composemesh.config.kinds.gateway_api.common import (
     check_filters,
     headers,
     mirrors,
+    precedence,
     virtual_hosts,
 )
-from composemesh.config.kinds.gateway_api.http_route import NAMED, NOWHERE_TO_GO, named, precedence
+from composemesh.config.kinds.gateway_api.http_route import NAMED, NOWHERE_TO_GO, named
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.schema.messages import Anything, Field, Message, Repeated, Said, later, required
 from composemesh.config.schema.scalars import Host, Regex, Text, Words, words

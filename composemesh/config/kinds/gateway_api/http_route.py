@@ -14,6 +14,7 @@ from composemesh.config.kinds.gateway_api.common import (
     check_filters,
     headers,
     mirrors,
+    precedence,
     virtual_hosts,
 )
 from composemesh.config.kinds.kind import Context, Draft, Kind
@@ -165,14 +166,6 @@ def compile_http_route(context: Context, said: Said, draft: Draft) -> None:
     ordered = tuple(sorted(rules, key=lambda rule: precedence(rule.matches[0]), reverse=True))
     for virtual, there in virtual_hosts(context, said, ordered):
         draft.hosts.append((context, virtual, list(there)))
-
-
-def precedence(match: HttpMatch) -> tuple[int, ...]:
-    """Gateway API's order: exact path, longest path, method, most headers, most parameters; then as written."""
-    uri = match.uri or StringMatch(MatchKind.SEGMENTS, "/")
-    kinds = {MatchKind.EXACT: 3, MatchKind.SEGMENTS: 2, MatchKind.PREFIX: 2}
-    length = len(uri.value)
-    return (kinds.get(uri.kind, 1), length, match.method is not None, len(match.headers), len(match.query_params))
 
 
 def _match(context: Context, said: Said) -> HttpMatch:
