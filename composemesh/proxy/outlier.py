@@ -62,6 +62,8 @@ class Outliers:
             self.answered_well(host)
             return None
         known = self._hosts.setdefault(host, _Host())
+        if known.until > now:
+            return None  # it has its ejection: what still comes in must not count for the next
         known.local_failures = 0
         return self._count(host, known, status, now, total)
 
@@ -74,6 +76,8 @@ class Outliers:
     def failed(self, host: Hashable, now: float, total: int) -> Ejection | None:
         """No answer has come: no connection was made, or it broke, or the time was up."""
         known = self._hosts.setdefault(host, _Host())
+        if known.until > now:
+            return None
         if not self.settings.split_external_local_origin_errors:
             return self._count(host, known, UNANSWERED, now, total)
         known.local_failures += 1
@@ -114,8 +118,6 @@ class Outliers:
         return None
 
     def _eject(self, host: Hashable, known: _Host, because: str, now: float, total: int) -> Ejection | None:
-        if known.until > now:
-            return None  # what still comes in of before
         under_way = sum(1 for each in self._hosts.values() if each.until > now)
         if under_way and (under_way + 1) * 100 > self.settings.max_ejection_percent * total:
             return None

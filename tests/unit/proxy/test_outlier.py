@@ -63,11 +63,17 @@ def test_an_ejection_ends_on_time_and_the_next_is_longer() -> None:
     assert not outliers.ejected("a", 195.0)
 
 
-def test_what_arrives_late_does_not_lengthen_an_ejection() -> None:
-    outliers = Outliers(replace(RULE, consecutive_5xx=1))
-    outliers.answered("a", 500, 0.5, 4)
-    assert outliers.answered("a", 500, 5.0, 4) is None
-    assert outliers.until("a") == 30.5
+@pytest.mark.parametrize("rule", [RULE, SPLIT])
+def test_what_arrives_late_neither_lengthens_an_ejection_nor_counts_for_the_next(rule: OutlierDetection) -> None:
+    outliers = Outliers(rule)
+    for second in (1, 2, 3):
+        outliers.answered("a", 500, second, 4)
+    for second in (4, 5, 6):
+        assert outliers.answered("a", 500, second, 4) is None
+        assert outliers.failed("a", second, 4) is None
+    assert outliers.until("a") == 33.0
+    assert outliers.answered("a", 500, 34.0, 4) is None
+    assert outliers.failed("a", 35.0, 4) is None
 
 
 def test_each_interval_without_an_ejection_forgives_one() -> None:
