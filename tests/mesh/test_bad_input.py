@@ -72,24 +72,21 @@ async def test_a_server_that_never_answers_is_waited_for_as_long_as_its_client_w
 
 
 async def test_an_answer_that_comes_with_the_connection_moves_no_other_by_one(net: Net) -> None:
+    """It answers the request for which the connection was made; what answers that one later is thrown away."""
     app = net.add("app")
-    numbers = itertools.count()
+    connections = itertools.count(1)
 
     async def hasty(stream: trio.SocketStream) -> None:
-        number = next(numbers)
-        answer = OK.replace(b"ok", b"%02d" % number)
-        await stream.send_all(answer)
+        number = next(connections)
+        await stream.send_all(OK.replace(b"ok", b"%da" % number))
         while await stream.receive_some():
-            await stream.send_all(answer)
+            await stream.send_all(OK.replace(b"ok", b"%db" % number))
 
     await net.serve(app, hasty)
     client = await net.connect(app)
-    seen = []
-    for _ in range(5):
-        await client.send_all(GET)
-        seen.append((await read_until(client, b"\r\n\r\n0"))[-10:])
+    for number in range(1, 6):
+        assert (await ask(client, GET, b"%da" % number)).startswith(b"HTTP/1.1 200 ")
         await trio.sleep(0.02)
-    assert len(set(seen)) == 5
 
 
 @pytest.mark.parametrize("farewell", [b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", b"junk"])
