@@ -17,6 +17,9 @@
     grpc_web       callers in gRPC-Web, seen as callers in gRPC
     offers         servers of gateways on one port, and which of them a name means
     plan           snapshot, workloads and captures → live clusters and endpoints, bound once
+    outside        what is no service of the project: hosts of entries, bare addresses, and the wall
+    entries        ServiceEntries, bound: whom a host or an address means, and where; `resolutions` looks names up
+    egress         what callers may reach outside, and who was refused what
     rules          the rules that one caller may meet on its way to one place, and where they lead
     tries          whom to ask, how long, and again, where a rule or a policy has a say
     cluster        endpoints, and the targets that one caller can reach
