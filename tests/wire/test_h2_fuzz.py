@@ -133,5 +133,6 @@ def test_what_h2_refuses_is_refused(frames: list[bytes]) -> None:
 
 
 def _is_ours_to_ignore(one: bytes) -> bool:
-    """ALTSVC is checked by h2 even where the server is to ignore it (RFC 7838, 4)."""
-    return one[3] == 10
+    """What h2 checks although it is to be ignored: ALTSVC at a server (RFC 7838, 4), and the first bit of a
+    WINDOW_UPDATE (RFC 9113, 6.9)."""
+    return one[3] == 10 or (one[3] == 8 and one[9:10] >= b"\x80")
