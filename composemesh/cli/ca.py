@@ -12,9 +12,11 @@ import click
 
 from composemesh.cli.context import about_project, folder_of
 from composemesh.stack.errors import UserError
+from composemesh.stack.state import state_root
 
 if TYPE_CHECKING:
     from composemesh.stack.compose import ComposeProject
+    from composemesh.stack.state import StateFolder
 
 HINT = """\
 Trust it once, and every name of this mesh is trusted, for ten years:
@@ -42,6 +44,10 @@ def ca(project: ComposeProject, out: str) -> None:
         authority = load_or_create(folder.path, folder.project, datetime.now(UTC))
     except Unusable as problem:
         raise UserError(str(problem)) from None
+    if _is_roots(folder):
+        click.echo(
+            f"Root has a mesh of {folder.project} too: `sudo composemesh ca` prints what that serves.", err=True
+        )
     if not out or out == "-":
         click.echo(authority.root.decode(), nl=False)
         if sys.stdout.isatty():
@@ -53,3 +59,9 @@ def ca(project: ComposeProject, out: str) -> None:
     except OSError as problem:
         raise UserError(f"Cannot write {file} ({problem.strerror}): name another file after --out.") from None
     click.echo(HINT.format(file=file, name=f"composemesh-{folder.project}", key=folder.path / FILE), err=True)
+
+
+def _is_roots(folder: StateFolder) -> bool:
+    """Whether somebody who is not root asks, and root meshes the project as well, with another authority."""
+    theirs = state_root({}, 0) / folder.project
+    return os.geteuid() != 0 and folder.path != theirs and os.path.exists(theirs)

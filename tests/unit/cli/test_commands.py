@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from cryptography import x509
 
 from composemesh import __version__
+from composemesh.cli import ca
 from composemesh.cli.context import about_project, folder_of, project_options
 from composemesh.cli.handing_on import UP_FLAGS, UP_VALUES, handed_on, hands_on
 from composemesh.cli.root import COMMANDS, root
@@ -287,6 +288,16 @@ def test_the_root_certificate_is_made_once_and_printed(run: Run, tmp_path: Path)
     assert (written.returncode, written.stdout) == (0, "")
     assert f"curl --cacert {tmp_path}/here/root.pem" in written.stderr
     assert (tmp_path / "here" / "root.pem").read_text() == answer.stdout
+
+
+def test_somebody_else_is_told_of_roots_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ca.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(ca, "state_root", lambda *_: tmp_path / "roots")
+    folder = StateFolder(tmp_path / "mine", "shop")
+    assert not ca._is_roots(folder)
+    (tmp_path / "roots" / "shop").mkdir(parents=True)
+    assert ca._is_roots(folder)
+    assert not ca._is_roots(StateFolder(tmp_path / "roots", "shop"))
 
 
 def test_a_root_key_that_others_may_read_is_one_line(run: Run, tmp_path: Path) -> None:
