@@ -25,6 +25,9 @@ __all__ = ["Compiled", "Resource", "ResourceKey", "compile_resources", "load_doc
 OWN_NAMESPACES = ("", "default")
 """Namespaces that mean the project, besides its own name."""
 
+MOST_MEANINGS = 4
+"""Of one resource that are remembered: with and without the services that run, before and after one started."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -59,13 +62,13 @@ def compile_resources(resources: Iterable[Resource], project: str, services: Col
     for resource in resources:
         first = seen.setdefault(resource.key, resource)
         if project and resource.namespace not in (*OWN_NAMESPACES, project):
-            context = Context(resource, known)
+            context = Context(resource, known, project)
             _refuse_namespace(context, project)
         elif project and first is not resource:
-            context = Context(resource, known)
+            context = Context(resource, known, project)
             _refuse_second(context, first)
         else:
-            context, part = _meaning(resource, known)
+            context, part = _meaning(resource, known, project)
             draft.absorb(part)
         contexts.append(context)
     virtual_hosts = joined(
@@ -83,14 +86,15 @@ def _same(services: frozenset[str]) -> frozenset[str]:
     return services
 
 
-def _meaning(resource: Resource, services: frozenset[str]) -> tuple[Context, Draft]:
+def _meaning(resource: Resource, services: frozenset[str], project: str) -> tuple[Context, Draft]:
     """What one resource means by itself. Remembered with it: most edits change one resource of hundreds."""
-    if services not in resource.memory:
-        context, part = Context(resource, services), Draft()
+    if (services, project) not in resource.memory:
+        context, part = Context(resource, services, project), Draft()
         BY_NAME[resource.group, resource.kind].take(context, part)
-        resource.memory.clear()
-        resource.memory[services] = context, part, context.mark()
-    context, part, mark = resource.memory[services]
+        if len(resource.memory) >= MOST_MEANINGS:
+            resource.memory.clear()
+        resource.memory[services, project] = context, part, context.mark()
+    context, part, mark = resource.memory[services, project]
     context.forget(mark)
     return context, part
 

@@ -61,9 +61,10 @@ class Draft:
 class Context:
     """One resource on its way into the model: whose it is, and what is found wrong with it."""
 
-    def __init__(self, resource: Resource, services: Collection[str]) -> None:
+    def __init__(self, resource: Resource, services: Collection[str], project: str) -> None:
         self.resource = resource
         self.services = services
+        self._project = project
         self.reading = Reading()
 
     def __repr__(self) -> str:
@@ -87,6 +88,10 @@ class Context:
     def forget(self, mark: int) -> None:
         """Drop the findings since a mark: those that depend on other resources."""
         del self.reading.findings[mark:]
+
+    def is_own(self, namespace: str) -> bool:
+        """Whether hosts of a namespace are the project's; `*` is every namespace."""
+        return namespace in ("", ".", "*", "default", self._project, self.resource.namespace)
 
     def refuse(self, path: KeyPath, code: str, message: str, hint: str = "") -> None:
         self.reading.refuse(path, code, message, hint)

@@ -83,8 +83,7 @@ def compile_sidecar(context: Context, said: Said, draft: Draft) -> None:
             message = f"{dotted(entry.path)} has no port, and must be the last one."
             context.refuse(entry.path, "conflicting-fields", message)
         ports.add(port)
-        hosts = tuple(host if host.startswith("*") else context.host(host) for host in entry["hosts"])
-        entries.append((port, tuple(dict.fromkeys(hosts))))
+        entries.append((port, _hosts(context, entry)))
     selector: Said | None = said.get("workloadSelector")
     if selector is not None and not selector.get("labels"):
         message = "`spec.workloadSelector` has no labels, and selects all workloads."
@@ -97,6 +96,22 @@ def compile_sidecar(context: Context, said: Said, draft: Draft) -> None:
             origin=context.origin(),
         )
     )
+
+
+def _hosts(context: Context, said: Said) -> tuple[str, ...]:
+    """The hosts of one entry. `~` is nobody, and all hosts of another namespace are none: it is not here."""
+    hosts = []
+    for index, host in enumerate(said["hosts"]):
+        path = said.at("hosts", index)
+        namespace = str(context.resource.value(path)).rpartition("/")[0]
+        if namespace == "~":
+            continue
+        if host == "*" and not context.is_own(namespace):
+            message = f"{dotted(path)}: there is no namespace {namespace} here, and nothing in it."
+            context.note(path, "without-effect", message, "Write ./* for all hosts of the project.")
+            continue
+        hosts.append(host if host.startswith("*") else context.host(host))
+    return tuple(dict.fromkeys(hosts))
 
 
 KIND = Kind("Sidecar", "networking.istio.io", SPEC, compile_sidecar)

@@ -303,16 +303,29 @@ workloadSelector: {labels: {app: ratings}}
 egress:
 - port: {number: 9080, protocol: HTTP, name: egress}
   hosts: ["./reviews", "prod/*.example.com"]
-- hosts: ["*/*", istio-system/*]
+- hosts: ["*/*", "~/*", default/*, shop/*]
 outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 """,
-        )
+        ),
+        project="shop",
     )
     assert not made.problems
     (scope,) = made.scopes
     assert scope.selector == {"app": "ratings"}
     assert scope.egress == ((9080, ("reviews", "*.example.com")), (0, ("*",)))
     assert scope.registry_only is True
+
+
+def test_a_namespace_of_istios_holds_nothing_here():
+    text = spec("Sidecar", "egress: [{hosts: [./reviews, istio-system/*, prod/details]}]")
+    made = compiled(text, project="shop")
+    assert made.scopes[0].egress == ((0, ("reviews", "details")),)
+    (problem,) = made.problems
+    assert problem.code == "without-effect"
+    assert "istio-system" in problem.message
+    nobody = compiled(spec("Sidecar", "egress: [{hosts: ['~/*']}]"))
+    assert nobody.scopes[0].egress == ((0, ()),)
+    assert not nobody.problems
 
 
 @pytest.mark.parametrize(
