@@ -34,7 +34,7 @@ async def checkout(x: Exchange, down: Downstream, target: Target, pool: Pool) ->
         upgrade = bool(protocols(head))
         if not upgrade or travels_in_http2(head):
             link = await _link(pool, target, x.port, down.reactor)
-            if not upgrade or await link.takes_upgrades():
+            if not upgrade or await _takes_upgrades(link):
                 return Http2Upstream(link)
         # What HTTP/2 cannot say, or this server does not understand there, HTTP/1.1 can.
     repeatable = x.whole and head.method in SAFE
@@ -55,6 +55,17 @@ def _version(x: Exchange, down: Downstream) -> int:
     """Whose version of HTTP is kept where nothing else is said: the caller's. Browsers speak HTTP/2 to a gateway,
     and that says nothing of the service; gRPC does."""
     return 11 if down.edge is not None and x.record.protocol != "grpc" else x.head.version
+
+
+async def _takes_upgrades(link: Http2Link) -> bool:
+    """As the link says; one that nobody will use is left, also if cancelled."""
+    taken = False
+    try:
+        taken = await link.takes_upgrades()
+    finally:
+        if not taken:
+            link.leave()
+    return taken
 
 
 def adopt(wire: Wire, pool: Pool, version: int, reactor: Reactor) -> None:

@@ -120,10 +120,7 @@ class Stream:
         link.streams.pop(self.number, None)
         link.codec.reset(self.number, code)
         link.flush()
-        if not link.streams:
-            link.idle_since = time.monotonic()
-            if link.retired:
-                link.close()
+        link.leave()
 
 
 class Link(Generic[CodecT]):
@@ -293,6 +290,13 @@ class Link(Generic[CodecT]):
         self.retired = True
         if not self.streams:
             self.close()
+
+    def leave(self) -> None:
+        """Somebody is done with it, or will not begin."""
+        if not self.streams:
+            self.idle_since = time.monotonic()
+            if self.retired:
+                self.close()
 
     def close(self) -> None:
         """Close the wire, and tell every stream that its exchange is lost. Idempotent."""

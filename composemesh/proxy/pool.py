@@ -97,7 +97,7 @@ class Pool:
     def add(self, link: Http2Link) -> None:
         """One more connection to share. One that belongs to a closed pool ends with the exchange it was made for."""
         if self.closed:
-            link.retire()
+            link.retired = True
         else:
             self._links.append(link)
             if self.limits is not None:
@@ -115,7 +115,10 @@ class Pool:
         return False
 
     def prune(self, now: float) -> bool:
-        """Close what has been idle too long, and what the other side has closed; false when none is left."""
+        """Close what has been idle too long, and what the other side has closed.
+
+        False when none is left, nor is being made.
+        """
         kept = []
         longest = LONGEST_IDLE if self.limits is None else self.settings.idle_timeout or math.inf
         for idle in self._idle:
@@ -129,7 +132,7 @@ class Pool:
             if now > link.expires or (not link.streams and now - link.idle_since > longest):
                 link.retire()
         self._links = [link for link in self._links if not link.closed]
-        return bool(kept or self._links)
+        return bool(kept or self._links) or self.dialling.locked()
 
     def close(self) -> None:
         """Close the idle ones now, and those in use when they come back."""

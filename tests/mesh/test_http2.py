@@ -76,6 +76,26 @@ async def test_one_connection_to_the_endpoint_serves_many_callers(net: Net) -> N
     assert connections <= 2  # the first one was dialled before it was known what the client speaks
 
 
+async def test_who_goes_on_asking_an_endpoint_that_has_left_is_answered(net: Net) -> None:
+    """Its pools are closed then: a connection that is made for one exchange ends with it, and not before."""
+    app = net.add("app")
+    closed = trio.Event()
+
+    async def tell(stream: trio.SocketStream) -> None:
+        await serve_paths(stream)
+        closed.set()
+
+    await net.serve(app, tell)
+    client = Peer(await net.connect(app), client=True)
+    net.fleet.planner.endpoints[app.life].pools.close()
+    for _ in range(2):
+        client.request(b"/")
+        await client.flush()
+        await client.next(h2.events.StreamEnded)
+    with trio.fail_after(5):
+        await closed.wait()
+
+
 async def test_nobody_there_is_said_on_the_stream_and_the_connection_lives(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, serve_paths)

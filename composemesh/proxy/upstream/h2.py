@@ -56,6 +56,8 @@ class Http2Upstream:
     def release(self, x: Exchange) -> None:
         if self._stream is not None:
             self._stream.drop(Code.CANCEL)
+        else:
+            self._link.leave()
 
     async def ask(self, x: Exchange, fields: Fields) -> None:
         head = x.head
@@ -68,6 +70,8 @@ class Http2Upstream:
             fields = without_length(fields)
             upgrade = b"".join(protocols(head))
         try:
+            if self._link.closed:
+                raise Gone
             number = self._link.codec.send_head(head.method, x.authority, head.path, fields, end, upgrade=upgrade)
             self._stream = Stream(self._link, number)
             self._link.left -= 1
