@@ -92,7 +92,9 @@ class Tries:
         if target is None:
             if not cluster.targets:
                 raise cluster.nobody()
-            raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has no endpoint that is not left out")
+            out = policy is not None and cluster.ejected(policy)
+            why = "no endpoint that is not left out" if out else "no endpoint at the address that was asked for"
+            raise Refused(Flag.NO_HEALTHY_UPSTREAM, f"{cluster.service} has {why}")
         if self._limits is not None:
             self._limits.begin_request()
         self._target = target
