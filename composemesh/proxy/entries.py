@@ -24,6 +24,7 @@ Local = Callable[[str], Endpoint | None]
 """The workload that an address means to the caller, if it is one of the project's."""
 
 _BY_NAME = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
+_TLS = frozenset({"https", "tls"})
 _HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
 
 
@@ -223,13 +224,16 @@ def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | 
 
 
 def _spoken(entries: list[ServiceEntry], before: Spoken | None) -> Spoken:
-    """What ports are declared to speak, and what the others were found to. TLS is passed on as it is."""
+    """What ports are declared to speak, and what the others were found to.
+
+    Of TLS it is not enough to pass it on: its client's first words say which of several hosts at an address is meant.
+    """
     spoken = Spoken()
     if before is not None:
         spoken.learned = before.learned
     for entry in entries:
         for port in entry.ports:
-            if port.protocol:
+            if port.protocol and port.protocol not in _TLS:
                 spoken.declared[port.number] = Protocol.HTTP if port.protocol in _HTTP else Protocol.TCP
     return spoken
 

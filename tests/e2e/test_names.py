@@ -110,7 +110,7 @@ async def test_a_service_without_a_container_is_refused_by_the_mesh_and_not_by_t
     await names.compose("stop", "stopped")
     said = await ask(names, "caller", "get", "http://stopped:8080/")
     assert (said["status"], said["headers"]["x-composemesh-flag"]) == (503, "UH")
-    assert said["seconds"] < 2
+    assert said["seconds"] < 5  # of 10 or more that resolvers take to give up
     assert "stopped has no running endpoint" in said["body"]
     await names.compose("start", "stopped")
 

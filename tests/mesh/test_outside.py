@@ -403,6 +403,22 @@ async def test_tls_that_nothing_declares_is_reset(net: Net, name: str | None) ->
     assert met == []
 
 
+async def test_tls_for_another_host_at_a_learned_address_is_reset(net: Net) -> None:
+    await listening_at(net, OUTSIDE, echo)
+    await blocking(net, entry("www.partner", ports=(EntryPort(PORT, "tls"),), resolution=Resolution.DNS))
+    net.fleet.planner.names.learn("www.partner", (OUTSIDE,))
+    good = await net.connect(OUTSIDE)
+    await good.send_all(hello("www.partner"))
+    assert await read_until(good, hello("www.partner")[:5])
+    await good.aclose()
+    assert (await net.records.next()).destination.service == "www.partner"
+    bad = await net.connect(OUTSIDE)
+    await bad.send_all(hello("same-cloud.example"))
+    with pytest.raises(trio.BrokenResourceError):
+        await read_all(bad)
+    assert (await net.records.next(2)).destination.service == "same-cloud.example"
+
+
 async def test_what_only_begins_like_tls_passes(net: Net) -> None:
     await listening_at(net, OUTSIDE, echo)
     await configure(net, entry("*.partner"))
