@@ -358,7 +358,7 @@ async def test_a_server_without_its_certificate_is_a_problem_and_the_others_serv
 
 
 async def test_passed_through_by_name_and_never_decrypted(net: Net) -> None:
-    """The client shakes hands with the application itself."""
+    """The client shakes hands with the application itself; the record names whom it asked for."""
     port = free_port()
     own = server_context(AUTHORITY.issue(["vault.test"], datetime.now(UTC)), protocols=())
     vault = net.add("vault")
@@ -382,6 +382,7 @@ async def test_passed_through_by_name_and_never_decrypted(net: Net) -> None:
         assert (await ask(stream)).endswith(b"welcome")
     record = await net.records.next()
     assert (record.source.service, record.destination.service, record.protocol) == ("web", "vault", "tcp")
+    assert record.sni == "vault.test"
 
 
 async def test_what_is_passed_on_promises_no_protocol(net: Net) -> None:

@@ -11,6 +11,7 @@ from composemesh.proxy.codec.body import (
     LengthBody,
     body_reader,
     encode_chunk,
+    encode_end,
 )
 from composemesh.proxy.codec.parts import CHUNKED, UNTIL_CLOSE, Limits, Malformed
 
@@ -198,3 +199,24 @@ def test_chunks_written_are_chunks_read() -> None:
     assert encode_chunk(b"x" * 27) == b"1b\r\n" + b"x" * 27 + b"\r\n"
     assert encode_chunk(b"") == b""
     assert read(encode_chunk(b"hello") + LAST_CHUNK + b"GET") == (b"hello", True, b"GET")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_trailers_are_kept_in_their_order(cut: bool) -> None:
+    raw = HELLO + b"0\r\nX-Sum: 42\r\nx-more:  a b \r\n\r\nGET"
+    body = ChunkedBody()
+    for at in range(len(raw)) if cut else [0]:
+        if not body.done:
+            body.feed(raw[at : at + 1] if cut else raw)
+    assert body.trailers == [(b"X-Sum", b"42"), (b"x-more", b"a b")]
+    written = HELLO + encode_end(body.trailers)
+    again = ChunkedBody()
+    assert again.feed(written) == b"hello"
+    assert (again.done, again.trailers) == (True, body.trailers)
+
+
+def test_without_trailers_the_end_is_the_last_chunk() -> None:
+    assert encode_end([]) == LAST_CHUNK
+    body = ChunkedBody()
+    body.feed(LAST_CHUNK)
+    assert list(body.trailers) == []
