@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.edge import Edge
-    from composemesh.proxy.plan import Plan, Planner
+    from composemesh.proxy.plan import Plan
+    from composemesh.proxy.planner import Planner
     from composemesh.proxy.rules import Led
     from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Address

@@ -9,7 +9,7 @@ import trio
 
 from composemesh.proxy.gateway import Certify, Gateways, uncertified
 from composemesh.proxy.listener import Sidecar, sweep
-from composemesh.proxy.plan import Planner
+from composemesh.proxy.planner import Planner
 from composemesh.proxy.readiness import await_listening, listens
 from composemesh.proxy.wire import Reactor
 

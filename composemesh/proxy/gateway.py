@@ -24,7 +24,7 @@ from composemesh.runtime.latest import Latest
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
-    from composemesh.proxy.plan import Planner
+    from composemesh.proxy.planner import Planner
     from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Address
     from composemesh.telemetry.hub import Hub

@@ -20,7 +20,7 @@ from composemesh.proxy.load import Load
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Endpoint
-    from composemesh.proxy.plan import Planner
+    from composemesh.proxy.planner import Planner
     from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Address, Captured
     from composemesh.telemetry.hub import Hub

@@ -14,7 +14,7 @@ import trio
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import Resource, compile_resources, load_documents
 from composemesh.model.workload import Attachment, Discovered, Workload
-from composemesh.proxy.plan import Planner
+from composemesh.proxy.planner import Planner
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 
