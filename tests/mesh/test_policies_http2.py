@@ -8,12 +8,13 @@ from contextlib import suppress
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 import trio
 import trio.testing
 
 from composemesh.model.flag import Flag
 from composemesh.model.policy import ConnectionLimits, OutlierDetection, Retry
-from mesh.http2 import Peer
+from mesh.http2 import Peer, serving
 from mesh.net import Net
 from mesh.policy import bound, say
 
@@ -150,6 +151,25 @@ async def test_streams_are_requests_and_wait_for_a_connection_like_others(net: N
     assert limits is not None
     await trio.testing.wait_all_tasks_blocked(0.005)
     assert (limits.requests, limits.connections) == (0, 0)
+
+
+async def test_a_try_is_given_up_also_where_its_body_has_nowhere_to_go(net: Net) -> None:
+    """The server's window takes ten bytes of the request, and then nothing happens any more."""
+    workload = net.add("app")
+    settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10}
+
+    async def never(peer: Peer, event: h2.events.Event) -> None:
+        await trio.sleep_forever()  # nor does it read on, which would open the window
+
+    say(net, retry=Retry(attempts=0, per_try_timeout=0.1))
+    await net.serve(workload, serving(never, settings))
+    client = Peer(await net.connect(workload), client=True)
+    for _ in range(2):  # the second finds the settings known
+        number = client.ask(method=b"POST", end=False)
+        client.h2.send_data(number, b"x" * 100, end_stream=True)
+        await client.flush()
+        head, _, _ = await client.answer()
+        assert (head[b":status"], head[b"x-composemesh-flag"]) == (b"504", b"UT")
 
 
 async def test_one_stream_too_many_is_told_in_grpc(net: Net) -> None:

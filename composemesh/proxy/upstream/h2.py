@@ -51,6 +51,8 @@ class Http2Upstream:
 
     def abort(self) -> None:
         if self._stream is not None:
+            self._link.codec.reset(self._stream.number, Code.CANCEL)  # before who waits for a window looks again
+            self._link.flush()
             self._stream.put(h2.StreamReset(self._stream.number, Code.CANCEL, True, "given up"))
 
     def release(self, x: Exchange) -> None:
