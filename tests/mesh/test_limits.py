@@ -8,6 +8,7 @@ import h2.events
 import pytest
 import trio
 import trio.testing
+from h2.settings import SettingCodes
 
 from composemesh.model.flag import Flag
 from composemesh.model.listener import ListenerLimits
@@ -159,6 +160,37 @@ async def test_a_silent_tunnel_has_an_end(net: Net) -> None:
     await read_until(client, b"\r\n\r\n")
     await until_reset(client)
     assert (await net.records.next()).flag is Flag.STREAM_IDLE_TIMEOUT
+
+
+async def test_a_silent_tunnel_in_http2_has_an_end_and_its_connection_has_not(net: Net) -> None:
+    limit(net, idle_timeout=0.4)
+    app = net.add("app")
+
+    async def chat(peer: Peer, request: Request) -> None:
+        peer.h2.send_headers(
+            request.stream_id, [(b":status", b"200")], end_stream=b":protocol" not in dict(request.headers)
+        )
+
+    await net.serve(app, serving(chat, {SettingCodes.ENABLE_CONNECT_PROTOCOL: 1}))
+    client = Peer(await net.connect(app), client=True)
+    silent, busy = [client.ask(method=b"CONNECT", protocol=b"websocket", path=b"/", end=False) for _ in range(2)]
+    await client.flush()
+    reset: list[int] = []
+
+    async def talk() -> None:
+        while not reset:
+            client.h2.send_data(busy, b".")
+            await client.flush()
+            await trio.sleep(0.05)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(talk)
+        reset.append((await client.next(h2.events.StreamReset)).stream_id)
+    assert reset == [silent]
+    assert (await net.records.next()).flag is Flag.STREAM_IDLE_TIMEOUT
+    client.ask()
+    await client.flush()
+    await client.next(h2.events.StreamEnded)
 
 
 @pytest.mark.parametrize("upgrade", [H2Upgrade.NEVER, H2Upgrade.ALWAYS])

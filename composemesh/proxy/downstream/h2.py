@@ -15,6 +15,7 @@ from composemesh.proxy.codec.h2 import Code, Gone
 from composemesh.proxy.codec.parts import NO_FIELDS
 from composemesh.proxy.multiplex import Link, Stream
 from composemesh.proxy.refuse import Cut
+from composemesh.proxy.relay import Moved
 from composemesh.proxy.serve import serve
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Http2Connection:
         self._link.on_refused = self._refused
         self._link.patience = connection.load.limits.slow_reader_timeout or math.inf
         self._scope = trio.CancelScope()
+        self.tunnels: dict[Http2Downstream, Moved] = {}
+        """Streams that have become tunnels, and what has passed through each."""
 
     def __repr__(self) -> str:
         return f"<Http2Connection {self._link!r}>"
@@ -81,20 +84,27 @@ class Http2Connection:
         self._link.flush()
 
     def look_after(self, now: float) -> None:
-        """See `Link.look_after`."""
+        """See `Link.look_after`; a tunnel through which nothing passes for too long is ended, as in HTTP/1.1."""
         self._link.look_after(now)
+        limit = self._connection.load.limits.idle_timeout or math.inf
+        for down, moved in tuple(self.tunnels.items()):
+            if moved.idle(now) > limit:
+                down.end(Flag.STREAM_IDLE_TIMEOUT)
 
 
 class Http2Downstream:
     """One request's end of the connection, as the spine sees it."""
 
-    __slots__ = ("_connection", "_ended", "_scope", "_stream", "trailers")
+    __slots__ = ("_connection", "_ended", "_moved", "_scope", "_stream", "_why", "trailers")
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self._connection = connection
         self._stream = stream
         self._scope = trio.CancelScope()
         self._ended = False
+        self._moved: Moved | None = None
+        """What has passed, once the stream is a tunnel."""
+        self._why: Flag | None = None
         self.trailers = NO_FIELDS
         stream.on_reset = self._scope.cancel
 
@@ -133,15 +143,20 @@ class Http2Downstream:
     def reactor(self) -> Reactor:
         return self._connection.reactor
 
-    @property
-    def why(self) -> Flag:
-        return self._connection.why
-
     def introduction(self, version: int) -> bytes:
         return self._connection.introduction(version)
 
     def cluster(self) -> Cluster:
         return self._connection.cluster()
+
+    @property
+    def why(self) -> Flag:
+        return self._why or self._connection.why
+
+    def end(self, flag: Flag) -> None:
+        """Cancel the exchange."""
+        self._why = flag
+        self._scope.cancel()
 
     async def serve(self, event: h2.RequestOpened) -> None:
         """Serve the request to its end. A client that gives it up takes it back whole."""
@@ -178,6 +193,8 @@ class Http2Downstream:
                 self._ended = event.end
                 x.ended = event.end
                 payload = self._stream.accept(event)
+                if self._moved is not None:
+                    self._moved.received += len(payload)
                 if payload:
                     return payload
             elif isinstance(event, h2.Trailers):
@@ -230,10 +247,17 @@ class Http2Downstream:
         await self.respond(x, head, fields, data, False)
         if x.whole:
             await _finish(up)  # it had nothing to send
-        while payload := await up.read():
-            x.record.bytes_sent += len(payload)
-            await self.send(payload)
-        await self.finish(up.trailers)
+        assert self._connection.http2 is not None, "this is a stream of it"
+        tunnels = self._connection.http2.tunnels
+        tunnels[self] = self._moved = moved = Moved()
+        try:
+            while payload := await up.read():
+                x.record.bytes_sent += len(payload)
+                moved.sent += len(payload)
+                await self.send(payload)
+            await self.finish(up.trailers)
+        finally:
+            del tunnels[self]
 
 
 async def _finish(up: Upstream) -> None:
