@@ -16,7 +16,8 @@
     checkout       which connection, and in which protocol
     grpc_web       callers in gRPC-Web, seen as callers in gRPC
     offers         servers of gateways on one port, and which of them a name means
-    plan           snapshot, workloads and captures → live clusters and endpoints, bound once
+    planner        what outlives plans, and makes them
+    plan           snapshot, workloads and captures → live clusters, bound once; `standing` knows how endpoints stand
     outside        what is no service of the project: hosts of entries, bare addresses, and the wall
     entries        ServiceEntries, bound: whom a host or an address means, and where; `resolutions` looks names up
     egress         what callers may reach outside, and who was refused what
