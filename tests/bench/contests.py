@@ -63,7 +63,7 @@ CONTESTS = (
         peers.PAIR.name,
         connections=(1, 32, 256),
         quick=(1, 32),
-        seconds=3,
+        seconds=2,
     ),
     Contest(
         "HTTP/1.1, 10 fields and 1 KiB",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import peers
-from .contests import CONNECT, GRPC, HTTP1, HTTP2, IDLE, LONG, STEADY, TCP
+from .contests import GRPC, HTTP1, HTTP2, IDLE, LONG, STEADY, TCP
 from .figures import Row
 
 PAIR, HOP, BULK = peers.PAIR.name, peers.HOP.name, peers.HOP_TCP.name
@@ -53,7 +53,6 @@ GOALS = (
     Goal("CPU per request", HTTP2, 8, "cpu", 1.5, PAIR),
     Goal("CPU per call", GRPC, 8, "cpu", 1.5, PAIR),
     Goal("bytes per CPU second", TCP, 1, "per_cpu_second", 1.0, BULK, least=True),
-    Goal("CPU per connection", CONNECT, 32, "cpu", 4.0, BULK),
     Goal("memory", IDLE, 5000, "resident_mib", 150.0),
     Goal("growth after the first second", LONG, 32, "grown_mib", 2.0),
 )
