@@ -8,7 +8,7 @@ import click
 
 from composemesh.cli.context import about_mesh, serving
 from composemesh.cli.documents import files_option, kind_of, read_files, tell_change, tell_problems
-from composemesh.stack.errors import CallError
+from composemesh.stack.errors import CallError, UserError
 
 if TYPE_CHECKING:
     from composemesh.stack.compose import ComposeProject
@@ -32,6 +32,10 @@ def delete(project: ComposeProject, kind: str | None, names: tuple[str, ...], fi
         keys = [(kind_of(kind), name) for name in names]
     else:
         keys = _named_in(files)
+    if not all(name for _, name in keys):
+        raise CallError("A name is missing: say `composemesh delete KIND NAME`, or `composemesh delete KIND/NAME`.")
+    if not keys:
+        raise UserError(f"{', '.join(files)}: no resource in it that could be deleted.")
     folder, _ = serving(project)
     tell_change(MeshClient(folder.socket).change(delete=keys))
 

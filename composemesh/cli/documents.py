@@ -64,27 +64,42 @@ def files_option(required: bool = True) -> Callable[[F], F]:
 
 
 def read_files(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Name and text of each file that is meant. Raises UserError with the first that can't be read."""
-    return [each for name in names for each in _read(name)]
+    """Name and text of each file that is meant. Raises CallError with the first that is not there, UserError with
+    the first that is no text, or where there is nothing but blanks and comments in all of them."""
+    names = list(names)
+    found = [each for name in names for each in _read(name)]
+    if not any(_says_something(text) for _, text in found):
+        raise UserError(f"{', '.join(names)}: no resource in it, only blanks and comments.")
+    return found
+
+
+def _says_something(text: str) -> bool:
+    lines = (line.strip() for line in text.splitlines())
+    return any(line not in ("", "---", "...") and not line.startswith("#") for line in lines)
 
 
 def _read(name: str) -> Iterator[tuple[str, str]]:
     from composemesh.config.written import matching
 
     if name == STDIN:
-        yield "standard input", sys.stdin.read()
+        try:
+            yield "standard input", sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError:
+            raise UserError("standard input: not UTF-8 text.") from None
         return
+    if not name:
+        raise CallError("-f '': name a file, a folder, or - for standard input.")
     path = Path(name)
     files = list(matching(path)) if path.is_dir() else [path]
     if not files:
-        raise UserError(f"{name}: no .yaml, .yml or .json file in this folder.")
+        raise CallError(f"{name}: no .yaml, .yml or .json file in this folder.")
     for file in files:
         try:
             yield str(file), file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise UserError(f"{file}: not UTF-8 text.") from None
         except OSError as problem:
-            raise UserError(f"{file}: {problem.strerror}.") from None
+            raise CallError(f"{file}: {problem.strerror}.") from None
 
 
 def tell_problems(problems: Iterable[dict[str, Any]]) -> None:

@@ -70,6 +70,8 @@ def evaluate(template: str, value: Any) -> str:
     template = template.strip()
     if "{" not in template:
         template = f"{{{template}}}"
+    if "{" in (rest := re.sub(r"\{[^{}]*\}", "", template)) or "}" in rest:
+        raise CallError(f"jsonpath {template}: each brace must be closed, as in '{{.spec.hosts}}'.")
     return re.sub(r"\{([^{}]*)\}", found, template)
 
 

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from composemesh.cli.documents import kind_of
 from composemesh.stack.errors import CallError
 
 
@@ -22,8 +23,10 @@ def schema(kind: str | None) -> None:
     if kind is None:
         print(json.dumps(json_schema(), indent=2))
         return
-    for one in KINDS:
-        if kind.lower() in (one.name.lower(), f"{one.group}/{one.name}".lower()):
-            print(json.dumps(one.schema(), indent=2))
-            return
-    raise CallError(f"No kind {kind!r}: use one of {', '.join(dict.fromkeys(one.name for one in KINDS))}.")
+    group, _, word = kind.rpartition("/")
+    name = kind_of(word)
+    found = [one for one in KINDS if one.name == name and group.lower() in ("", one.group.lower())]
+    if not found:
+        groups = " or ".join(f"{one.group}/{name}" for one in KINDS if one.name == name)
+        raise CallError(f"No kind {kind!r}: say {groups}.")
+    print(json.dumps(found[0].schema(), indent=2))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from composemesh.cli.context import about_project, serving
+from composemesh.stack.errors import CallError
 
 if TYPE_CHECKING:
     from composemesh.stack.compose import ComposeProject
@@ -24,6 +26,8 @@ def tap(project: ComposeProject, service: str | None, source: str | None, status
     """Show requests as they end, those to SERVICE or all, until Ctrl-C."""
     from composemesh.stack.client import MeshClient
 
+    if status and not re.fullmatch(r"[1-9]\d\d|[1-9]xx", status):
+        raise CallError(f"--status {status}: say a status like 503, or a class like 5xx.")
     folder, _ = serving(project)
     asked = {"service": service or "", "source": source or "", "status": status or ""}
     for name, value in MeshClient(folder.socket).stream("/api/v1/tap", **asked):

@@ -20,7 +20,7 @@ from composemesh.config.short import OF_A_SERVICE, compile_short
 from composemesh.config.yaml import KeyPath
 from composemesh.model.policy import DestinationPolicy, TrafficPolicy
 from composemesh.model.problem import Problem, Severity
-from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot
+from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot, infer_service
 from composemesh.model.workload import Workload
 
 NOTHING = ComposeDocument()
@@ -42,15 +42,17 @@ def compile_mesh(
     problems = list(document.problems)
     labels = agreed_labels(containers, problems)
     services = merged(document, labels)
-    differing, degraded = disputes(services)
+    running = tuple(workloads)
+    # A container is what it was made as, whatever the files say by now.
+    versions = {**document.versions, **{each.compose_service: infer_service(each)[0] for each in running}}
+    differing, degraded = disputes(services, versions)
     problems += differing
     if degraded:
         services = merged(document, {name: said for name, said in labels.items() if name not in degraded})
-    snapshot = Snapshot(project, _mesh(document.mesh), _services(services), document.services)
-    running = tuple(workloads)
+    snapshot = Snapshot(project, _mesh(document.mesh), _services(services, versions), document.services)
     names, ports = _names(snapshot, document, running), _ports(snapshot, running)
     compiled = compile_resources(resources, project, names)
-    short = compile_short(document.mesh, _spoken_of(services), ports, compiled.gateways)
+    short = compile_short(document.mesh, _spoken_of(services, versions), ports, compiled.gateways)
     snapshot = replace(
         snapshot,
         virtual_hosts=(*compiled.virtual_hosts, *short.virtual_hosts),
@@ -80,11 +82,11 @@ def _both(
     return both
 
 
-def _spoken_of(services: Mapping[str, Settings]) -> dict[str, Settings]:
+def _spoken_of(services: Mapping[str, Settings], versions: Mapping[str, str]) -> dict[str, Settings]:
     """What is said of each mesh service as a whole, by any of its Compose services."""
     return {
         name: {path: said for member in members for path, said in services[member].items() if path[0] in OF_A_SERVICE}
-        for name, members in members_of(services).items()
+        for name, members in members_of(services, versions).items()
     }
 
 
@@ -129,10 +131,10 @@ def _mesh(said: Settings) -> MeshSettings:
     )
 
 
-def _services(services: Mapping[str, Settings]) -> dict[str, ServiceSettings]:
-    members = members_of(services)
+def _services(services: Mapping[str, Settings], versions: Mapping[str, str]) -> dict[str, ServiceSettings]:
+    members = members_of(services, versions)
     return {
-        name: _service(said, _shared(services, members[said_value(said, "service", name)]))
+        name: _service(said, _shared(services, members[said_value(said, "service", versions.get(name, name))]))
         for name, said in services.items()
     }
 

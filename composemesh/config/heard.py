@@ -58,21 +58,21 @@ def merged(document: ComposeDocument, labels: Mapping[str, Settings]) -> Mapping
     return dict(sorted(all_said.items()))
 
 
-def members_of(services: Mapping[str, Settings]) -> dict[str, list[str]]:
-    """Compose services by the mesh service that they say they are; unsaid, a service is itself."""
+def members_of(services: Mapping[str, Settings], versions: Mapping[str, str]) -> dict[str, list[str]]:
+    """Compose services by the mesh service that they say they are; unsaid, the one of `versions`, else itself."""
     members: dict[str, list[str]] = defaultdict(list)
     for name, said in services.items():
-        members[said_value(said, "service", name)].append(name)
+        members[said_value(said, "service", versions.get(name, name))].append(name)
     return members
 
 
-def disputes(services: Mapping[str, Settings]) -> tuple[list[Problem], set[str]]:
+def disputes(services: Mapping[str, Settings], versions: Mapping[str, str]) -> tuple[list[Problem], set[str]]:
     """Settings of one mesh service that differ in two places; the Compose services whose containers' labels do.
 
     A version, an exclusion and `false` are each Compose service's own: see OF_A_SERVICE.
     """
     problems, degraded = [], set()
-    for service, names in members_of(services).items():
+    for service, names in members_of(services, versions).items():
         heard: dict[KeyPath, tuple[str, Said]] = {}
         for name in names:
             for path, said in services[name].items():

@@ -102,8 +102,10 @@ def matching(pattern: Path) -> Iterator[Path]:
 
 
 def folders(pattern: Path) -> Iterator[Path]:
-    """The folders whose change may mean another file: all that the pattern reaches."""
+    """The folders whose change may mean another file: all that the pattern reaches, there or not yet."""
     if pattern.is_dir():
         yield pattern
         return
-    yield from (Path(name) for name in sorted(glob.glob(str(pattern.parent), recursive=True)))
+    found = [Path(name) for name in sorted(glob.glob(str(pattern.parent), recursive=True))]
+    # Where none is there yet, the nearest one above changes when one is made.
+    yield from found or [above for above in pattern.parents if above.is_dir()][:1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from composemesh.model.entry import Scope, ServiceEntry
@@ -127,12 +127,14 @@ def infer_service(workload: Workload) -> tuple[str, str]:
     `reviews-v2` is version v2 of `reviews` where callers can already reach it by that name, that is, where it
     carries the network alias `reviews`; else a Compose service is a service, as its callers see it.
     """
-    named = _VERSIONED.fullmatch(workload.compose_service)
-    if named is not None:
-        aliases = {alias for place in workload.attachments for alias in place.aliases}
-        if named["service"] in aliases:
-            return named["service"], named["version"]
-    return workload.compose_service, version_of(workload)
+    aliases = {alias for place in workload.attachments for alias in place.aliases}
+    return version_by_name(workload.compose_service, aliases) or (workload.compose_service, version_of(workload))
+
+
+def version_by_name(compose_service: str, aliases: Container[str]) -> tuple[str, str] | None:
+    """The service and the version that a Compose service's name says it is, where an alias agrees."""
+    named = _VERSIONED.fullmatch(compose_service)
+    return (named["service"], named["version"]) if named is not None and named["service"] in aliases else None
 
 
 def version_of(workload: Workload) -> str:

@@ -30,6 +30,8 @@ def settings_in(level: Any) -> list[str]:
 
 def _shown(value: Any) -> str:
     """A value of the model, with only those fields that say something."""
+    if isinstance(value, bytes):
+        return repr(value.decode(errors="replace"))
     if isinstance(value, tuple):
         return ", ".join(_shown(each) for each in value)
     if not dataclasses.is_dataclass(value) or type(value).__str__ is not object.__str__:

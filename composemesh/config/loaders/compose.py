@@ -18,6 +18,7 @@ from composemesh.config.loaders.sources import Sources
 from composemesh.config.schema import MESH, SERVICE, Reading, Shape, read
 from composemesh.config.yaml import KeyPath, parse, quotable
 from composemesh.model.problem import Problem, Severity
+from composemesh.model.snapshot import version_by_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class ComposeDocument:
     """Their names, by Compose service: a container's copies of them are not read again."""
     services: frozenset[str] = frozenset()
     """Every name by which a service of the project can be called: its own, and its aliases on networks."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Mesh services of the Compose services that are a version of one by name and alias, as `reviews-v2` may be."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -82,7 +85,8 @@ class _Loader:
         mesh = self._block(MESH, project.get("x-mesh"), "mesh", "x-mesh", ("x-mesh",))
         blocks, labels, names = {}, {}, {}
         services = project.get("services")
-        for name, service in services.items() if isinstance(services, dict) else ():
+        services = services if isinstance(services, dict) else {}
+        for name, service in services.items():
             if not isinstance(service, dict):
                 continue
             resource = f"service {quotable(name)}"
@@ -91,8 +95,10 @@ class _Loader:
                 blocks[name] = self._block(SERVICE, service["x-mesh"], resource, f"x-mesh of {resource}", path)
             if written := self._written_labels(name, service.get("labels")):
                 labels[name], names[name] = self._labels(name, written, resource), frozenset(written)
-        called = frozenset(_called(services) if isinstance(services, dict) else ())
-        return ComposeDocument(mesh, blocks, labels, names, called, tuple(self._problems))
+        aliases = {name: frozenset(_aliases(service)) for name, service in services.items()}
+        called = frozenset({*aliases, *(alias for each in aliases.values() for alias in each)})
+        versions = {name: of[0] for name, each in aliases.items() if (of := version_by_name(name, each)) is not None}
+        return ComposeDocument(mesh, blocks, labels, names, called, versions, tuple(self._problems))
 
     def _block(self, shape: Shape, value: Any, resource: str, subject: str, at: KeyPath) -> Settings:
         def locate(path: KeyPath) -> Place:
@@ -122,13 +128,11 @@ class _Loader:
         return written
 
 
-def _called(services: Mapping[str, Any]) -> Iterator[str]:
-    for name, service in services.items():
-        yield name
-        networks = service.get("networks") if isinstance(service, dict) else None
-        for network in networks.values() if isinstance(networks, dict) else ():
-            aliases = network.get("aliases") if isinstance(network, dict) else None
-            yield from (str(alias) for alias in aliases if isinstance(aliases, list)) if aliases else ()
+def _aliases(service: Any) -> Iterator[str]:
+    networks = service.get("networks") if isinstance(service, dict) else None
+    for network in networks.values() if isinstance(networks, dict) else ():
+        aliases = network.get("aliases") if isinstance(network, dict) else None
+        yield from map(str, aliases if isinstance(aliases, list) else ())
 
 
 def _texts(labels: Any) -> dict[str, str]:

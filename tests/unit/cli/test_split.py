@@ -70,6 +70,7 @@ def test_jsonpath(template: str, printed: str) -> None:
     assert evaluate(template, document) == printed
 
 
-def test_a_jsonpath_that_is_none() -> None:
+@pytest.mark.parametrize("template", ["{.spec[}", "{.spec", ".spec}", "{.kind}{.spec"])
+def test_a_jsonpath_that_is_none(template: str) -> None:
     with pytest.raises(CallError, match="jsonpath"):
-        evaluate("{.spec[}", {})
+        evaluate(template, {})

@@ -25,6 +25,13 @@ from composemesh.runtime.latest import Latest
 PATIENCE = 500.0
 """Seconds of the fast clock, ten of a real one."""
 
+RULES = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec: {hosts: [web], http: [{route: [{destination: {host: web}}]}]}
+"""
+
 
 @pytest.fixture
 def fast_clock() -> MockClock:
@@ -194,6 +201,17 @@ async def test_files_that_compose_reads_unasked_are_watched(
             asked = project.asked.version
             project.write("x", name)
             await project.asked.after(asked)
+
+
+@pytest.mark.parametrize("pattern", ["mesh/*.yaml", "deep/mesh/*.yaml", "deep/*/rules.yaml", "mesh"])
+async def test_resources_in_a_folder_that_comes_later(project: Project, fast_clock: MockClock, pattern: str) -> None:
+    project.write(f"x-mesh: {{resources: [{pattern}]}}\nservices: {{web: {{}}}}\n")
+    async with running_publisher(publisher_of(project)) as publisher:
+        await problems_when(publisher, "no-file")
+        folder = project.file.parent / ("deep/mesh" if pattern.startswith("deep") else "mesh")
+        folder.mkdir(parents=True)
+        project.write(RULES, str(folder.relative_to(project.file.parent) / "rules.yaml"))
+        await snapshot_when(publisher, lambda snapshot: bool(snapshot.virtual_hosts))
 
 
 async def test_a_file_that_stays_as_it_is_is_read_no_more(project: Project, fast_clock: MockClock) -> None:

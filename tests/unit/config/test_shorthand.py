@@ -14,7 +14,7 @@ from composemesh.config.yaml import parse
 from composemesh.model.gateway import ServerProtocol
 from composemesh.model.policy import Balancer, HashKey
 from composemesh.model.route import Destination, MatchKind
-from composemesh.model.workload import Workload
+from composemesh.model.workload import Attachment, Workload
 from composemesh.routing.request import Request
 from composemesh.routing.resolve import candidates, resolve
 
@@ -87,6 +87,36 @@ def test_what_no_route_speaks_of_goes_as_if_there_were_none() -> None:
     assert problems == ()
     assert ask(snapshot, "a", b"/old/x").rule.direct_response.status == 410
     assert ask(snapshot, "a", b"/new").arm.destination == Destination("a")
+
+
+def test_routes_of_a_version_by_name_and_alias_are_those_of_its_service() -> None:
+    text = """\
+services:
+  reviews-v1: {image: a, networks: {default: {aliases: [reviews]}}}
+  reviews-v2:
+    image: a
+    networks: {default: {aliases: [reviews]}}
+    x-mesh: {timeout: 3s, routes: [{to: v2}]}
+  other-v2: {image: a, x-mesh: {routes: [{to: v2}]}}
+"""
+    snapshot, problems = compiled(text)
+    assert problems == ()
+    assert [virtual.hosts for virtual in snapshot.virtual_hosts] == [("other-v2",), ("reviews",)]
+
+
+def test_the_alias_of_a_container_counts_where_no_file_is_known() -> None:
+    place = Attachment("net", "default", (), aliases=("reviews",))
+    workload = Workload("id", "shop-reviews-v2-1", "reviews-v2", "2026-01-01", 1, attachments=(place,))
+    snapshot, _ = compiled("services: {reviews-v2: {image: a, x-mesh: {routes: [{to: v2}]}}}", "", (workload,))
+    assert [virtual.hosts for virtual in snapshot.virtual_hosts] == [("reviews",)]
+
+
+def test_versions_by_name_that_disagree_on_their_service() -> None:
+    part = "{{image: a, networks: {{default: {{aliases: [reviews]}}}}, x-mesh: {{timeout: {0}}}}}"
+    services = f"  reviews-v1: {part.format('1s')}\n  reviews-v2: {part.format('2s')}\n"
+    _, (problem,) = compiled(f"services:\n{services}")
+    assert problem.code == "conflicting-settings"
+    assert problem.line == 3
 
 
 def test_policies() -> None:
