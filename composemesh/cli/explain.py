@@ -36,9 +36,23 @@ def explain(
     for header in headers:
         if ":" not in header.strip(":"):
             raise CallError(f"-H {header!r}: say NAME: VALUE.")
+    _check(url)
     folder, _ = serving(project)
     said = MeshClient(folder.socket).explain(caller, url, method, headers, gateway=gateway)
     emit(form, said, lambda: _shown(said))
+
+
+def _check(url: str) -> None:
+    """Raises CallError for what no request could be sent to."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise CallError(f"{url!r}: say http://HOST[:PORT]/PATH, with a port from 1 to 65535.")
 
 
 def _shown(said: dict[str, Any]) -> RenderableType:

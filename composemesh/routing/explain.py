@@ -68,6 +68,8 @@ class _Explanation:
 
     def answer(self) -> Json:
         request = self._request()
+        if self._url.scheme == "https" and not self._question.gateway:
+            self._notes.add("tls", "https", False, "nothing within TLS is seen: the rules here are for http in clear")
         host, part = self._meant()
         decision, rules = self._decide(host, request)
         arms: tuple[WeightedDestination, ...] = ()

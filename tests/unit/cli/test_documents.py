@@ -57,6 +57,9 @@ def test_the_schema_of_a_kind_by_any_of_its_names(kind: str) -> None:
         (["schema", "VirtualServise"], "did you mean VirtualService?"),
         (["schema", "istio.io/Gateway"], "say networking.istio.io/Gateway or gateway.networking.k8s.io/Gateway"),
         (["-p", "shop", "tap", "--status", "5x"], "--status 5x: say a status like 503, or a class like 5xx."),
+        (["-p", "shop", "explain", "web", "ftp://reviews/"], "'ftp://reviews/': say http://HOST[:PORT]/PATH"),
+        (["-p", "shop", "explain", "web", "http://reviews:99999/"], "with a port from 1 to 65535"),
+        (["-p", "shop", "explain", "web", "http:///path"], "say http://HOST"),
         (["-p", "shop", "delete", "vs/"], "A name is missing"),
     ],
 )

@@ -197,3 +197,10 @@ def test_an_alias_that_everybody_has_is_another_name_of_the_service():
     said = ask(JASON, REST, url="http://critics:9080/", discovered=discovered, end_user="jason")
     assert (said["decision"]["route"], said["decision"]["backend"]) == ("jason", "reviews subset v2")
     assert steps(said, "host")[0]["because"] == "another name of reviews"
+
+
+def test_https_of_a_workload_is_told_to_be_out_of_reach() -> None:
+    (step,) = steps(ask(REST, url="https://reviews:9080/"), "tls")
+    assert not step["matched"]
+    assert "nothing within TLS is seen" in step["because"]
+    assert steps(ask(REST), "tls") == []
