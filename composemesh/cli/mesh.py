@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @about_project
 def mesh(project: ComposeProject, docker: str, capture: str, admin: str, ready_fd: int) -> None:
     """Serve a project until a signal ends it. Standard error is the log."""
+    gc.disable()  # nothing of a start is garbage; `serve` enables it again
     import trio
 
     from composemesh.cli.context import state_folders

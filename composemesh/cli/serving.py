@@ -72,6 +72,7 @@ async def _mesh(start: Start, view: Viewer, run: Runner) -> None:
         # What the start made stays to the end. The collector would look through all of it again and again, and every
         # request would wait: 25 to 100 ms each time. Frozen, it is passed over.
         gc.freeze()
+        gc.enable()
         folder.write(MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url))
         try:
             await view(mesh)
