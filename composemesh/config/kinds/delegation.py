@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from composemesh.config.kinds.kind import Context, Delegation
 from composemesh.config.schema.messages import nearest_word
-from composemesh.config.schema.shapes import dotted
+from composemesh.config.schema.reading import dotted
 from composemesh.model.route import HttpMatch, HttpRule, MatchKind, StringMatch
 
 T = TypeVar("T")

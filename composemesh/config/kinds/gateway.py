@@ -14,6 +14,7 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import (
     ABSOLUTE_PATH,
     LABEL,
@@ -25,7 +26,6 @@ from composemesh.config.schema.scalars import (
     Text,
     Words,
 )
-from composemesh.config.schema.shapes import dotted
 from composemesh.model.gateway import HTTP_IN_CLEAR, Gateway, Server, ServerProtocol, TlsMode, TlsSettings
 
 PROTOCOLS = {

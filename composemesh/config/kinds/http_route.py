@@ -13,7 +13,7 @@ from composemesh.config.schema.messages import (
     Said,
     nearest_word,
 )
-from composemesh.config.schema.shapes import dotted, show
+from composemesh.config.schema.reading import dotted, show
 from composemesh.model.policy import RETRY_ON, Retry
 from composemesh.model.route import (
     Abort,

@@ -8,7 +8,7 @@ from typing import Any
 
 from composemesh.config.kinds.resource import Resource
 from composemesh.config.schema.messages import Said, Type
-from composemesh.config.schema.shapes import Finding, Reading
+from composemesh.config.schema.reading import Finding, Reading
 from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.entry import EntryEndpoint, Scope, ServiceEntry
 from composemesh.model.gateway import Gateway

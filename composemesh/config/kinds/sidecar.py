@@ -18,8 +18,8 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import UNSIGNED, Host, PortNumber, Text, Words, words
-from composemesh.config.schema.shapes import dotted
 from composemesh.model.entry import Scope
 
 PORT = Message(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import Said
-from composemesh.config.schema.shapes import dotted
+from composemesh.config.schema.reading import dotted
 from composemesh.model.policy import (
     Balance,
     Balancer,

@@ -17,8 +17,8 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.reading import dotted, show
 from composemesh.config.schema.scalars import COUNT, LABEL, Host, PortNumber, Subnet, Text
-from composemesh.config.schema.shapes import dotted, show
 from composemesh.model.route import MESH, ConnectionMatch, ConnectionRule, VirtualHost, WeightedDestination
 from composemesh.routing.hosts import matches as host_matches
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from composemesh.config.kinds import BY_NAME, KINDS, Kind, Resource
-from composemesh.config.schema.shapes import nearest, show
+from composemesh.config.schema.reading import nearest, show
 from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse, quotable
 from composemesh.model.origin import Origin
 from composemesh.model.problem import Problem, Severity

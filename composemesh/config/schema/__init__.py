@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from composemesh.config.schema import short
+from composemesh.config.schema.forms import Each, Whole
+from composemesh.config.schema.reading import Finding, Reading
 from composemesh.config.schema.scalars import Duration
 from composemesh.config.schema.shapes import (
     Address,
     Choice,
-    Finding,
     Key,
     Later,
     ListOf,
@@ -22,11 +23,9 @@ from composemesh.config.schema.shapes import (
     Pattern,
     Port,
     PortTable,
-    Reading,
     Shape,
     Switched,
 )
-from composemesh.config.schema.short import Each, Whole
 from composemesh.model.snapshot import AccessLog, CaptureMode, Egress, Protocol
 
 __all__ = [

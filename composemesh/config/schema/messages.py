@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from composemesh.config.schema.shapes import Finding, Reading, dotted, show
+from composemesh.config.schema.reading import Finding, Reading, dotted, show
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity
 

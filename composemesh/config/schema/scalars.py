@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from composemesh.config.schema.messages import nearest_word
-from composemesh.config.schema.shapes import Finding, Reading, dotted, show
+from composemesh.config.schema.reading import Finding, Reading, dotted, read_address, show
 from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Severity
 from composemesh.routing.predicates import regex_problem
@@ -275,14 +275,6 @@ class Host:
 
 _HOST = re.compile(r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?)*")
 _NAMESPACE = re.compile(r"[*.~]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-def read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An IP address without a scope, or None."""
-    try:
-        return ipaddress.ip_address(text) if len(text) < 64 and "%" not in text else None
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,49 +6,19 @@ YAML value and the text of a label, where everything is text and lists are separ
 
 from __future__ import annotations
 
-import difflib
 import enum
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from composemesh.config.yaml import KeyPath, quotable
+from composemesh.config.schema.reading import Finding, Reading, dotted, nearest, read_address, show
+from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity
 
 MAX_ITEMS = 256
 """Ports or networks in one list: each becomes a rule in every namespace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A Problem that does not know its file yet. The path starts below `x-mesh`."""
-
-    path: KeyPath
-    code: str
-    message: str
-    """A clause that goes on after "x-mesh of service reviews: "."""
-    hint: str = ""
-    severity: Severity = Severity.ERROR
-
-
-@dataclass(slots=True)
-class Reading:
-    """What one `x-mesh` says, as far as it was understood."""
-
-    said: dict[KeyPath, Any] = field(default_factory=dict)
-    """By path, leaves only: `("ports", "9080")` → Protocol.HTTP."""
-    findings: list[Finding] = field(default_factory=list)
-
-    def refuse(self, path: KeyPath, code: str, message: str, hint: str = "") -> None:
-        self.findings.append(Finding(path, code, message, hint))
-
-    def wrong_type(self, path: KeyPath, value: Any, wanted: str, hint: str = "") -> None:
-        self.refuse(path, "wrong-type", f"{dotted(path)} is {show(value)}, and must be {wanted}.", hint)
-
-    def wrong_value(self, path: KeyPath, value: Any, wanted: str, hint: str = "") -> None:
-        self.refuse(path, "wrong-value", f"{dotted(path)} is {show(value)}, and must be {wanted}.", hint)
 
 
 class Shape(Protocol):
@@ -63,34 +33,6 @@ class Shape(Protocol):
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema's words for it, for editors; `read` is more exact."""
-
-
-def show(value: Any) -> str:
-    """A value as a message quotes it: bounded, on one line, and recognisable."""
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None or value == "":
-        return "empty"
-    if isinstance(value, str):
-        return f'"{quotable(value)}"'
-    return str(value).lower()
-
-
-def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) -> str:
-    """A hint that names the nearest right word, or all that are offered."""
-    close = difflib.get_close_matches(word[:80].lower().replace("-", "_"), words, n=1)
-    words = offered or words
-    return f"Did you mean `{close[0]}`?" if close else f"Use one of {', '.join(words)}."
-
-
-def dotted(path: KeyPath) -> str:
-    """A path as messages name it: `spec.http[0].route`."""
-    if not path:
-        return "it"
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return f"`{quotable(''.join(steps).removeprefix('.'), 160)}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +110,7 @@ class Address:
         if port is None or not host:
             reading.wrong_value(path, value, self.wanted, f"Write 127.0.0.1:{port or 15000}.")
             return
-        address = _ip("127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]"))
+        address = read_address("127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]"))
         if address is not None and address.is_loopback:
             reading.said[path] = (str(address), port)
             return
@@ -177,13 +119,6 @@ class Address:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string"}
-
-
-def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
 
 
 def read_port(value: Any) -> int | None:
@@ -251,7 +186,7 @@ class Network:
         except ValueError:
             reading.wrong_value(path, value, self.wanted)
             return
-        if _ip(value.partition("/")[0]) != network.network_address:
+        if read_address(value.partition("/")[0]) != network.network_address:
             reading.wrong_value(path, value, "a network without host bits", f"Write {network}.")
         else:
             reading.said[path] = str(network)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import Field, Message, Repeated, Said, later, required, without_effect
+from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import (
     ANY_TEXT,
     COUNT,
@@ -19,7 +20,6 @@ from composemesh.config.schema.scalars import (
     Text,
     words,
 )
-from composemesh.config.schema.shapes import dotted
 from composemesh.model.route import (
     MESH,
     Destination,

@@ -14,8 +14,8 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import Host, PortNumber, Text, Words
-from composemesh.config.schema.shapes import dotted
 from composemesh.model.gateway import Gateway, Server, ServerProtocol, TlsMode, TlsSettings
 
 _OURS = "the mesh serves every Gateway of the project itself."

@@ -19,6 +19,7 @@ from composemesh.config.kinds.gateway_api.common import (
 )
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.schema.messages import Anything, Field, Message, Repeated, Said, later, required
+from composemesh.config.schema.reading import dotted, show
 from composemesh.config.schema.scalars import (
     COUNT,
     HEADER_NAME,
@@ -32,7 +33,6 @@ from composemesh.config.schema.scalars import (
     Words,
     words,
 )
-from composemesh.config.schema.shapes import dotted, show
 from composemesh.model.policy import Retry
 from composemesh.model.route import (
     Cors,

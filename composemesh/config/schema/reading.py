@@ -1,0 +1,78 @@
+"""What reading a document leaves behind: what was said, what is wrong with it, and how a message puts that."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from composemesh.config.yaml import KeyPath, quotable
+from composemesh.model.problem import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A Problem that does not know its file yet. The path starts below `x-mesh`."""
+
+    path: KeyPath
+    code: str
+    message: str
+    """A clause that goes on after "x-mesh of service reviews: "."""
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one `x-mesh` says, as far as it was understood."""
+
+    said: dict[KeyPath, Any] = field(default_factory=dict)
+    """By path, leaves only: `("ports", "9080")` → Protocol.HTTP."""
+    findings: list[Finding] = field(default_factory=list)
+
+    def refuse(self, path: KeyPath, code: str, message: str, hint: str = "") -> None:
+        self.findings.append(Finding(path, code, message, hint))
+
+    def wrong_type(self, path: KeyPath, value: Any, wanted: str, hint: str = "") -> None:
+        self.refuse(path, "wrong-type", f"{dotted(path)} is {show(value)}, and must be {wanted}.", hint)
+
+    def wrong_value(self, path: KeyPath, value: Any, wanted: str, hint: str = "") -> None:
+        self.refuse(path, "wrong-value", f"{dotted(path)} is {show(value)}, and must be {wanted}.", hint)
+
+
+def show(value: Any) -> str:
+    """A value as a message quotes it: bounded, on one line, and recognisable."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or value == "":
+        return "empty"
+    if isinstance(value, str):
+        return f'"{quotable(value)}"'
+    return str(value).lower()
+
+
+def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) -> str:
+    """A hint that names the nearest right word, or all that are offered."""
+    close = difflib.get_close_matches(word[:80].lower().replace("-", "_"), words, n=1)
+    words = offered or words
+    return f"Did you mean `{close[0]}`?" if close else f"Use one of {', '.join(words)}."
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as messages name it: `spec.http[0].route`."""
+    if not path:
+        return "it"
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return f"`{quotable(''.join(steps).removeprefix('.'), 160)}`"
+
+
+def read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An IP address without a scope, or None."""
+    try:
+        return ipaddress.ip_address(text) if len(text) < 64 and "%" not in text else None
+    except ValueError:
+        return None
