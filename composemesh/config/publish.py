@@ -24,7 +24,7 @@ from composemesh.config.resources import Resource, ResourceKey
 from composemesh.config.watch import Watch
 from composemesh.config.written import NOTHING, Written, read_written
 from composemesh.model.problem import Problem, Severity
-from composemesh.model.snapshot import Snapshot
+from composemesh.model.snapshot import Snapshot, infer_service
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.latest import Latest
 
@@ -202,9 +202,9 @@ class Publisher:
         seen: object = None
         async for discovered in self._discovered:
             # Containers come and go all the time; what they say hardly ever changes.
-            labelled = _labelled(discovered.workloads)
-            if labelled != seen:
-                seen = labelled
+            spoken = _spoken(discovered.workloads)
+            if spoken != seen:
+                seen = spoken
                 self._publish()
 
     def _containers(self) -> Iterable[ContainerLabels]:
@@ -254,9 +254,10 @@ def _overlaid(written: Iterable[Resource], applied: Mapping[ResourceKey, Resourc
     return {**{resource.key: resource for resource in written}, **applied}
 
 
-def _labelled(workloads: Iterable[Workload]) -> frozenset[object]:
-    """All that labels could make a difference of, and the services that rules may name."""
+def _spoken(workloads: Iterable[Workload]) -> object:
+    """All about running containers that the configuration depends on: labels, and which services have which ports."""
+    services = frozenset((each.compose_service, infer_service(each), each.ports) for each in workloads)
     labelled = ((each, frozenset(mesh_labels(each.labels).items())) for each in workloads if not each.oneoff)
-    services = frozenset(each.compose_service for each in workloads)
-    said = frozenset((each.compose_service, each.name, each.started, said) for each, said in labelled if said)
-    return frozenset({services, said})
+    return services, frozenset(
+        (each.compose_service, each.name, each.started, said) for each, said in labelled if said
+    )

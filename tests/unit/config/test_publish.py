@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,18 @@ async def test_containers_that_come_and_go_recompile_nothing(project: Project, f
         publisher._discovered.publish(running(api={}, web={"com.example": "x"}))
         await trio.testing.wait_all_tasks_blocked()
         assert (publisher.snapshot.version, publisher.problems.version) == versions
+
+
+async def test_a_container_with_other_ports_counts(project: Project, fast_clock: MockClock) -> None:
+    project.write("x-mesh: {gateways: {front: 8080}}\nservices: {web: {x-mesh: {expose: {gateway: front}}}}\n")
+    publisher = publisher_of(project, running(web={}))
+    async with running_publisher(publisher):
+        (problem,) = publisher.problems.value
+        assert problem.code == "which-port"
+        (workload,) = running(web={}).workloads
+        publisher._discovered.publish(Discovered((replace(workload, ports=(8000,)),)))
+        snapshot = await snapshot_when(publisher, lambda snapshot: bool(snapshot.virtual_hosts))
+        assert snapshot.virtual_hosts[0].http[0].destinations[0].destination.port == 8000
 
 
 async def test_one_containers_bad_label_leaves_the_others_in_force(project: Project, fast_clock: MockClock) -> None:
