@@ -7,6 +7,8 @@ import re
 import secrets
 from pathlib import Path
 
+from composemesh.runtime.files import private, replace
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -17,14 +19,12 @@ def token_in(folder: Path) -> str:
     """
     path = folder / "token"
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), encoding="ascii") as file:
+        with open(path, encoding="ascii", opener=private) as file:
             mode, token = os.fstat(file.fileno()).st_mode, file.read(100).strip()
         if mode & 0o077 == 0 and _TOKEN.fullmatch(token):
             return token
     except (OSError, UnicodeDecodeError):
         pass
     token = secrets.token_urlsafe(32)
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-        file.write(token + "\n")
+    replace(path, token + "\n")
     return token

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from composemesh.cli.logs import log_to
-from composemesh.stack.state import StateFolder, private
+from composemesh.runtime.files import private
+from composemesh.stack.state import StateFolder
 
 if TYPE_CHECKING:
     from composemesh.admin.mesh_view import MeshView

@@ -85,7 +85,7 @@ def _confess(problem: BaseException) -> str:
 def _keep(problem: BaseException) -> Path | None:
     """Write the traceback where the user can find it; None where that is not possible either."""
     from composemesh.cli.context import state_folders
-    from composemesh.stack.state import private
+    from composemesh.runtime.files import private
 
     try:
         root = state_folders()

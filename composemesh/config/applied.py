@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.model.problem import Problem
+from composemesh.runtime.files import replace
 
 MAX_BYTES = 64 << 20
 """Many small files may have been applied, each within the limit of one."""
@@ -46,20 +47,10 @@ class Applied:
             if self._unread:
                 self.path.replace(self.path.with_name(f"{self.path.name}.unread"))
                 self._unread = False
-            await trio.to_thread.run_sync(_write, self.path, dump(self.resources.values()))
+            text = HEADER + dump(self.resources.values())
+            await trio.to_thread.run_sync(partial(replace, self.path, text, durable=True))
 
 
 def dump(resources: Iterable[Resource]) -> str:
     """Resources as YAML documents, one a line: in JSON, because YAML takes a hundred times as long to write."""
     return "".join(f"--- {json.dumps(resource.document, ensure_ascii=False)}\n" for resource in resources)
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all, for the owner alone: a document may hold what only the operator should read."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    with open(os.open(draft, flags, 0o600), "w", encoding="utf-8") as file:
-        file.write(HEADER + text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -18,9 +18,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from composemesh.runtime.files import private
 from composemesh.stack.errors import UserError
 from composemesh.stack.logfile import last_words, turn_over
-from composemesh.stack.state import StateFolder, private, process_identity
+from composemesh.stack.state import StateFolder, process_identity
 
 START_LIMIT = 60.0
 """Seconds a mesh may take to serve: it may have to enter hundreds of containers on a busy machine."""

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from composemesh import __version__
+from composemesh.runtime import files
+from composemesh.runtime.files import private
 from composemesh.runtime.process import process_start, seconds_since
 from composemesh.stack.errors import CallError, UserError
 
@@ -101,11 +103,6 @@ def age(pid: int) -> float:
     return 0.0 if start is None else seconds_since(start)
 
 
-def private(path: str | Path, flags: int) -> int:
-    """Opens files for their owner alone, and never through a link that somebody put there; as an `opener`, too."""
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
 class StateFolder:
     """The state of one project, for the mesh that serves it and for the commands that ask about it."""
 
@@ -171,10 +168,7 @@ class StateFolder:
     def replace(self, name: str, text: str) -> Path:
         """Write a file of the folder whole, 0600, and return its path."""
         path = self.path / name
-        draft = path.with_name(f".{name}.{os.getpid()}")
-        with open(draft, "w", encoding="utf-8", opener=private) as file:
-            file.write(text)
-        draft.replace(path)
+        files.replace(path, text)
         return path
 
     def clear(self) -> None:
