@@ -16,7 +16,7 @@ import pytest
 
 from environment import python_image as image
 from environment import requirements
-from environment.folder import ROOT, Missing
+from environment.folder import SHARED, Missing
 from environment.patience import bounded
 from environment.project import Project, project
 
@@ -84,9 +84,9 @@ def shared_data() -> Callable[[str], Path]:
     """`shared_data("http1/own.jsonl")`: a file of the collection beside the checkout; skips where that is absent."""
 
     def path(name: str) -> Path:
-        file = ROOT.parent / "shared" / "data" / name
+        file = SHARED / "data" / name
         if not file.exists():
-            pytest.skip(f"needs the collection beside the checkout: ../shared/data/{name}")
+            pytest.skip(f"{file} is not here: set COMPOSEMESH_SHARED to the folder that holds data/")
         return file
 
     return path

@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".test-env"
+SHARED = Path(os.getenv("COMPOSEMESH_SHARED", str(ROOT.parent / "shared")))
+"""The collections of test input, beside the checkout and not in it."""
 
 
 class Missing(Exception):

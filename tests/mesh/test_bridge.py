@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import h2.events
@@ -450,9 +450,8 @@ async def test_the_same_client_speaks_both_to_an_application_that_does(net: Net)
     assert set(spoken) == {"HTTP/1", "HTTP/2"}
 
 
-async def test_curl_in_http1_and_nghttpd(net: Net, tmp_path: Path) -> None:
-    if shutil.which("nghttpd") is None or shutil.which("curl") is None:
-        pytest.skip("nghttpd and curl are not installed (Debian: nghttp2-server, curl)")
+async def test_curl_in_http1_and_nghttpd(net: Net, tmp_path: Path, programs: Callable[..., None]) -> None:
+    programs("nghttpd", "curl")
     (tmp_path / "big").write_bytes(bytes(range(256)) * 8000)
     call_in(net, HTTP2)
     app = net.add("app")

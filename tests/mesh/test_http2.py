@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h2.events
@@ -232,10 +231,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def real_server(net: Net, root: Path) -> Iterator[str]:
+def real_server(net: Net, root: Path, programs: Callable[..., None]) -> Iterator[str]:
     """nghttpd, in clear, as the application of a workload; its address."""
-    if shutil.which("nghttpd") is None or shutil.which("curl") is None:
-        pytest.skip("nghttpd and curl are not installed (Debian: nghttp2-server, curl)")
+    programs("nghttpd", "curl")
     app = net.add("app")
     address = app.addresses[0]
     server = subprocess.Popen(["nghttpd", "--no-tls", "-a", address, "-d", str(root), str(PORT)])

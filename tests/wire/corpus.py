@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import functools
 import json
-import os
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-_BESIDE = Path(__file__).resolve().parents[3] / "shared"
+from environment.folder import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Row:
 @functools.cache
 def rows() -> tuple[Row, ...]:
     """Every row of the corpus; none where it is not on this machine."""
-    folder = Path(os.getenv("COMPOSEMESH_SHARED", str(_BESIDE))) / "data" / "http1"
+    folder = SHARED / "data" / "http1"
     found = []
     for path in sorted(folder.glob("*.jsonl")):
         with path.open(encoding="utf-8") as lines:

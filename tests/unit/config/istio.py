@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import pytest
 
 from composemesh.config.resources import Compiled, compile_resources, load_documents
 from composemesh.model.problem import Problem, Severity
+from environment.folder import SHARED
 
-_BESIDE = Path(__file__).resolve().parents[4] / "shared"
-FOLDER = Path(os.getenv("COMPOSEMESH_SHARED", str(_BESIDE))) / "data" / "istio"
+FOLDER = SHARED / "data" / "istio"
 BOOKINFO = ("details", "mysqldb", "productpage", "ratings", "reviews")
 
 
