@@ -18,6 +18,7 @@ from composemesh.config.loaders.said import Said, Settings
 from composemesh.config.resources import Resource, compile_resources
 from composemesh.config.short import OF_A_SERVICE, compile_short
 from composemesh.config.yaml import KeyPath
+from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import DestinationPolicy, TrafficPolicy
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot, infer_service
@@ -128,6 +129,7 @@ def _mesh(said: Settings) -> MeshSettings:
         admin_port=port,
         access_log=said_value(said, "access_log", default.access_log),
         egress=said_value(said, "egress", default.egress),
+        listeners=ListenerLimits(**said_value(said, "listeners", {})),
     )
 
 
@@ -157,6 +159,7 @@ def _service(said: Settings, shared: Settings) -> ServiceSettings:
         meshed=said_value(said, "meshed", True),
         ports=dict(sorted(ports.items())),
         exclude=_exclude(said),
+        proxy_protocol=said_value(said, "proxy_protocol", False),
     )
 
 

@@ -68,6 +68,8 @@ class Server:
     tls: TlsSettings | None = None
     name: str = ""
     origin: Origin = NOWHERE
+    introduced: bool = False
+    """Whether clients are introduced by a proxy in front, in the PROXY protocol."""
 
     @property
     def terminates(self) -> bool:

@@ -202,11 +202,10 @@ class Connection:
         first = b""
         if self.inbound and self.sidecar.endpoint.introduced:
             try:
-                stated, first = await hear_introduction(self.wire)
+                first = await self._be_introduced()
             except Malformed:
                 self._refuse_stranger()
                 return
-            self._know(stated.source or self.client)
         cluster = self.cluster()
         spoken = cluster.spoken
         protocol = spoken.protocol(self.port)
@@ -261,6 +260,13 @@ class Connection:
         if self.led is None:
             return await reach(cluster, self)
         return None if self.led.cluster is None else await reach(self.led.cluster, self, self.led.port)
+
+    async def _be_introduced(self) -> bytes:
+        """Learn from the proxy in front who the client is; returns what came along of the client's own. Raises
+        Malformed and OSError."""
+        stated, first = await hear_introduction(self.wire)
+        self._know(stated.source or self.client)
+        return first
 
     def _refuse_stranger(self) -> None:
         """Who should have said whom it speaks for, or asks for, and did not, is not listened to."""

@@ -17,6 +17,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.gateway import ServerProtocol
 from composemesh.model.peer import UNKNOWN
 from composemesh.model.record import Record
+from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.connection import Connection
 from composemesh.proxy.detect import Detected, detect
 from composemesh.proxy.downstream.h1 import HEAD_TIMEOUT, Http1Downstream
@@ -87,11 +88,19 @@ class Visit(Connection):
         return self._ways
 
     async def _run(self) -> None:
+        first = b""
+        # Before it is known which of them is meant: one who asks for an introduction asks it of the port.
+        if any(offer.server.introduced for offer in self._offers):
+            try:
+                first = await self._be_introduced()
+            except Malformed:
+                self._turn_away(Flag.DOWNSTREAM_PROTOCOL_ERROR)
+                return
         if self._offers[0].server.protocol is ServerProtocol.TCP:
-            await self._pass(self._offers[0], "", b"")
+            await self._pass(self._offers[0], "", first)
             return
         self.idle()
-        first = await self.wire.receive()
+        first = first or await self.wire.receive()
         self.deadline = math.inf
         encrypted = tuple(offer for offer in self._offers if offer.server.encrypted)
         if not first:

@@ -39,8 +39,8 @@ def http(port: int, *hosts: str, **settings: object) -> Server:
     return Server(port, ServerProtocol.HTTP, hosts or ("*",), "127.0.0.1", **settings)
 
 
-def https(port: int, *hosts: str, tls: TlsSettings = AUTO) -> Server:
-    return Server(port, ServerProtocol.HTTPS, hosts or ("*",), "127.0.0.1", tls)
+def https(port: int, *hosts: str, tls: TlsSettings = AUTO, **settings: object) -> Server:
+    return Server(port, ServerProtocol.HTTPS, hosts or ("*",), "127.0.0.1", tls, **settings)
 
 
 def passing(port: int, *hosts: str) -> Server:
@@ -91,9 +91,12 @@ def client(**settings: object) -> ssl.SSLContext:
     return client_context(ROOT, **settings)
 
 
-async def secure(port: int, name: str, context: ssl.SSLContext | None = None) -> trio.SSLStream[trio.SocketStream]:
-    """A TLS connection as other people make it."""
+async def secure(
+    port: int, name: str, context: ssl.SSLContext | None = None, first: bytes = b""
+) -> trio.SSLStream[trio.SocketStream]:
+    """A TLS connection as other people make it, after what a proxy says `first`."""
     plain = await connect(port)
+    await plain.send_all(first)
     stream = trio.SSLStream(plain, context or client(), server_hostname=name)
     try:
         with trio.fail_after(5):

@@ -8,11 +8,13 @@ import trio
 import trio.testing
 
 from composemesh.model.flag import Flag
+from composemesh.model.gateway import Server
 from composemesh.model.policy import ConnectionLimits, DestinationPolicy, H2Upgrade, TrafficPolicy
 from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
 from composemesh.model.workload import Workload
 from composemesh.proxy import introduction
 from composemesh.proxy.codec.proxy_protocol import encode, parse
+from mesh import gateways
 from mesh.http2 import Peer, serving
 from mesh.net import GET, OK, PORT, Handler, Net, answering, ask, read_all, read_until
 from mesh.test_bridge import Seen, fields
@@ -173,3 +175,43 @@ async def test_a_stated_client_is_stated_again(net: Net) -> None:
     await trio.testing.wait_all_tasks_blocked()
     await ask(await net.connect_from_outside(app), HEADERS[1] + GET)
     assert server.clients == [CLIENT]
+
+
+# === a proxy before a gateway ===
+
+
+async def shop(net: Net, *servers: Server) -> list[bytes]:
+    """What a shop behind a gateway with these servers sees."""
+    seen: list[bytes] = []
+    await gateways.app(net, "shop", b"welcome", seen)
+    await gateways.open_up(net, gateways.gateway(*servers), routes=[gateways.route("*", "shop")])
+    return seen
+
+
+@pytest.mark.parametrize("header", HEADERS)
+async def test_a_gateway_takes_the_stated_client(net: Net, header: bytes) -> None:
+    port = gateways.free_port()
+    seen = await shop(net, gateways.http(port, introduced=True))
+    async with await gateways.connect(port) as client:
+        await client.send_all(header)
+        for _ in range(2):
+            assert (await gateways.ask(client)).endswith(b"welcome")
+    assert [dict(fields(head))[b"x-forwarded-for"] for head in seen] == [b"203.0.113.9"] * 2
+
+
+async def test_a_gateway_with_tls_takes_the_stated_client(net: Net) -> None:
+    port = gateways.free_port()
+    seen = await shop(net, gateways.https(port, introduced=True), gateways.http(port, "plain.test"))
+    async with await gateways.secure(port, "shop.localhost", first=HEADERS[1]) as client:
+        assert (await gateways.ask(client)).endswith(b"welcome")
+    assert dict(fields(seen[0]))[b"x-forwarded-for"] == b"203.0.113.9"
+
+
+async def test_a_gateway_turns_a_stranger_away(net: Net) -> None:
+    port = gateways.free_port()
+    await shop(net, gateways.http(port, introduced=True))
+    async with await gateways.connect(port) as client:
+        await client.send_all(GET)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.receive_some()
+    assert (await net.records.next()).flag is Flag.DOWNSTREAM_PROTOCOL_ERROR

@@ -10,7 +10,7 @@ from typing import Any
 from composemesh.config.schema import short
 from composemesh.config.schema.forms import Each, Whole
 from composemesh.config.schema.reading import Finding, Reading
-from composemesh.config.schema.scalars import Duration
+from composemesh.config.schema.scalars import Duration, Flag
 from composemesh.config.schema.shapes import (
     Address,
     Choice,
@@ -56,6 +56,7 @@ MESH = Object(
         "admin": Key(Address(), "Where the admin API and the metrics listen.", "127.0.0.1:15000"),
         "access_log": Key(Choice(AccessLog), "A line for each request.", "off"),
         "egress": Key(Choice(Egress), "Whether services may call hosts that nobody declared.", "allow"),
+        "listeners": Key(Whole(short.LISTENERS), "What each listener takes before it says no."),
         "resources": Key(ListOf(Pattern()), "Files of Istio documents, relative to the first Compose file.", "[]"),
         "gateways": Key(Whole(short.GATEWAYS), "Ways into the mesh from outside, by name."),
         "external": Key(Whole(short.EXTERNALS), "Hosts outside the project that services call."),
@@ -73,6 +74,7 @@ SERVICE = Switched(
             "version": Key(Name(), "The version of this Compose service's workloads."),
             "ports": Key(PortTable(Choice(Protocol)), "What each port speaks, where the first bytes would not tell."),
             "exclude": Key(EXCLUDE, "Traffic of this Compose service that capture leaves alone, in both directions."),
+            "proxy_protocol": Key(Whole(Flag()), "Callers from outside the mesh introduce their clients.", "false"),
             "expose": Key(Whole(short.EXPOSE), "A gateway's route to this service."),
             "routes": Key(Each(short.ROUTE), "What becomes of requests to this service; the first match decides."),
             "timeout": Key(Whole(Duration(zero=True)), "For a request, retries included; where no route says it."),

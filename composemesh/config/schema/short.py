@@ -220,6 +220,7 @@ GATEWAY = Either(
             "hosts": Field(Some(Host()), "Who is served; all if unsaid."),
             "https_redirect": Field(Flag(), "Send everybody to https."),
             "trusted_proxies": Field(COUNT, "Proxies in front that are believed in what they say of the client."),
+            "proxy_protocol": Field(Flag(), "A proxy in front says in the PROXY protocol whom it speaks for."),
         },
         some_of=("listen",),
     ),
@@ -234,6 +235,14 @@ EXTERNAL = Message(
         "addresses": Field(Some(Text()), "Where it really is, instead of what its name resolves to."),
     },
     some_of=("hosts",),
+)
+LISTENERS = Message(
+    {
+        "connections": Field(COUNT, "Connections at a time; one too many is reset. 0: no limit."),
+        "requests": Field(COUNT, "Requests at a time; one too many is answered with 503. 0: no limit."),
+        "idle_timeout": Field(Duration(), "How long a connection may wait for its next request."),
+        "slow_reader_timeout": Field(Duration(), "How long a client may take nothing of its answer."),
+    }
 )
 GATEWAYS = Table(GATEWAY, LABEL)
 EXTERNALS = Table(EXTERNAL, LABEL)

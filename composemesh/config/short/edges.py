@@ -82,7 +82,8 @@ def gateways_of(mesh: Settings) -> Iterator[tuple[str, Gateway]]:
         tls = _tls(said.get("tls", {}), entry.place, redirect=said.get("https_redirect", False))
         secure = tls is not None and not tls.https_redirect
         protocol = ServerProtocol.HTTPS if secure else ServerProtocol.HTTP
-        server = Server(port, protocol, said.get("hosts", ("*",)), bind, tls, name, origin)
+        introduced = said.get("proxy_protocol", False)
+        server = Server(port, protocol, said.get("hosts", ("*",)), bind, tls, name, origin, introduced)
         yield name, Gateway(name, (server,), said.get("trusted_proxies", 0), origin)
 
 

@@ -12,6 +12,7 @@ from composemesh.config.loaders.sources import Sources
 from composemesh.config.resources import load_documents
 from composemesh.config.yaml import parse
 from composemesh.model.gateway import ServerProtocol
+from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import Balancer, HashKey
 from composemesh.model.route import Destination, MatchKind
 from composemesh.model.workload import Attachment, Workload
@@ -219,3 +220,26 @@ def test_a_comparison_may_say_what_it_is() -> None:
         "v": MatchKind.PRESENT,
         "w": MatchKind.PREFIX,
     }
+
+
+def test_what_listeners_take() -> None:
+    snapshot, problems = compiled("x-mesh: {listeners: {connections: 100, idle_timeout: 10m}}\nservices: {}\n")
+    assert problems == ()
+    assert snapshot.mesh.listeners == ListenerLimits(connections=100, idle_timeout=600.0)
+    refused, problems = compiled("x-mesh:\n  listeners: {requests: -1}\nservices: {}\n")
+    assert [(problem.code, problem.line) for problem in problems] == [("wrong-value", 2)]
+    assert refused.mesh.listeners == ListenerLimits()
+
+
+def test_who_is_introduced() -> None:
+    text = """\
+x-mesh: {gateways: {web: {listen: 8080, proxy_protocol: true}, plain: 8081}}
+services: {a: {x-mesh: {proxy_protocol: true}}, b: {x-mesh: {service: a}}}
+"""
+    snapshot, problems = compiled(text)
+    assert problems == ()
+    assert {name: gateway.servers[0].introduced for name, gateway in snapshot.gateways.items()} == {
+        "web": True,
+        "plain": False,
+    }
+    assert {name: said.proxy_protocol for name, said in snapshot.services.items()} == {"a": True, "b": False}
