@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from composemesh.config.kinds.gateway_api.common import (
     FILTERS,
-    GROUP,
-    PARENT,
-    VERSIONS,
     arms,
     backend_ref,
     check_filters,
     headers,
     mirrors,
-    precedence,
-    virtual_hosts,
 )
-from composemesh.config.kinds.gateway_api.http_route import NAMED, NOWHERE_TO_GO, named
-from composemesh.config.kinds.kind import Context, Draft, Kind
+from composemesh.config.kinds.gateway_api.route import NAMED, NOWHERE_TO_GO, named, route_kind
+from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import Anything, Field, Message, Repeated, Said, later, required
-from composemesh.config.schema.scalars import Host, Regex, Text, Words, words
+from composemesh.config.schema.scalars import Regex, Text, Words, words
 from composemesh.model.route import HttpMatch, HttpRule, MatchKind, StringMatch
 
 _TYPES = {
@@ -50,37 +46,22 @@ RULE = Message(
         "sessionPersistence": later(Anything(), "The same caller to the same endpoint."),
     }
 )
-SPEC = Message(
-    {
-        "parentRefs": Field(Repeated(PARENT), "Where the rules are in force."),
-        "hostnames": Field(Repeated(Host()), "Names that callers use; any if unsaid."),
-        "rules": Field(Repeated(RULE), "The rules."),
-    }
-)
 
 
-def compile_grpc_route(context: Context, said: Said, draft: Draft) -> None:
-    """Into the draft: a virtual host for each parent, the most specific match first."""
-    rules: list[HttpRule] = []
-    for rule in said.get("rules", ()):
-        filters: tuple[Said, ...] = rule.get("filters", ())
-        check_filters(context, filters, _TYPES)
-        destinations, origin = arms(context, rule), context.origin(rule.path)
-        rules += [
-            HttpRule(
-                matches=(match,),
-                destinations=destinations,
-                name=rule.get("name", ""),
-                direct_response=None if destinations else NOWHERE_TO_GO,
-                headers=headers(filters),
-                mirrors=mirrors(context, filters),
-                origin=origin,
-            )
-            for match in [_match(context, one) for one in rule.get("matches", ())] or [HttpMatch(origin=origin)]
-        ]
-    ordered = tuple(sorted(rules, key=lambda rule: precedence(rule.matches[0]), reverse=True))
-    for virtual, there in virtual_hosts(context, said, ordered):
-        draft.hosts.append((context, virtual, list(there)))
+def _rules(context: Context, said: Said) -> Iterator[HttpRule]:
+    filters: tuple[Said, ...] = said.get("filters", ())
+    check_filters(context, filters, _TYPES)
+    destinations, origin = arms(context, said), context.origin(said.path)
+    for match in [_match(context, one) for one in said.get("matches", ())] or [HttpMatch(origin=origin)]:
+        yield HttpRule(
+            matches=(match,),
+            destinations=destinations,
+            name=said.get("name", ""),
+            direct_response=None if destinations else NOWHERE_TO_GO,
+            headers=headers(filters),
+            mirrors=mirrors(context, filters),
+            origin=origin,
+        )
 
 
 def _match(context: Context, said: Said) -> HttpMatch:
@@ -108,4 +89,4 @@ def _path(context: Context, said: Said | None) -> StringMatch | None:
     return StringMatch(MatchKind.REGEX, f"/[^/]+/{re.escape(method or '')}")
 
 
-KIND = Kind("GRPCRoute", GROUP, SPEC, compile_grpc_route, VERSIONS)
+KIND = route_kind("GRPCRoute", RULE, _rules)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from composemesh.config.kinds.gateway_api.common import (
     FILTERS,
-    GROUP,
-    PARENT,
-    VERSIONS,
     arms,
     backend_ref,
     check_filters,
     headers,
     mirrors,
-    precedence,
-    virtual_hosts,
 )
-from composemesh.config.kinds.kind import Context, Draft, Kind
+from composemesh.config.kinds.gateway_api.route import NAMED, NOWHERE_TO_GO, named, route_kind, text_match
+from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import Anything, Field, Message, Repeated, Said, later, required
 from composemesh.config.schema.reading import dotted, show
 from composemesh.config.schema.scalars import (
@@ -28,7 +25,6 @@ from composemesh.config.schema.scalars import (
     Host,
     Number,
     PortNumber,
-    Regex,
     Text,
     Words,
     words,
@@ -36,7 +32,6 @@ from composemesh.config.schema.scalars import (
 from composemesh.model.policy import Retry
 from composemesh.model.route import (
     Cors,
-    DirectResponse,
     HttpMatch,
     HttpRule,
     MatchKind,
@@ -46,20 +41,10 @@ from composemesh.model.route import (
     StringMatch,
 )
 
-NOWHERE_TO_GO = DirectResponse(500)
-"""A rule without backends, as Gateway API has it."""
-_KINDS = Words({"Exact": MatchKind.EXACT, "RegularExpression": MatchKind.REGEX})
 _PATH_KINDS = Words(
     {"Exact": MatchKind.EXACT, "PathPrefix": MatchKind.SEGMENTS, "RegularExpression": MatchKind.REGEX}
 )
 _PATH = Message({"type": Field(_PATH_KINDS, "PathPrefix if unsaid."), "value": Field(Text(), "`/` if unsaid.")})
-NAMED = Message(
-    {
-        "type": Field(_KINDS, "Exact if unsaid."),
-        "name": required(HEADER_NAME, "Name."),
-        "value": required(Text(), "Value."),
-    }
-)
 MATCH = Message(
     {
         "path": Field(_PATH, "The path, without its query."),
@@ -147,25 +132,6 @@ RULE = Message(
         "sessionPersistence": later(Anything(), "The same caller to the same endpoint."),
     }
 )
-SPEC = Message(
-    {
-        "parentRefs": Field(Repeated(PARENT), "Where the rules are in force."),
-        "hostnames": Field(Repeated(Host()), "Names that callers use; any if unsaid."),
-        "rules": Field(Repeated(RULE), "The rules."),
-    }
-)
-
-
-def compile_http_route(context: Context, said: Said, draft: Draft) -> None:
-    """Into the draft: a virtual host for each parent, the most specific match first."""
-    rules: list[HttpRule] = []
-    for rule in said.get("rules", ()):
-        made = _rule(context, rule)
-        matches = [_match(context, match) for match in rule.get("matches", ())] or [HttpMatch(origin=made.origin)]
-        rules += [replace(made, matches=(match,)) for match in matches]
-    ordered = tuple(sorted(rules, key=lambda rule: precedence(rule.matches[0]), reverse=True))
-    for virtual, there in virtual_hosts(context, said, ordered):
-        draft.hosts.append((context, virtual, list(there)))
 
 
 def _match(context: Context, said: Said) -> HttpMatch:
@@ -176,7 +142,7 @@ def _match(context: Context, said: Said) -> HttpMatch:
         if kind is not MatchKind.REGEX and not value.startswith("/"):
             message = f"{dotted(path.at('value'))} is {show(value)}, and must begin with `/`."
             context.refuse(path.at("value"), "wrong-value", message)
-        uri = _text(context, path, kind, value)
+        uri = text_match(context, path, kind, value)
     return HttpMatch(
         uri=uri,
         method=StringMatch(MatchKind.EXACT, said["method"]) if "method" in said else None,
@@ -184,21 +150,6 @@ def _match(context: Context, said: Said) -> HttpMatch:
         query_params=named(context, said, "queryParams"),
         origin=context.origin(said.path),
     )
-
-
-def named(context: Context, said: Said, word: str) -> dict[str, StringMatch]:
-    """Matches by name; of several with one name the first counts, as Gateway API has it."""
-    found: dict[str, StringMatch] = {}
-    for entry in said.get(word, ()):
-        match = _text(context, entry, entry.get("type", MatchKind.EXACT), entry["value"])
-        found.setdefault(entry["name"], match)
-    return found
-
-
-def _text(context: Context, said: Said, kind: MatchKind, value: str) -> StringMatch:
-    if kind is MatchKind.REGEX:
-        Regex().read(said.at("value"), value, context.reading)
-    return StringMatch(kind, value)
 
 
 def _rule(context: Context, said: Said) -> HttpRule:
@@ -277,4 +228,10 @@ def _cors(said: Said | None) -> Cors | None:
     )
 
 
-KIND = Kind("HTTPRoute", GROUP, SPEC, compile_http_route, VERSIONS)
+def _rules(context: Context, said: Said) -> Iterator[HttpRule]:
+    rule = _rule(context, said)
+    for match in [_match(context, match) for match in said.get("matches", ())] or [HttpMatch(origin=rule.origin)]:
+        yield replace(rule, matches=(match,))
+
+
+KIND = route_kind("HTTPRoute", RULE, _rules)
