@@ -62,7 +62,8 @@ def compile_mesh(
         scopes=compiled.scopes,
         gateways={**short.gateways, **compiled.gateways},
     )
-    findings = analyse(snapshot, {name: ports.get(name, ()) for name in names} if names else None)
+    called = {name: ports.get(name, ()) for name in names} if names else None
+    findings = analyse(snapshot, called, _versions(snapshot, running))
     return snapshot, (*problems, *short.problems, *compiled.problems, *findings)
 
 
@@ -101,6 +102,18 @@ def _ports(snapshot: Snapshot, workloads: Iterable[Workload]) -> dict[str, list[
         if settings.ports:
             exposed[settings.service or name] = set(settings.ports)
     return {name: sorted(ports) for name, ports in exposed.items()}
+
+
+def _versions(snapshot: Snapshot, workloads: Iterable[Workload]) -> dict[str, set[str]]:
+    """The versions of each mesh service of which something runs; also those that are written, and may start yet."""
+    known: dict[str, set[str]] = {}
+    for workload in workloads:
+        settings = snapshot.settings_of(workload)
+        known.setdefault(settings.service, set()).add(settings.version)
+    for name, settings in snapshot.services.items():
+        if settings.version and (settings.service or name) in known:
+            known[settings.service or name].add(settings.version)
+    return known
 
 
 def rejected(document: ComposeDocument, resources: Iterable[Resource] = ()) -> tuple[Problem, ...]:

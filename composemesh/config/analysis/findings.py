@@ -39,6 +39,10 @@ class Message(NamedTuple):
 
 
 NOT_FOUND = Message("IST0101", Severity.WARNING, 'Referenced {} not found: "{}".', "{}")
+NO_SUCH_VERSION = Message(
+    "KIA0203", Severity.WARNING, "Nothing of {} is version {}, so requests that are sent there are refused.", "{}"
+)
+"""Kiali's code: Istio says nothing of subsets whose labels select nothing."""
 SAME_HOST = Message(
     "IST0109",
     Severity.ERROR,

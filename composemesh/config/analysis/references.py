@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from composemesh.config.analysis.findings import (
+    NO_SUCH_VERSION,
     NOT_AT_GATEWAY,
     NOT_FOUND,
     PORT_NEEDED,
@@ -22,7 +23,10 @@ from composemesh.routing.hosts import matches, means
 Services = Mapping[str, Collection[int]]
 
 
-def references(rules: Rules, services: Services | None) -> Iterator[Problem]:
+Versions = Mapping[str, Collection[str]]
+
+
+def references(rules: Rules, services: Services | None, versions: Versions) -> Iterator[Problem]:
     """Everything that is named and not there."""
     hosts = None if services is None else _hosts(rules, services)
     patterns = tuple(policy for host, policy in rules.policies.items() if host.startswith("*"))
@@ -32,6 +36,7 @@ def references(rules: Rules, services: Services | None) -> Iterator[Problem]:
             if hosts is not None:
                 yield from _host(rules, hosts, rule, destination, at_gateway=MESH not in virtual.gateways)
             yield from _subset(rules, patterns, rule.origin, destination)
+            yield from _version(rules, versions, rule.origin, destination)
     for policy in rules.policies.values():
         if hosts is not None and policy.origin.kind == "DestinationRule" and _ports(hosts, policy.host) is None:
             yield problem(UNKNOWN_HOST, policy.origin, policy.host, hint=_hint(policy.host, hosts))
@@ -102,6 +107,16 @@ def _subset(
     wanted = f"{destination.host}+{destination.subset}"
     hint = nearest_word(destination.subset, subsets) if subsets else f"Add a DestinationRule for {destination.host}."
     yield problem(NOT_FOUND, origin, "host+subset in destinationrule", wanted, hint=hint)
+
+
+def _version(rules: Rules, versions: Versions, origin: Origin, destination: Destination) -> Iterator[Problem]:
+    """A subset by a version that nobody has: most often a slip of the pen, and its share of calls is refused."""
+    policy, known = rules.policies.get(destination.host), versions.get(destination.host)
+    if policy is None or not known or destination.subset not in policy.subsets:
+        return
+    version = policy.subsets[destination.subset].labels.get("version")
+    if version is not None and version not in known:
+        yield problem(NO_SUCH_VERSION, origin, destination.host, version, hint=nearest_word(version, sorted(known)))
 
 
 def _gateways(rules: Rules, virtual: VirtualHost) -> Iterator[Problem]:

@@ -188,5 +188,7 @@ def test_codes_and_severities_are_istios_or_milder():
     messages = [message for message in vars(findings).values() if isinstance(message, Message)]
     assert len(messages) >= 12
     for message in messages:
+        if message.code.startswith("KIA"):
+            continue  # Kiali's
         assert message.code in levels
         assert order.index(message.severity) <= order.index(Severity(levels[message.code].lower()))

@@ -14,6 +14,7 @@ from composemesh.config.yaml import parse
 from composemesh.model.gateway import ServerProtocol
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import Balancer, HashKey
+from composemesh.model.problem import Severity
 from composemesh.model.route import Destination, MatchKind
 from composemesh.model.workload import Attachment, Workload
 from composemesh.routing.request import Request
@@ -243,3 +244,17 @@ services: {a: {x-mesh: {proxy_protocol: true}}, b: {x-mesh: {service: a}}}
         "plain": False,
     }
     assert {name: said.proxy_protocol for name, said in snapshot.services.items()} == {"a": True, "b": False}
+
+
+def test_a_version_that_nobody_has_is_named() -> None:
+    text = """\
+services:
+  reviews-v1: {image: a, x-mesh: {service: reviews, version: v1, routes: [{split: {v1: 90, v2: 5, v22: 5}}]}}
+  reviews-v2: {image: a, x-mesh: {service: reviews, version: v2}}
+"""
+    assert compiled(text)[1] == (), "nothing runs yet"
+    _, problems = compiled(text, "", (Workload("id", "shop-reviews-v1-1", "reviews-v1", "2026-01-01", 1),))
+    (problem,) = problems
+    assert (problem.code, problem.severity, problem.line) == ("KIA0203", Severity.WARNING, 2)
+    assert "Nothing of reviews is version v22" in problem.message
+    assert problem.hint == "Did you mean `v2`?"
