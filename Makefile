@@ -21,8 +21,8 @@ ENVIRONMENT := PYTHONPATH=tests $(BIN)/python -B -m environment
 .PHONY: setup demo environment test peers fuzz check bench wheel test-compiled pyz docs clean
 .DEFAULT_GOAL := setup
 
-# A stamp is younger than pyproject.toml as long as its extras are installed: the second `make setup` does nothing.
-.venv/.stamp-%: pyproject.toml
+# A stamp is younger than what says how to install as long as its extras are installed: the second `make setup` does nothing.
+.venv/.stamp-%: pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[$*]'
 	@touch $@
@@ -64,7 +64,7 @@ bench: .bench/.stamp
 # hatch_build.py compiles what pyproject.toml names; by way of the sdist, so that nothing untracked gets in.
 wheel: .venv/.stamp-release
 	rm -f dist/*.whl
-	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m build --outdir dist
+	COMPOSEMESH_COMPILE=1 $(BIN)/python -m build --outdir dist
 	@ls -l dist/*.whl
 
 # `pytest` and not `python -m pytest`, and a `pythonpath` without the checkout: either would put the sources first.
