@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import trio
 
@@ -37,7 +37,7 @@ from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
 from composemesh.telemetry.hub import Hub
-from composemesh.telemetry.sinks.access_log import AccessLogSink
+from composemesh.telemetry.sinks.running import Sink, Sinks
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
@@ -158,7 +158,8 @@ async def _run(
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
-        view.events = fleet.planner.egress.problems
+        sinks = Sinks(hub, _make_sink)
+        view.events = lambda: (*fleet.planner.egress.problems(), *sinks.problems())
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         view.ejected = fleet.ejected
@@ -169,7 +170,7 @@ async def _run(
             await rooms.start(fleet.run)
             view.admin_url = await rooms.start(_serve_admin, view, options)
             view.ready = True
-            rooms.start_soon(supervise, "access log", partial(AccessLogSink(hub).run, config.snapshot))
+            rooms.start_soon(supervise, "sinks", partial(sinks.run, config.snapshot))
             task_status.started(view)
             await ending.wait()
         finally:
@@ -178,6 +179,13 @@ async def _run(
                 await fleet.drain()
                 await capture.release()
         rooms.cancel_scope.cancel()
+
+
+def _make_sink(name: str, config: Any) -> Sink:
+    """A sink by its name. Imported late: most meshes have none."""
+    from composemesh.telemetry.sinks.access_log import AccessLogSink
+
+    return {"access_log": AccessLogSink}[name](config)
 
 
 def _certify(options: MeshOptions, server: Server) -> Contexts:

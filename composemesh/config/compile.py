@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from composemesh.config.analysis import analyse
 from composemesh.config.heard import agreed_labels, disputes, members_of, merged, said_value
@@ -21,7 +22,7 @@ from composemesh.config.yaml import KeyPath
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import DestinationPolicy, TrafficPolicy
 from composemesh.model.problem import Problem, Severity
-from composemesh.model.snapshot import Exclude, MeshSettings, ServiceSettings, Snapshot, infer_service
+from composemesh.model.snapshot import AccessLog, Exclude, MeshSettings, ServiceSettings, Snapshot, infer_service
 from composemesh.model.workload import Workload
 
 NOTHING = ComposeDocument()
@@ -140,10 +141,15 @@ def _mesh(said: Settings) -> MeshSettings:
         exclude=_exclude(said),
         admin_host=host,
         admin_port=port,
-        access_log=said_value(said, "access_log", default.access_log),
+        sinks=_sinks(said),
         egress=said_value(said, "egress", default.egress),
         listeners=ListenerLimits(**said_value(said, "listeners", {})),
     )
+
+
+def _sinks(said: Settings) -> dict[str, Any]:
+    log = said_value(said, "access_log", AccessLog.OFF)
+    return {} if log is AccessLog.OFF else {"access_log": log}
 
 
 def _services(services: Mapping[str, Settings], versions: Mapping[str, str]) -> dict[str, ServiceSettings]:

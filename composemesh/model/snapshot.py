@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
@@ -81,7 +82,8 @@ class MeshSettings:
     exclude: Exclude = field(default_factory=Exclude)
     admin_host: str = "127.0.0.1"
     admin_port: int = 15000
-    access_log: AccessLog = AccessLog.OFF
+    sinks: Mapping[str, Any] = field(default_factory=dict)
+    """Who is told of every exchange, by name; the value is what the sink is made of."""
     egress: Egress = Egress.ALLOW
     listeners: ListenerLimits = field(default_factory=ListenerLimits)
 

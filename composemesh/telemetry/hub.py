@@ -19,7 +19,7 @@ from composemesh.runtime.lag import LoopLag
 from composemesh.telemetry.series import BUCKETS, DURATION_BOUNDS, Edge, Series, TcpSeries
 from composemesh.telemetry.window import LOG_SCALE, SHORTEST
 
-__all__ = ["Edge", "Hub", "Series", "Sink", "TcpSeries"]
+__all__ = ["Edge", "Feed", "Hub", "Series", "TcpSeries"]
 
 MOST_SERIES = 10_000
 """Label sets. A hostile container can make any number of status codes and outside addresses: the rest is `other`."""
@@ -32,8 +32,8 @@ _Key = tuple[Peer, Peer, str, int, int, Flag]
 _PeerKey = tuple[str, str, str, str, bool]
 
 
-class Sink(Protocol):
-    """Whoever wants every record."""
+class Feed(Protocol):
+    """Where every record goes, for somebody to read: a sink's `Records`, somebody's `Watcher`."""
 
     def put(self, record: Record) -> None:
         """Take a finished record. On the request path: must neither wait nor raise. The record is final: keep it."""
@@ -48,14 +48,14 @@ class Hub:
         self.started = clock()
         self.lag = LoopLag()
         """Of the process; whoever runs the proxy runs it."""
-        self.sinks: tuple[Sink, ...] = ()
+        self.feeds: tuple[Feed, ...] = ()
         self._known: dict[_Key, Series] = {}
         self._series: dict[tuple[_PeerKey, _PeerKey, str, int, int, Flag], Series] = {}
         self._tcp: dict[tuple[_PeerKey, _PeerKey], TcpSeries] = {}
         self._edges: dict[tuple[tuple[str, ...], tuple[str, ...], str], Edge] = {}
 
     def __repr__(self) -> str:
-        return f"<Hub series={len(self._series)} tcp={len(self._tcp)} edges={len(self._edges)} sinks={self.sinks}>"
+        return f"<Hub series={len(self._series)} tcp={len(self._tcp)} edges={len(self._edges)} feeds={self.feeds}>"
 
     @property
     def series(self) -> Collection[Series]:
@@ -71,7 +71,7 @@ class Hub:
         return self._edges.values()
 
     def tell(self, record: Record) -> None:
-        """Count one finished exchange, and hand it to the sinks. On the request path: under 3 µs, never raises."""
+        """Count one finished exchange, and put it into the feeds. On the request path: under 3 µs, never raises."""
         grpc, code = record.grpc_status, record.response_code
         series = self._known.get(key := (record.source, record.destination, record.protocol, code, grpc, record.flag))
         if series is None:
@@ -100,8 +100,8 @@ class Hub:
         tally.sent += sent
         tally.latencies[int(log(duration / SHORTEST) * LOG_SCALE) if duration > SHORTEST else 0] += 1
 
-        for sink in self.sinks:
-            sink.put(record)
+        for feed in self.feeds:
+            feed.put(record)
 
     def tcp(self, source: Peer, destination: Peer) -> TcpSeries:
         """The counters of TCP connections between two peers; ask once a connection."""
@@ -115,12 +115,12 @@ class Hub:
             series = self._tcp[key] = TcpSeries(source, destination, self._edge(source, destination, "tcp"))
         return series
 
-    def add_sink(self, sink: Sink) -> None:
-        if sink not in self.sinks:
-            self.sinks = (*self.sinks, sink)
+    def add_feed(self, feed: Feed) -> None:
+        if feed not in self.feeds:
+            self.feeds = (*self.feeds, feed)
 
-    def remove_sink(self, sink: Sink) -> None:
-        self.sinks = tuple(other for other in self.sinks if other is not sink)
+    def remove_feed(self, feed: Feed) -> None:
+        self.feeds = tuple(other for other in self.feeds if other is not feed)
 
     def _meet(self, key: _Key) -> Series:
         """The series of a pair of peers not seen together before, or not since the mesh changed."""

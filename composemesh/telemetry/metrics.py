@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from composemesh import __version__
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.telemetry.hub import Hub
+from composemesh.telemetry.records import Records
 from composemesh.telemetry.series import BUCKETS, Histogram, Series, TcpSeries
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -164,7 +165,15 @@ def _process(hub: Hub) -> CollectorRegistry:
     lag = GaugeMetricFamily(
         "composemesh_loop_lag_seconds", "How late, at worst, the loop ran what was due, of late.", hub.lag.worst
     )
-    for family in (build, series, uptime, lag):
+    taken = CounterMetricFamily("composemesh_sink_records_taken", "Records that a sink took.", labels=("sink",))
+    lost = CounterMetricFamily(
+        "composemesh_sink_records_lost", "Records that a sink never got or could not hand on.", labels=("sink",)
+    )
+    for feed in hub.feeds:
+        if isinstance(feed, Records):
+            taken.add_metric((feed.name,), feed.taken)
+            lost.add_metric((feed.name,), feed.lost)
+    for family in (build, series, uptime, lag, taken, lost):
         registry.register(_One(family))
     return registry
 

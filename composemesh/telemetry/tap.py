@@ -55,11 +55,11 @@ class Watcher:
 @contextmanager
 def watching(hub: Hub, wanted: Callable[[Record], bool]) -> Iterator[Watcher]:
     """A watcher of the records that are `wanted`, for as long as the block lasts. Raises TooMany."""
-    if sum(isinstance(sink, Watcher) for sink in hub.sinks) >= MOST_WATCHERS:
+    if sum(isinstance(feed, Watcher) for feed in hub.feeds) >= MOST_WATCHERS:
         raise TooMany
     watcher = Watcher(wanted)
-    hub.add_sink(watcher)
+    hub.add_feed(watcher)
     try:
         yield watcher
     finally:
-        hub.remove_sink(watcher)
+        hub.remove_feed(watcher)

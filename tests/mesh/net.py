@@ -88,7 +88,7 @@ class Net:
         self.snapshot = Latest(Snapshot("test"))
         self.hub = Hub()
         self.records = Records()
-        self.hub.add_sink(self.records)
+        self.hub.add_feed(self.records)
         certify = partial(server_contexts, AUTHORITY)
         self.fleet = Fleet(self.discovered, self.snapshot, self.captures, self.hub, certify=certify)
         self.listening: dict[str, frozenset[int]] = {}

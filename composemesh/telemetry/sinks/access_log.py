@@ -2,7 +2,7 @@
 
 What callers send ends up in somebody's terminal: control characters are escaped, and secrets are left out, that is,
 the query of a path; `Authorization` and `Cookie` never come near a record. A reader that does not keep up costs
-lines, never time: records wait in a bounded queue, and a thread does the writing.
+lines, never time: records wait in a bounded queue, as those of every sink, and a thread does the writing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import json
 import os
 import re
 import select
-from collections import deque
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,91 +19,36 @@ import trio
 
 from composemesh.model.peer import Peer
 from composemesh.model.record import Record
-from composemesh.model.snapshot import AccessLog, Snapshot
-from composemesh.runtime.latest import Latest
-from composemesh.telemetry.hub import Hub
+from composemesh.model.snapshot import AccessLog
+from composemesh.telemetry.records import Records
 
 log = structlog.get_logger()
-
-MOST_WAITING = 8192
-"""Records; about a second of what one process can proxy."""
-BATCH = 128
-"""Records formatted at a time, some 2 ms of work."""
-FLUSH = 0.5
-"""Seconds that the last lines have when the mesh ends."""
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 class AccessLogSink:
-    """A sink that writes lines. Off until it is switched on; switching is live."""
+    """A sink that writes lines."""
 
-    def __init__(self, hub: Hub, descriptor: int = 1) -> None:
-        self.dropped = 0
-        """Records lost because the reader did not keep up, or has gone."""
-        self._hub = hub
+    def __init__(self, mode: AccessLog, descriptor: int = 1) -> None:
+        self._format = json_line if mode is AccessLog.JSON else text_line
         self._descriptor = descriptor
-        self._format: Callable[[Record], str] = text_line
-        self._waiting: deque[Record] = deque()
-        self._more = trio.Event()
-        self._ending = False
 
     def __repr__(self) -> str:
-        return f"<AccessLogSink fd={self._descriptor} waiting={len(self._waiting)} dropped={self.dropped}>"
+        return f"<AccessLogSink {self._format.__name__} fd={self._descriptor}>"
 
-    def put(self, record: Record) -> None:
-        """Take a record; on the request path."""
-        if len(self._waiting) >= MOST_WAITING:
-            self.dropped += 1
-            return
-        self._waiting.append(record)
-        self._more.set()
-
-    def switch(self, mode: AccessLog) -> None:
-        """Off, text or JSON from the next record on. While off the request path does not know of this sink."""
-        if mode is AccessLog.OFF:
-            self._hub.remove_sink(self)
-            return
-        self._format = json_line if mode is AccessLog.JSON else text_line
-        self._hub.add_sink(self)
-
-    async def run(self, snapshot: Latest[Snapshot]) -> None:
-        """Write, as the snapshot's `access_log` says, until cancelled; what waits then has half a second."""
-        writing = trio.CancelScope(shield=True)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, writing)
+    async def run(self, records: Records) -> None:
+        """Write a line a record, in batches. Cancelled, what was taken may be written in part or not at all."""
+        while batch := await records.take():
             try:
-                async for newest in snapshot:
-                    self.switch(newest.mesh.access_log)
-            finally:
-                self._hub.remove_sink(self)
-                self._ending = True
-                self._more.set()
-                writing.deadline = trio.current_time() + FLUSH
+                await self._send("".join(map(self._format, batch)).encode())
+            except OSError as problem:  # nobody reads any more, or the disk is full: the mesh goes on
+                records.lose(len(batch))
+                log.warning("access log can't be written", problem=problem.strerror)
 
-    async def _write(self, scope: trio.CancelScope) -> None:
-        told = 0
-        with scope:
-            while self._waiting or not self._ending:
-                await self._more.wait()
-                await self._send(self._take())
-                if self.dropped > told:
-                    log.warning("access log lost lines", lost=self.dropped - told)
-                    told = self.dropped
-
-    def _take(self) -> bytes:
-        records = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-        if not self._waiting and not self._ending:
-            self._more = trio.Event()
-        return "".join(map(self._format, records)).encode()
-
-    async def _send(self, batch: bytes) -> None:
+    async def _send(self, lines: bytes) -> None:
         """Write all of it. A thread waits for the reader; when time is up it is left behind with what it holds."""
-        try:
-            await trio.to_thread.run_sync(_write_all, self._descriptor, batch, abandon_on_cancel=True)
-        except OSError as problem:  # nobody reads any more, or the disk is full: the mesh goes on
-            self.dropped += batch.count(b"\n")
-            log.warning("access log can't be written", problem=problem.strerror)
+        await trio.to_thread.run_sync(_write_all, self._descriptor, lines, abandon_on_cancel=True)
 
 
 VERSIONS = {10: "HTTP/1.0", 11: "HTTP/1.1", 20: "HTTP/2"}

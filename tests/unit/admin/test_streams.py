@@ -36,7 +36,7 @@ async def opened(server: Served, path: str) -> trio.SocketStream:
 
 async def until_watchers(mesh, count: int) -> None:
     with trio.fail_after(5):
-        while sum(isinstance(sink, Watcher) for sink in mesh.hub.sinks) != count:  # noqa: ASYNC110
+        while sum(isinstance(feed, Watcher) for feed in mesh.hub.feeds) != count:  # noqa: ASYNC110
             await trio.sleep(0.01)
 
 
@@ -57,7 +57,7 @@ async def test_a_tap_tells_what_ends_and_ends_with_its_reader(server: Served, me
 
 async def test_a_reader_that_does_not_keep_up_is_told_what_it_lost(mesh, tell) -> None:
     watcher = Watcher(lambda record: True)
-    mesh.hub.add_sink(watcher)
+    mesh.hub.add_feed(watcher)
     for _ in range(MOST_WAITING + 5):
         tell(UNKNOWN, peer("a"))
     assert len(await watcher.take()) == MOST_WAITING

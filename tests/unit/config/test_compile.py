@@ -60,7 +60,9 @@ def test_the_top_level() -> None:
       admin: "[::1]:15001"
       exclude: {ports: [22], cidrs: [10.0.0.0/8]}
     """
-    expected = MeshSettings(CaptureMode.NONE, Exclude((22,), ("10.0.0.0/8",)), "::1", 15001, AccessLog.JSON)
+    expected = MeshSettings(
+        CaptureMode.NONE, Exclude((22,), ("10.0.0.0/8",)), "::1", 15001, {"access_log": AccessLog.JSON}
+    )
     assert compile_mesh("shop", document(text))[0].mesh == expected
 
 
@@ -181,5 +183,5 @@ def test_warnings_reject_nothing() -> None:
     text = "x-mesh: {mtls: strict, access_log: text}"
     assert rejected(document(text)) == ()
     snapshot, found = compile_mesh("shop", document(text))
-    assert snapshot.mesh.access_log is AccessLog.TEXT
+    assert snapshot.mesh.sinks == {"access_log": AccessLog.TEXT}
     assert [problem.code for problem in found] == ["not-carried-out"]

@@ -144,7 +144,7 @@ async def test_a_bad_edit_is_rejected_whole_and_the_next_good_one_taken(
 
         project.write("x-mesh: {access_log: json}\nservices:\n  web:\n    x-mesh: {version: '1.5'}\n")
         after = await snapshot_when(publisher, lambda snapshot: version_of(snapshot) == "1.5")
-        assert after.mesh.access_log is AccessLog.JSON
+        assert after.mesh.sinks == {"access_log": AccessLog.JSON}
         assert publisher.problems.value == ()
 
 
@@ -317,7 +317,7 @@ async def test_an_edit_that_waits_for_the_next_start_is_told_until_it_is_taken_b
             assert "127.0.0.1:15000" in problem.message
             assert "127.0.0.1:15999" in problem.message
             assert problem.hint.startswith("Restart the mesh: ")
-            assert publisher.snapshot.value.mesh.access_log is AccessLog.TEXT
+            assert publisher.snapshot.value.mesh.sinks == {"access_log": AccessLog.TEXT}
 
             project.write(f"\nx-mesh: {{admin: 127.0.0.1:15999, capture: none}}\n{before}")
             await problems_when(publisher, "next-start", "next-start")

@@ -98,7 +98,7 @@ async def test_interpolation_from_the_env_file(folder: Folder) -> None:
     publisher, problems = await folder.read()
     assert problems == ()
     snapshot = publisher.snapshot.value
-    assert (snapshot.mesh.access_log, snapshot.mesh.exclude.ports) == (AccessLog.JSON, (22,))
+    assert (snapshot.mesh.sinks, snapshot.mesh.exclude.ports) == ({"access_log": AccessLog.JSON}, (22,))
     assert snapshot.services == {
         "db": ServiceSettings("", meshed=False),
         "web": ServiceSettings("v7-web", "v7"),

@@ -15,8 +15,9 @@ from composemesh.model.flag import Flag
 from composemesh.model.record import Record
 from composemesh.model.snapshot import AccessLog, MeshSettings, Snapshot
 from composemesh.runtime.latest import Latest
-from composemesh.telemetry.sinks import access_log
+from composemesh.telemetry.records import MOST_WAITING
 from composemesh.telemetry.sinks.access_log import AccessLogSink, json_line, text_line
+from composemesh.telemetry.sinks.running import Sinks
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def mode(which: AccessLog) -> Snapshot:
-    return Snapshot("shop", MeshSettings(access_log=which))
+    return Snapshot("shop", MeshSettings(sinks={} if which is AccessLog.OFF else {"access_log": which}))
 
 
 def test_a_text_line_is_envoys(record: Record) -> None:
@@ -103,12 +104,16 @@ async def lines(descriptor: int, count: int) -> list[str]:
     return data.decode().splitlines()
 
 
+def sinks(hub, descriptor: int) -> Sinks:
+    return Sinks(hub, lambda name, config: AccessLogSink(config, descriptor))
+
+
 async def test_off_by_default_and_switched_live(hub, tell, peer, pipe) -> None:
     snapshot = Latest(mode(AccessLog.OFF))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(AccessLogSink(hub, pipe[1]).run, snapshot)
+        nursery.start_soon(sinks(hub, pipe[1]).run, snapshot)
         await trio.testing.wait_all_tasks_blocked()
-        assert hub.sinks == ()
+        assert hub.feeds == ()
         tell(peer("a"), peer("silent"))
 
         snapshot.publish(mode(AccessLog.TEXT))
@@ -125,54 +130,58 @@ async def test_off_by_default_and_switched_live(hub, tell, peer, pipe) -> None:
 
         snapshot.publish(mode(AccessLog.OFF))
         await trio.testing.wait_all_tasks_blocked()
-        assert hub.sinks == ()
+        assert hub.feeds == ()
         nursery.cancel_scope.cancel()
 
 
 async def test_what_waits_at_the_end_is_still_written(hub, tell, peer, pipe) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(AccessLogSink(hub, pipe[1]).run, Latest(mode(AccessLog.TEXT)))
+        nursery.start_soon(sinks(hub, pipe[1]).run, Latest(mode(AccessLog.TEXT)))
         await trio.testing.wait_all_tasks_blocked()
         for number in range(300):
             tell(peer("a"), peer(f"b{number}"))
         nursery.cancel_scope.cancel()
     written = await lines(pipe[0], 300)
     assert [line.rsplit(" ", 1)[1] for line in written] == [f"b{number}/v1" for number in range(300)]
-    assert hub.sinks == ()
+    assert hub.feeds == ()
 
 
 async def test_a_reader_that_does_not_read_costs_lines_and_not_time(hub, tell, peer, pipe) -> None:
-    """The pipe is full and a thread waits: requests go on, the rest is dropped and counted, the end does not hang."""
+    """The pipe is full and a thread waits: requests go on, the rest is lost and counted, the end does not hang."""
     os.set_blocking(pipe[1], False)
     while True:
         try:
             os.write(pipe[1], b"x" * 4096)
         except BlockingIOError:
             break
-    sink = AccessLogSink(hub, pipe[1])
+    sink = sinks(hub, pipe[1])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sink.run, Latest(mode(AccessLog.TEXT)))
         await trio.testing.wait_all_tasks_blocked()
-        total = access_log.MOST_WAITING + 1000
-        for _ in range(total):
+        records = sink.running["access_log"].records
+        for _ in range(MOST_WAITING + 1000):
             tell(peer("a"), peer("b"))
         await trio.testing.wait_all_tasks_blocked()
-        assert sink.dropped == 1000
+        assert records.lost == 1000
+        (problem,) = sink.problems()
+        assert problem.code == "records-lost"
+        assert "1000 records" in problem.message
         nursery.cancel_scope.cancel()
         cancelled = trio.current_time()
     assert trio.current_time() - cancelled < 2
+    assert records.lost + records.taken == MOST_WAITING + 1000
     os.close(pipe[0])  # lets the abandoned thread go
 
 
 async def test_a_reader_that_has_gone_is_survived(hub, tell, peer, pipe) -> None:
     os.close(pipe[0])
-    sink = AccessLogSink(hub, pipe[1])
+    sink = sinks(hub, pipe[1])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sink.run, Latest(mode(AccessLog.TEXT)))
         await trio.testing.wait_all_tasks_blocked()
         for expected in (1, 2):
             tell(peer("a"), peer("b"))
             with trio.fail_after(5):
-                while sink.dropped < expected:
+                while sink.running["access_log"].records.lost < expected:
                     await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()

@@ -118,7 +118,7 @@ def test_a_flood_of_codes_ends_in_other_by_their_class(hub, peer, tell, monkeypa
     assert sum(edge.window.over(hub.clock(), None).errors for edge in hub.edges) == 100
 
 
-def test_sinks_get_each_record_while_they_are_there(hub, peer, tell) -> None:
+def test_feeds_get_each_record_while_they_are_there(hub, peer, tell) -> None:
     class Keeper:
         def __init__(self) -> None:
             self.records: list[Record] = []
@@ -127,13 +127,13 @@ def test_sinks_get_each_record_while_they_are_there(hub, peer, tell) -> None:
             self.records.append(record)
 
     keeper = Keeper()
-    hub.add_sink(keeper)
-    hub.add_sink(keeper)
+    hub.add_feed(keeper)
+    hub.add_feed(keeper)
     first = tell(peer("a"), peer("b"))
-    hub.remove_sink(keeper)
+    hub.remove_feed(keeper)
     tell(peer("a"), peer("b"))
     assert keeper.records == [first]
-    assert hub.sinks == ()
+    assert hub.feeds == ()
 
 
 def test_telling_is_cheap_enough_for_the_request_path(peer) -> None:
