@@ -13,6 +13,7 @@ from composemesh.cli.context import about_project, serving
 from composemesh.stack.errors import CallError
 
 if TYPE_CHECKING:
+    from composemesh.stack.client import MeshClient
     from composemesh.stack.compose import ComposeProject
 
 
@@ -30,13 +31,23 @@ def tap(project: ComposeProject, service: str | None, source: str | None, status
         raise CallError(f"--status {status}: say a status like 503, or a class like 5xx.")
     folder, _ = serving(project)
     asked = {"service": service or "", "source": source or "", "status": status or ""}
-    for name, value in MeshClient(folder.socket).stream("/api/v1/tap", **asked):
+    mesh = MeshClient(folder.socket)
+    for unknown in {service, source} - {None, *_known(mesh)}:
+        print(f"composemesh: nothing is known of {unknown} yet; waiting for it.", file=sys.stderr)
+    for name, value in mesh.stream("/api/v1/tap", **asked):
         if name == "record":
             print(json.dumps(value, ensure_ascii=False) if form == "json" else line(value), flush=True)
         elif name == "lost":
             print(f"composemesh: {value['records']} records came too fast to be shown.", file=sys.stderr)
         elif name == "refused":
             print(f"composemesh: {value['error']}", file=sys.stderr)
+
+
+def _known(mesh: MeshClient) -> set[str]:
+    """Who may have sent or answered a request so far."""
+    return {service["name"] for service in mesh.status()["services"]} | {
+        node["service"] for node in mesh.graph("all")["nodes"]
+    }
 
 
 def line(record: dict[str, Any]) -> str:

@@ -126,3 +126,23 @@ def test_a_wrong_call(start, wrong):
     code, _, err = start(*wrong).end()
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_tap_says_of_whom_nothing_is_known(start, tmp_path):
+    demo = start()
+    assert demo.process.stdout is not None
+    demo.process.stdout.readline()
+    tap = subprocess.Popen(
+        [sys.executable, "-m", "composemesh", "-p", "demo", "tap", "reviwes", "--from", "productpage"],
+        env={"PYTHONPATH": str(REPOSITORY), "COMPOSEMESH_STATE_DIR": str(tmp_path / "state"), "PATH": "/usr/bin:/bin"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with tap:
+        assert tap.stderr is not None
+        try:
+            assert tap.stderr.readline() == "composemesh: nothing is known of reviwes yet; waiting for it.\n"
+        finally:
+            demo.process.send_signal(signal.SIGINT)
+            demo.end()
+        assert tap.wait(timeout=10) == 0  # with the mesh
