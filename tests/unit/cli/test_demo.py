@@ -27,7 +27,7 @@ class Demo:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "composemesh", "demo", *arguments],
             cwd=state.parent,
-            env={"PYTHONPATH": str(source), "COMPOSEMESH_STATE_DIR": str(state), "PATH": "/usr/bin:/bin"},
+            env=_environment(state, source),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -42,6 +42,10 @@ class Demo:
             self.process.communicate()
             raise
         return self.process.returncode, out, err
+
+
+def _environment(state: Path, source: Path) -> dict[str, str]:
+    return {"PYTHONPATH": str(source), "COMPOSEMESH_STATE_DIR": str(state), "PATH": "/usr/bin:/bin"}
 
 
 @pytest.fixture
@@ -134,7 +138,7 @@ def test_tap_says_of_whom_nothing_is_known(start, tmp_path):
     demo.process.stdout.readline()
     tap = subprocess.Popen(
         [sys.executable, "-m", "composemesh", "-p", "demo", "tap", "reviwes", "--from", "productpage"],
-        env={"PYTHONPATH": str(REPOSITORY), "COMPOSEMESH_STATE_DIR": str(tmp_path / "state"), "PATH": "/usr/bin:/bin"},
+        env=_environment(tmp_path / "state", REPOSITORY),
         stderr=subprocess.PIPE,
         text=True,
     )
