@@ -226,14 +226,17 @@ class Http1Downstream:
             raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
 
     async def _slow_head(self, data: bytes) -> tuple[bytes, bytes]:
-        """A head that arrives in pieces; empty where the client left before it was whole. Raises Malformed."""
-        self._connection.deadline = time.monotonic() + HEAD_TIMEOUT
+        """A head that arrives in pieces; empty where the client left before it was whole. Raises Malformed, also for
+        one that takes too long."""
+        self._connection.deadline = math.inf
         buffer = HeadBuffer(LIMITS)
-        while data:
-            if buffer.feed(data):
-                return buffer.head, buffer.rest
-            data = await self._wire.receive()
-        return b"", b""
+        with trio.move_on_after(HEAD_TIMEOUT):
+            while data:
+                if buffer.feed(data):
+                    return buffer.head, buffer.rest
+                data = await self._wire.receive()
+            return b"", b""
+        raise Malformed(408, "the head took too long")
 
     async def _refuse_malformed(self, problem: Malformed) -> None:
         """What isn't HTTP is answered, recorded and forgotten: not a byte of it travels on."""
