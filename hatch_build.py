@@ -75,6 +75,7 @@ ROOTS = """
     envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash
     envoy/extensions/load_balancing_policies/maglev/v3/maglev
     envoy/extensions/retry/host/previous_hosts/v3/previous_hosts
+    envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol
     envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer envoy/extensions/transport_sockets/tls/v3/tls
     envoy/extensions/upstreams/http/v3/http_protocol_options
     envoy/service/cluster/v3/cds envoy/service/discovery/v3/ads envoy/service/discovery/v3/discovery

@@ -1,0 +1,67 @@
+"""What the xDS server says: pure functions from the snapshot, what runs, and who asks, to resources.
+
+Read it from the bottom; a file imports only what stands below it.
+
+    listeners, api   LDS: of a proxy that stands before a caller, or of a caller that needs none
+    routes           RDS: virtual hosts and their routes; `actions` and `match` say one rule, `filters` the rest of it
+    clusters         CDS, with `policy`; `endpoints` EDS
+    making           one generation under way: which clusters are asked for, what can't be said
+    view             what this caller reaches
+    node             who asks; `resource` what is handed out
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composemesh.xds.resources import clusters, endpoints
+from composemesh.xds.resources.making import Making
+from composemesh.xds.resources.node import Node
+from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Generated, Resource
+from composemesh.xds.resources.view import View
+
+if TYPE_CHECKING:
+    from composemesh.model.snapshot import Snapshot
+    from composemesh.model.workload import Discovered
+    from composemesh.xds.resources.view import Place
+
+__all__ = ["CLUSTER", "ENDPOINT", "LISTENER", "ROUTE", "Generated", "Node", "Resource", "generate"]
+
+
+class Memory(NamedTuple):
+    """What a generation leaves for the next one."""
+
+    snapshot: Snapshot
+    node: Node
+    shape: object
+    table: Any
+    live: dict[str, Place]
+    endpoints: endpoints.Known
+
+
+def generate(snapshot: Snapshot, discovered: Discovered, node: Node, before: Generated | None = None) -> Generated:
+    """All resources of one client, by type URL and name.
+
+    With the generation `before` it, only what may have changed is made: while the configuration is the same, and no
+    service comes, goes, or gets another port or name, that is the endpoints alone.
+    """
+    memory: Memory | None = None if before is None else before.memory
+    if memory is not None and memory.snapshot is not snapshot:
+        memory = None
+    view = View(snapshot, discovered, node, None if memory is None else memory.table)
+    shape = view.shape
+    making = Making(view, node)
+    if before is not None and memory is not None and memory.node == node and memory.shape == shape:
+        known = endpoints.generate(making, memory.live, memory.endpoints)
+        found = Generated(before)
+        found.problems = before.problems
+        live = memory.live
+    else:
+        clusters.want_all(making)
+        made, live = clusters.generate(making)
+        known = endpoints.generate(making, live, {} if before is None else before.memory.endpoints)
+        found = Generated({CLUSTER: made, LISTENER: {}, ROUTE: {}})
+        found.problems = making.problems
+    found[ENDPOINT] = {name: resource for name, (_, resource) in known.items()}
+    found.memory = Memory(snapshot, node, shape, view.table, live, known)
+    return found

@@ -1,0 +1,201 @@
+"""The mesh as one client's caller meets it: which services it reaches, at which ports, and who stands for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from composemesh.model.snapshot import Protocol
+from composemesh.model.workload import Health, State
+from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.labels import has, labels_of
+from composemesh.routing.names import names_of
+from composemesh.routing.table import Table
+
+if TYPE_CHECKING:
+    from composemesh.model.entry import EntryPort, ServiceEntry
+    from composemesh.model.snapshot import Snapshot
+    from composemesh.model.workload import Discovered, Workload
+    from composemesh.xds.resources.node import Node
+
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
+_FITNESS = {Health.NONE: 0, Health.HEALTHY: 0, Health.STARTING: 1, Health.UNHEALTHY: 2}
+
+
+class Place(NamedTuple):
+    """What one cluster stands for."""
+
+    host: str
+    port: int
+    """Where callers go; where they are taken may differ."""
+    subset: str = ""
+    part: str = ""
+    """A name that means some of the service's workloads (`reviews-v1`); empty for all."""
+
+    @property
+    def cluster(self) -> str:
+        """Istio's form, `outbound|9080|v1|reviews`; a part by name is `outbound|9080|@reviews-v1|reviews`."""
+        return f"outbound|{self.port}|{'@' + self.part if self.part else self.subset}|{self.host}"
+
+
+class Service:
+    """A service of the project, as far as the caller reaches it."""
+
+    __slots__ = ("members", "name", "names", "ports")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ports: dict[int, Protocol] = {}
+        self.members: list[Workload] = []
+        self.names: dict[str, list[Workload]] = {}
+        """Other names that callers use → who is meant."""
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} {sorted(self.ports)} {len(self.members)} members>"
+
+
+class Declared(NamedTuple):
+    """A host of a ServiceEntry, with the port that is asked for."""
+
+    host: str
+    """As it was declared: `*.x` for all that this matches."""
+    entry: ServiceEntry
+    port: EntryPort | None
+    """None where the entry lists no ports: then it is any."""
+
+
+class View:
+    """Look-ups for one client. Made anew whenever something starts or stops, so it does little ahead of time."""
+
+    def __init__(self, snapshot: Snapshot, discovered: Discovered, node: Node, table: Table | None = None) -> None:
+        self.snapshot = snapshot
+        self.table = table or Table(snapshot.virtual_hosts)
+        running = [(each, snapshot.settings_of(each)) for each in discovered.workloads]
+        self.caller = _caller(node, [(each, settings.service) for each, settings in running])
+        self.labels: Mapping[str, str] = {}
+        if self.caller is not None:
+            own = snapshot.settings_of(self.caller)
+            self.labels = labels_of(self.caller, own.service, own.version)
+        self.networks = None if self.caller is None else {place.network for place in self.caller.attachments}
+        """None for a client that stands for nobody that runs here: it is taken for the host, which is on each."""
+        self.services: dict[str, Service] = {}
+        self._versions: dict[str, tuple[str, str]] = {}
+        for workload, settings in running:
+            service = self._service(settings.service)
+            service.ports.update(settings.ports)
+            if not workload.oneoff and self.address(workload) is not None:
+                self._versions[workload.id] = (settings.service, settings.version)
+                service.members.append(workload)
+                for port in workload.ports:
+                    service.ports.setdefault(port, Protocol.AUTO)
+                for name in names_of(workload):
+                    if name != settings.service and not _CONTAINER_ID.fullmatch(name):
+                        service.names.setdefault(name, []).append(workload)
+        for said in snapshot.services.values():
+            if said.service:
+                for port, protocol in said.ports.items():
+                    self._service(said.service).ports[port] = protocol
+        self.known = {*self.services, *snapshot.names}
+        """Services, running or not."""
+        self._hosts: dict[str, list[ServiceEntry]] = {}
+        for entry in snapshot.entries:
+            for host in entry.hosts:
+                self._hosts.setdefault(canonical(host), []).append(entry)
+        self._patterns = sorted((host for host in self._hosts if host.startswith("*")), key=lambda host: -len(host))
+
+    def __repr__(self) -> str:
+        return f"<View of {self.caller and self.caller.name}: {len(self.services)} services>"
+
+    @property
+    def shape(self) -> object:
+        """All that matters of it to anything but endpoints: while it is equal, only these can have changed."""
+        return (
+            dict(self.labels),
+            {
+                name: (
+                    service.ports,
+                    {alias: len(meant) == len(service.members) for alias, meant in service.names.items()},
+                )
+                for name, service in self.services.items()
+            },
+        )
+
+    @property
+    def hosts(self) -> Iterable[str]:
+        """Hosts that entries declare, patterns among them."""
+        return self._hosts
+
+    def ports_of(self, host: str) -> Iterable[int]:
+        """The ports of a declared host; none where its entries list none."""
+        return {port.number: None for entry in self._hosts.get(host, ()) for port in entry.ports}
+
+    def declared(self, host: str, port: int) -> Declared | None:
+        """Who declares a host, by its name or else by the longest pattern, with this port (0 for any)."""
+        if host in self._hosts:
+            return _with_port(host, self._hosts[host], port)
+        fitting = (_with_port(each, self._hosts[each], port) for each in self._patterns if matches(each, host))
+        return next(filter(None, fitting), None)
+
+    def members(self, place: Place) -> list[Workload]:
+        """The workloads that stand for a place, those in the best shape there is.
+
+        Without a mesh a caller would reach any that runs, so none is left out for being merely worse than the others;
+        only a paused one, which would hang.
+        """
+        service = self.services.get(place.host)
+        if service is None:
+            return []
+        found = service.names.get(place.part, []) if place.part else service.members
+        if place.subset:
+            wanted = self.snapshot.policies[place.host].subsets[place.subset].labels
+            found = [each for each in found if has(labels_of(each, *self._versions[each.id]), wanted)]
+        return fittest(found)
+
+    def selected(self, labels: Mapping[str, str]) -> list[Workload]:
+        """The workloads of the project that an entry's selector picks."""
+        reached = (each for service in self.services.values() for each in service.members)
+        return fittest([each for each in reached if has(labels_of(each, *self._versions[each.id]), labels)])
+
+    def address(self, workload: Workload) -> str | None:
+        """Where the caller reaches a workload: on a network that they share, IPv4 first; None where there is none."""
+        for place in workload.attachments:
+            if place.addresses and (self.networks is None or place.network in self.networks):
+                return place.addresses[0]
+        return None
+
+    def _service(self, name: str) -> Service:
+        known = self.services.get(name)
+        if known is None:
+            known = self.services[name] = Service(name)
+        return known
+
+
+def fittest(workloads: Iterable[Workload]) -> list[Workload]:
+    """Those in the best shape."""
+    ranks: dict[int, list[Workload]] = {}
+    for each in workloads:
+        if each.state is not State.PAUSED:
+            rank = 3 if each.state is State.STOPPING else _FITNESS[each.health]
+            ranks.setdefault(rank, []).append(each)
+    return ranks[min(ranks)] if ranks else []
+
+
+def _caller(node: Node, running: list[tuple[Workload, str]]) -> Workload | None:
+    """The workload that a client stands for. Of several of a service any: they are alike to rules, but for labels."""
+    for name in node.stands_for:
+        for way in range(3):
+            for workload, service in running:
+                if (workload.name, workload.compose_service, service)[way] == name:
+                    return workload
+    return None
+
+
+def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | None:
+    for entry in entries:
+        if not entry.ports or not port:
+            return Declared(host, entry, None)
+        for said in entry.ports:
+            if said.number == port:
+                return Declared(host, entry, said)
+    return None
