@@ -38,7 +38,7 @@ def kind_of(word: str) -> str:
 
     from composemesh.config.kinds import KINDS as EVERY_KIND
 
-    kinds = {kind.name.lower(): kind.name for kind in EVERY_KIND} | KINDS
+    kinds = {name.lower(): name for name in EVERY_KIND.names} | KINDS
     word = word.partition(".")[0].lower()
     plurals = (word, word.removesuffix("s"), f"{word.removesuffix('ies')}y")
     kind = next((kinds[one] for one in plurals if one in kinds), None)

@@ -25,8 +25,9 @@ def schema(kind: str | None) -> None:
         return
     group, _, word = kind.rpartition("/")
     name = kind_of(word)
-    found = [one for one in KINDS if one.name == name and group.lower() in ("", one.group.lower())]
+    called = KINDS.called(name)
+    found = [one for one in called if group.lower() in ("", one.group.lower())]
     if not found:
-        groups = " or ".join(f"{one.group}/{name}" for one in KINDS if one.name == name)
+        groups = " or ".join(f"{one.group}/{name}" for one in called)
         raise CallError(f"No kind {kind!r}: say {groups}.")
     print(json.dumps(found[0].schema(), indent=2))

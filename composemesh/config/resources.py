@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from composemesh.config.kinds import BY_NAME, Context, Draft, Resource, ResourceKey
 from composemesh.config.kinds.delegation import http_rules
 from composemesh.config.kinds.gateway_api.common import joined
+from composemesh.config.kinds.kind import Context, Draft
+from composemesh.config.kinds.resource import Resource, ResourceKey
 from composemesh.config.loaders.documents import load_documents
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
@@ -90,7 +91,7 @@ def _meaning(resource: Resource, services: frozenset[str], project: str) -> tupl
     """What one resource means by itself. Remembered with it: most edits change one resource of hundreds."""
     if (services, project) not in resource.memory:
         context, part = Context(resource, services, project), Draft()
-        BY_NAME[resource.group, resource.kind].take(context, part)
+        resource.means.take(context, part)
         if len(resource.memory) >= MOST_MEANINGS:
             resource.memory.clear()
         resource.memory[services, project] = context, part, context.mark()

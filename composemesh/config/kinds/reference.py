@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from composemesh.config.kinds import KINDS, Kind
+from composemesh.config.kinds import KINDS
+from composemesh.config.kinds.kind import Kind
 from composemesh.config.schema.messages import Fate, Field, Message, Repeated, Table, Type
 
 PAGE = Path("docs/reference/istio.md")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composemesh.config.yaml import Document, KeyPath, Mark
 from composemesh.model.origin import Origin
+
+if TYPE_CHECKING:
+    from composemesh.config.kinds.kind import Kind
 
 NO_PLACES = Document(None)
 
@@ -37,6 +40,8 @@ class Resource:
     document: Mapping[str, Any]
     """As written, `apiVersion` to `spec`: plain values."""
     origin: Origin
+    means: Kind = field(repr=False, compare=False)
+    """What its kind is: who compiles it needs no table of kinds."""
     source: Document = field(default=NO_PLACES, repr=False, compare=False)
     """The YAML document that it stands in, for the places."""
     at: KeyPath = field(default=(), repr=False, compare=False)

@@ -11,7 +11,9 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from composemesh.config.kinds import BY_NAME, KINDS, Kind, Resource
+from composemesh.config.kinds import KINDS, Kinds
+from composemesh.config.kinds.kind import Kind
+from composemesh.config.kinds.resource import Resource
 from composemesh.config.schema.reading import nearest, show
 from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse, quotable
 from composemesh.model.origin import Origin
@@ -19,7 +21,6 @@ from composemesh.model.problem import Problem, Severity
 
 Loaded = tuple[tuple[Resource, ...], tuple[Problem, ...]]
 
-GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
 ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "status")
 METADATA = ("name", "namespace", "labels", "annotations")
 _SERVER_SIDE = frozenset(
@@ -33,14 +34,14 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """RFC 1123's subdomain, as Kubernetes has it."""
 
 
-def load_documents(text: str | bytes, file: str = "", *, max_bytes: int = MAX_BYTES) -> Loaded:
+def load_documents(text: str | bytes, file: str = "", *, kinds: Kinds = KINDS, max_bytes: int = MAX_BYTES) -> Loaded:
     """The resources of a text (YAML or JSON), and everything wrong with their envelopes. Never raises.
 
     Where the text is no YAML there are no resources at all. A resource whose envelope is wrong is left out and has an
     error among the problems; whoever applies the text must look for those.
     """
     parsed = parse(text, file, max_bytes)
-    loader = _Loader(file)
+    loader = _Loader(file, kinds)
     for document in parsed.documents:
         loader.take(document, (), document.value)
     return tuple(loader.resources), (*parsed.problems, *loader.problems)
@@ -49,10 +50,11 @@ def load_documents(text: str | bytes, file: str = "", *, max_bytes: int = MAX_BY
 class _Loader:
     """One pass over the documents of a text."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, kinds: Kinds) -> None:
         self.resources: list[Resource] = []
         self.problems: list[Problem] = []
         self._file = file
+        self._kinds = kinds
         self._seen: dict[tuple[Any, ...], Resource] = {}
 
     def take(self, document: Document, at: KeyPath, value: Any) -> None:
@@ -97,25 +99,26 @@ class _Loader:
     def _kind(self, document: Document, at: KeyPath, api_version: str, name: str) -> Kind | None:
         """The kind of a document; None where it is not one of ours, which has been said."""
         group, _, version = api_version.rpartition("/")
-        kind = BY_NAME.get((group, name))
-        if kind is not None:
+        kinds = self._kinds
+        if (group, name) in kinds:
+            kind = kinds[group, name]
             if version in kind.versions:
                 return kind
             message = f"{name} has no version {quotable(version)}."
             self._refuse(document, (*at, "apiVersion"), "wrong-api-version", message, f"Write {kind.api_version}.")
-        elif group in GROUPS:
-            words = [kind.name for kind in KINDS if kind.group == group]
-            elsewhere = [kind.api_version for kind in KINDS if kind.name == name]
-            hint = f"Write apiVersion: {elsewhere[0]}." if elsewhere else _nearest_kind(name, words)
+        elif group in kinds.groups:
+            elsewhere = kinds.called(name)
+            hint = f"Write apiVersion: {elsewhere[0].api_version}." if elsewhere else ""
+            hint = hint or _nearest_kind(name, kinds.names_in(group))
             message = f"There is no kind {show(name)} in {group}."
             self._refuse(document, (*at, "kind"), "unknown-kind", message, hint)
-        elif (meant := _meant(group, name)) is not None:
+        elif (meant := _meant(kinds, group, name)) is not None:
             message = f"{show(api_version)} is not the apiVersion of {name}."
             hint = f"Write apiVersion: {meant.api_version}."
             self._refuse(document, (*at, "apiVersion"), "wrong-api-version", message, hint)
-        elif (near := difflib.get_close_matches(group, GROUPS, 1, 0.85)) or group.endswith(".istio.io"):
+        elif (near := difflib.get_close_matches(group, kinds.groups, 1, 0.85)) or group.endswith(".istio.io"):
             message = f"There is no API group {show(group)}."
-            hint = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(GROUPS)}."
+            hint = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(kinds.groups)}."
             self._refuse(document, (*at, "apiVersion"), "wrong-api-version", message, hint)
         else:
             message = f"{quotable(name)} ({quotable(api_version)}) is for Kubernetes and is passed over."
@@ -146,7 +149,7 @@ class _Loader:
             return
         line = (document.values.get(at) or (0, 0))[0]
         origin = Origin(kind.name, name, self._file, line)
-        resource = Resource(value["apiVersion"], kind.name, name, namespace, value, origin, document, at)
+        resource = Resource(value["apiVersion"], kind.name, name, namespace, value, origin, kind, document, at)
         first = self._seen.setdefault((*resource.key, namespace or "default"), resource)
         if first is resource:
             self.resources.append(resource)
@@ -210,9 +213,9 @@ class _Loader:
         self.problems.append(Problem(severity, code, message, hint, self._file, line, column, resource))
 
 
-def _meant(group: str, name: str) -> Kind | None:
+def _meant(kinds: Kinds, group: str, name: str) -> Kind | None:
     """One of our kinds under somebody else's group: VirtualService at `v1`. `Gateway` may well be another's."""
-    found = [kind for kind in KINDS if kind.name == name]
+    found = kinds.called(name)
     return found[0] if len(found) == 1 and not group.endswith(".k8s.io") else None
 
 

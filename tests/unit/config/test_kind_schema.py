@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from composemesh.config.kinds import BY_NAME, KINDS
+from composemesh.config.kinds import KINDS
 from tests.unit.config.istio import compiled, errors, files, spec
 
 SAMPLES = ("bookinfo", "config", "helloworld", "httpbin", "tcp-echo", "websockets", "extauthz")
@@ -20,7 +20,7 @@ def test_a_kind_has_a_schema(kind) -> None:
 
 
 def test_every_sample_is_valid() -> None:
-    found, validators = 0, {key: jsonschema.Draft202012Validator(kind.schema()) for key, kind in BY_NAME.items()}
+    found, validators = 0, {(kind.group, kind.name): jsonschema.Draft202012Validator(kind.schema()) for kind in KINDS}
     for folder in SAMPLES:
         for path in files(folder):
             for document in yaml.safe_load_all(path.read_text()):
@@ -47,4 +47,4 @@ def test_what_is_refused_is_not_valid(kind, body) -> None:
     text = spec(kind, body)
     assert errors(compiled(text))
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(text), BY_NAME["networking.istio.io", kind].schema())
+        jsonschema.validate(yaml.safe_load(text), KINDS["networking.istio.io", kind].schema())
