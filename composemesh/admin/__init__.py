@@ -1,9 +1,7 @@
-"""What the mesh tells about itself, and how it is changed: JSON for scripts, the command line and the UI.
+"""What the mesh tells about itself: JSON for scripts and the command line, metrics for Prometheus.
 
 server      listeners and connections, which no client can bring down
-api         addresses → answers
-guard       who may ask, and who may change something
+api         addresses → answers, and who may ask
 mesh_view   the live values that answers are made of
-resources, trials, streams    the handlers of more than one line; bodies reads what clients send
-views, resource_views         pure: values → the JSON shapes that others build on
+views       pure: values → the JSON shapes that others build on
 """

@@ -1,0 +1,356 @@
+"""What one client has, wants and refused of one type of resource, on one stream. No socket, no clock.
+
+A client is *told* resources; it takes a push as a whole, or refuses it (NACK) with a text that names, mostly, what is
+wrong. Then what is named is set aside until its content changes, the client is taken to have what it had before, and
+the rest is pushed anew: one broken resource does not keep the others from coming. Sending the same again would be
+refused again, for ever, and as fast as both sides can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from composemesh.xds.kinds import Kind
+from composemesh.xds.resources.resource import Resource
+from composemesh.xds.talk import DeltaRequest, Push, Request
+
+PATIENCE = 2.0
+"""Seconds for which an answer that is not acknowledged holds up the next one. Envoy acknowledges clusters when they
+are warm, that is, when their endpoints came too."""
+MOST_NAMES = 20_000
+"""Of one type, subscribed on one stream."""
+MOST_BYTES = 3 << 20
+"""Of one push that may as well be several: gRPC's clients take 4 MiB."""
+MOST_DEAD = 64
+ANY = "*"
+
+Found = Mapping[str, Resource]
+"""The resources of a type by name."""
+
+
+class TooMuch(Exception):
+    """A client asks for more than anybody means. The message says of what."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """What there is to say, before it is said."""
+
+    resources: list[Resource] = field(default_factory=list)
+    """New to the client, or asked for."""
+    missing: list[str] = field(default_factory=list)
+    """Asked for, and not there."""
+    gone: list[str] = field(default_factory=list)
+    """The client has it, and shouldn't."""
+
+    def __bool__(self) -> bool:
+        return bool(self.resources or self.missing or self.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A push that is not acknowledged yet, and what the client had before of what it changed."""
+
+    push: Push
+    before: Mapping[str, Resource | None]
+
+
+class Watch:
+    """The common part of both variants of the protocol. `hear` and `push` are what they differ in."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.version = ""
+        """Of the last push."""
+        self.words = ""
+        """Why the client refused something that it has not got otherwise since; empty: it has all."""
+        self.refused: tuple[str, ...] = ()
+        """The names of what it refused."""
+        self._heard = False
+        self._wildcard = False
+        self._names: set[str] = set()
+        self._told: dict[str, Resource | None] = {}
+        """None: the client was told that there is none."""
+        self._owed: set[str] = set()
+        """Names to send, whatever the client was told before."""
+        self._answer = False
+        """Whether the client waits for an answer, even an empty one."""
+        self._aside: dict[str, str] = {}
+        """Name → version of what was refused."""
+        self._dead: dict[str, None] = {}
+        """Versions of pushes that were refused, the latest last."""
+        self._sent: dict[str, Sent] = {}
+        """By nonce, oldest first."""
+        self._since = 0.0
+        self._at_rest_with: Found | None = None
+
+    def __repr__(self) -> str:
+        wants = "all" if self._wildcard else len(self._names)
+        return f"<{type(self).__name__} {self.kind.word} wants {wants} told {len(self._told)} {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """`refused`, `waiting` for the client's word, or `synced`."""
+        return "refused" if self.words else "waiting" if self._sent or not self.version else "synced"
+
+    def waits(self, now: float) -> bool:
+        """Whether the client owes us a word on the last push, and not for too long."""
+        return bool(self._sent) and now < self._since + PATIENCE
+
+    def waits_until(self, now: float) -> float:
+        """When it will have had enough time; infinity where it owes nothing."""
+        return self._since + PATIENCE if self.waits(now) else float("inf")
+
+    def owe(self, names: Iterable[str]) -> None:
+        """Send these again, changed or not, where they are wanted."""
+        wanted = self._names.intersection(names)
+        if wanted:
+            self._owed |= wanted
+            self._at_rest_with = None
+
+    def draft(self, found: Found, *, removals: bool) -> Draft | None:
+        """What there is to say; None for nothing. Without `removals` the client keeps what is gone, for now."""
+        if self._at_rest_with is found:
+            return None
+        self._prune(found)
+        draft = self._difference(found)
+        gone = draft.gone
+        if not removals:
+            draft.gone = []
+        # The same content has the same version: what was refused once would be refused again.
+        repeated = not (self._answer or self._owed) and _version(self._after(draft)) in self._dead
+        if (draft or self._answer) and not repeated:
+            return draft
+        if removals or not gone:
+            self._at_rest_with = found
+        return None
+
+    def push(self, draft: Draft, found: Found, nonce: str, now: float) -> Push:
+        """Say it: from here on the client is taken to have it."""
+        after = self._after(draft)
+        self.version = _version(after)
+        changed = (*(each.name for each in draft.resources), *draft.missing, *draft.gone)
+        before = {name: self._told.get(name) for name in changed}
+        push = self._spoken(draft, after, nonce)
+        self._told = after
+        self._owed.difference_update(changed)
+        self._answer = False
+        self._at_rest_with = None
+        self._sent[nonce] = Sent(push, before)
+        self._since = now
+        return push
+
+    def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
+        raise NotImplementedError
+
+    def _difference(self, found: Found) -> Draft:
+        draft, room = Draft(), MOST_BYTES
+        names = self._names | found.keys() if self._wildcard else self._names
+        for name in sorted(names):
+            told = self._told.get(name)
+            resource = found.get(name)
+            if resource is not None and self._aside.get(name) == resource.version:
+                resource = told if told and told.any_bytes else None
+                if resource is None:
+                    continue
+            if resource is None and not self.kind.whole:
+                resource = told if told and told.any_bytes else self.kind.empty(name)
+            if resource is None:
+                if name in self._owed or name not in self._told:
+                    draft.missing.append(name)
+            elif name in self._owed or told is None or told.version != resource.version:
+                room -= len(resource.any_bytes)
+                if room < 0 and draft.resources and not self.kind.whole:
+                    break  # the rest follows when this has arrived
+                draft.resources.append(resource)
+        if self.kind.whole:
+            draft.gone = [
+                name
+                for name, told in self._told.items()
+                if told is not None and name not in found and name not in self._owed
+            ]
+        return draft
+
+    def _after(self, draft: Draft) -> dict[str, Resource | None]:
+        after = dict(self._told)
+        after.update((resource.name, resource) for resource in draft.resources)
+        after.update((name, None) for name in draft.missing)
+        for name in draft.gone:
+            if name in self._names:
+                after[name] = None
+            else:
+                del after[name]
+        return after
+
+    def _prune(self, found: Found) -> None:
+        """What was refused and is another now gets its chance."""
+        stale = [name for name, version in self._aside.items() if name not in found or found[name].version != version]
+        for name in stale:
+            del self._aside[name]
+        if stale:
+            self.refused = tuple(name for name in self.refused if name in self._aside)
+            if not self._aside:
+                self.words = ""
+
+    # === what the client says ===
+
+    def _want(self, names: Iterable[str]) -> None:
+        self._names.update(names)
+        if len(self._names) > MOST_NAMES:
+            raise TooMuch(f"more than {MOST_NAMES} names of {self.kind.word}s")
+        self._at_rest_with = None
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._names.discard(name)
+            self._owed.discard(name)
+            if not self._wildcard:
+                self._told.pop(name, None)
+                self._aside.pop(name, None)
+        self._at_rest_with = None
+
+    def _accept(self, nonce: str) -> None:
+        del self._sent[nonce]
+        if not self._aside:
+            self.words, self.refused = "", ()
+
+    def _refuse(self, nonce: str, words: str) -> None:
+        sent = self._sent.pop(nonce)
+        suspects = {
+            each.name: each.version
+            for each in sent.push.resources
+            if each.name in sent.before and not _same(sent.before[each.name], each)
+        }
+        culprits = [name for name in suspects if _names(words, name)] or list(suspects)
+        self._aside |= {name: suspects[name] for name in culprits}
+        self._dead[sent.push.version] = None
+        while len(self._dead) > MOST_DEAD:
+            del self._dead[next(iter(self._dead))]
+        pushed = {each.name: each for each in sent.push.resources}
+        for name, before in sent.before.items():
+            if name in self._told and self._told[name] is not pushed.get(name):
+                continue  # a later push has changed it again
+            if before is not None:
+                self._told[name] = before
+            else:
+                self._told.pop(name, None)
+        self.words = words or "It did not say why."
+        self.refused = tuple(culprits) or tuple(pushed)[:1]
+        self._at_rest_with = None
+
+
+class StateWatch(Watch):
+    """State of the world: every request says all that is wanted, an answer of a whole kind holds all there is."""
+
+    def hear(self, request: Request) -> None:
+        """Raises TooMuch."""
+        names = set(request.names)
+        if not self._heard or not request.nonce:
+            # A type that this stream never spoke of may come with a nonce of an earlier stream.
+            self._wildcard = ANY in names or (self.kind.whole and not names and not self._names)
+            self._forget(self._names - names)
+            self._want(names - {ANY})
+            self._owed |= self._names
+            self._heard = self._answer = True
+            self._sent.clear()
+            return
+        latest = next(reversed(self._sent), None)
+        if request.nonce != self._nonce:
+            return  # an answer to what was overtaken: the answer to the latest is still to come
+        if latest is not None:
+            self._judge(request, latest)
+        if names != self._names or self._wildcard:
+            self._resubscribe(names)
+
+    _nonce = ""
+
+    def push(self, draft: Draft, found: Found, nonce: str, now: float) -> Push:
+        self._nonce = nonce
+        return super().push(draft, found, nonce, now)
+
+    def _judge(self, request: Request, latest: str) -> None:
+        """Envoy holds its word back while clusters warm up, and speaks once for several answers: then the version is
+        of the latest, which is in effect, and the error of one before it."""
+        if request.error is not None and request.version != self._sent[latest].push.version:
+            self._refuse(latest, request.error)
+        else:
+            earlier = [nonce for nonce in self._sent if nonce != latest]
+            self._accept(latest)
+            if request.error is not None and earlier:
+                self._refuse(earlier[-1], request.error)
+        self._sent.clear()
+
+    def _resubscribe(self, names: set[str]) -> None:
+        new = names - {ANY} - self._names
+        if names:
+            self._wildcard = ANY in names
+        self._forget(self._names - names)
+        if not self._wildcard:
+            for name in self._told.keys() - self._names - new:
+                del self._told[name]
+        self._want(new)
+        self._owed |= new
+        self._answer = self._answer or bool(new)
+
+    def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
+        shown = [each for each in after.values() if each is not None] if self.kind.whole else draft.resources
+        return Push(self.kind.url, self.version, nonce, tuple(shown))
+
+
+class DeltaWatch(Watch):
+    """Delta: requests say what changes in what is wanted, answers what changes in what there is."""
+
+    def hear(self, request: DeltaRequest, found: Found) -> None:
+        """Raises TooMuch."""
+        if request.nonce in self._sent:
+            if request.error is not None:
+                self._refuse(request.nonce, request.error)
+            else:
+                self._accept(request.nonce)
+        subscribe = set(request.subscribe)
+        if not self._heard:
+            self._heard = self._answer = True
+            self._wildcard = self.kind.whole and not subscribe
+            if len(request.initial) > MOST_NAMES:
+                raise TooMuch(f"more than {MOST_NAMES} versions of {self.kind.word}s")
+            for name, version in request.initial.items():
+                # Of another version only the version is known; that is enough to see that it is another.
+                had = found.get(name)
+                same = had is not None and had.version == version
+                self._told[name] = had if same else Resource(name, version, b"")
+            self._want(subscribe - {ANY})
+            self._owed |= self._names - request.initial.keys()
+        elif subscribe:
+            self._want(subscribe - {ANY})
+            self._owed |= subscribe - {ANY}  # again, too: a client that asks anew has lost it
+        self._wildcard = (self._wildcard or ANY in subscribe) and ANY not in request.unsubscribe
+        self._forget(set(request.unsubscribe) - {ANY})
+        if not self._wildcard:
+            for name in self._told.keys() - self._names:
+                del self._told[name]
+        self._at_rest_with = None
+
+    def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
+        return Push(self.kind.url, self.version, nonce, tuple(draft.resources), (*draft.missing, *draft.gone))
+
+
+def _same(one: Resource | None, other: Resource) -> bool:
+    return one is not None and one.version == other.version
+
+
+def _names(words: str, name: str) -> bool:
+    """Whether a text speaks of this name, and not of one that it is a part of."""
+    return name in words and re.search(rf"(?<![\w.|-]){re.escape(name)}(?![\w|-])", words) is not None
+
+
+def _version(told: Mapping[str, Resource | None]) -> str:
+    """By content alone: equal worlds have equal versions, also after a restart."""
+    content = hashlib.sha256()
+    for name in sorted(told):
+        resource = told[name]
+        if resource is not None:
+            content.update(f"{name}\0{resource.version}\0".encode())
+    return content.hexdigest()[:12]
