@@ -1,7 +1,9 @@
-"""What the mesh tells about itself: JSON for scripts and the command line, metrics for Prometheus.
+"""What the mesh tells about itself, and how it is changed: JSON for scripts, the command line and the UI.
 
 server      listeners and connections, which no client can bring down
-api         addresses → answers, and who may ask
+api         addresses → answers
+guard       who may ask, and who may change something
 mesh_view   the live values that answers are made of
-views       pure: values → the JSON shapes that others build on
+resources, trials, streams    the handlers of more than one line; bodies reads what clients send
+views, resource_views         pure: values → the JSON shapes that others build on
 """

@@ -12,9 +12,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from composemesh.admin import views
+from composemesh.admin.bodies import BadBody
 from composemesh.admin.guard import Guard, refusal
 from composemesh.admin.resources import Resources
 from composemesh.admin.streams import Streams
+from composemesh.admin.trials import Trials
 from composemesh.routing.explain import Question
 from composemesh.telemetry import metrics
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from composemesh.admin.mesh_view import MeshView
+    from composemesh.config.publish import Publisher
 
 INDEX = """\
 composemesh {version}, project {project}: {state}
@@ -31,6 +34,11 @@ composemesh {version}, project {project}: {state}
 /api/v1/graph?window=60s   who calls whom; window is 1s to 1h, or all
 /api/v1/problems           what is wrong with the configuration
 /api/v1/resources          the Istio documents in force; POST changes them
+/api/v1/resources/KIND/NAME  one of them, with its text
+/api/v1/validate           POST: what is wrong with documents
+/api/v1/diff               POST: what applying them would change
+/api/v1/history            the last changes; POST /api/v1/undo takes the newest back
+/api/v1/schema/KIND        the JSON Schema of a kind's documents
 /api/v1/explain            what would become of a request: caller, url, method, header (repeated), gateway
 /api/v1/tap?service=a      every exchange as it ends, as server-sent events; also source, status (503 or 5xx)
 /api/v1/events             status and graph when they change, as server-sent events
@@ -91,7 +99,6 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
         return JSONResponse({"problems": mesh.status()["problems"]})
 
     streams = Streams(mesh)
-    resources = Resources(mesh.publisher) if mesh.publisher is not None else None
     app = Starlette(
         routes=[
             Route("/", index),
@@ -100,7 +107,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             Route("/api/v1/graph", graph),
             Route("/api/v1/problems", problems),
             Route("/api/v1/explain", explain),
-            *(_resource_routes(resources) if resources is not None else ()),
+            *(_resource_routes(mesh.publisher) if mesh.publisher is not None else ()),
             Route("/api/v1/tap", streams.tap, methods=["GET"]),
             Route("/api/v1/events", streams.events, methods=["GET"]),
             Route("/dotviz", dotviz),
@@ -109,15 +116,22 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             Route("/healthz/live", live),
             Route("/healthz/ready", ready),
         ],
-        exception_handlers={HTTPException: _http_problem, Exception: _mistake},
+        exception_handlers={HTTPException: _http_problem, BadBody: _bad_body, Exception: _mistake},
     )
     return Guard(app, token)
 
 
-def _resource_routes(resources: Resources) -> list[Route]:
+def _resource_routes(publisher: Publisher) -> list[Route]:
+    resources, trials = Resources(publisher), Trials(publisher)
     return [
         Route("/api/v1/resources", resources.listed, methods=["GET"]),
         Route("/api/v1/resources", resources.changed, methods=["POST"]),
+        Route("/api/v1/resources/{kind}/{name}", resources.one, methods=["GET"]),
+        Route("/api/v1/validate", trials.validate, methods=["POST"]),
+        Route("/api/v1/diff", trials.diff, methods=["POST"]),
+        Route("/api/v1/history", resources.history, methods=["GET"]),
+        Route("/api/v1/undo", resources.undone, methods=["POST"]),
+        Route("/api/v1/schema/{kind}", resources.schema, methods=["GET"]),
     ]
 
 
@@ -164,6 +178,11 @@ class Metrics(Response):
 async def _http_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     return refusal(problem.status_code, f"{problem.detail}.", _HINTS.get(problem.status_code, ""))
+
+
+async def _bad_body(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, BadBody)
+    return problem.answer()
 
 
 async def _mistake(request: Request, problem: Exception) -> Response:

@@ -1,29 +1,29 @@
-"""The resources of a running mesh: shown, changed as a whole or not at all, and tried without being changed."""
+"""The resources of a running mesh: shown, changed as a whole or not at all, and changes taken back."""
 
 from __future__ import annotations
 
-import json
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from composemesh.admin import resource_views
+from composemesh.admin.bodies import Asked, Named, asked_change, asked_step
 from composemesh.admin.guard import refusal
 from composemesh.admin.views import Json, problem
-from composemesh.config.resources import Resource, ResourceKey, load_documents
+from composemesh.config.history import CannotUndo
+from composemesh.config.kinds import KINDS
+from composemesh.config.publish import Conflict
+from composemesh.config.resources import ResourceKey
 
 if TYPE_CHECKING:
-    from composemesh.config.difference import Change
+    from starlette.requests import Request
+
     from composemesh.config.publish import Publisher
-    from composemesh.model.problem import Problem
+    from composemesh.config.resources import Resource
 
 MOST_BYTES = 50 << 20
-"""Of the body of one request."""
-
-
-class TooLarge(Exception):
-    """A body that nobody means seriously."""
+"""Of the body of one request with the token."""
+NOT_KEPT = "The resources can't be kept: {}."
 
 
 class Resources:
@@ -35,95 +35,86 @@ class Resources:
     async def listed(self, request: Request) -> Response:
         """`GET /api/v1/resources?kind=&name=`"""
         kind, name = request.query_params.get("kind", ""), request.query_params.get("name", "")
+        behind = {one.key: one for one in self._publisher.written.resources}
         found = [
-            self._shown(resource)
-            for key, resource in self._publisher.resources.items()
+            self._shown(one, behind.get(key))
+            for key, one in self._publisher.resources.items()
             if kind in ("", key.kind) and name in ("", key.name)
         ]
-        return JSONResponse({"resources": found})
+        blocks = [resource_views.block(one) for one in self._publisher.written.document.written]
+        return JSONResponse({"resources": found, "compose": blocks})
+
+    async def one(self, request: Request) -> Response:
+        """`GET /api/v1/resources/KIND/NAME?group=`: with its text, and its version as ETag."""
+        named = Named(request.path_params["kind"], request.path_params["name"], request.query_params.get("group", ""))
+        keys = named.among(self._publisher.resources)
+        if not keys:
+            return _absent(named)
+        found = self._publisher.resources[keys[0]]
+        behind = {one.key: one for one in self._publisher.written.resources}
+        told = self._shown(found, behind.get(keys[0])) | resource_views.text_of(found)
+        return JSONResponse(told, headers={"etag": f'"{found.version}"'})
 
     async def changed(self, request: Request) -> Response:
-        """`POST /api/v1/resources`, with `files` (`name`, `text`), `delete` (`kind`, `name`) and `dry_run`."""
-        try:
-            asked = _read(json.loads(await _body(request)))
-        except TooLarge:
-            return refusal(413, f"More than {MOST_BYTES >> 20} MiB.", "Send the documents in several requests.")
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return refusal(400, 'The body must be JSON: {"files": [{"name": …, "text": …}], "delete": […]}.')
-        resources, problems = _load(asked["files"])
+        """`POST /api/v1/resources`, with `files` (`name`, `text`), `delete`, `expect` (`kind`, `name`), `dry_run`."""
+        asked = await asked_change(request, MOST_BYTES)
         keys: list[ResourceKey] = []
-        for kind, name in asked["delete"]:
-            named = [key for key in self._publisher.resources if (key.kind, key.name) == (kind, name)]
-            if not named:
-                return refusal(404, f"There is no {kind} {name}.", "`composemesh get` lists what there is.")
-            for key in named:
+        for named in asked.delete:
+            found = named.among(self._publisher.resources)
+            if not found:
+                return _absent(named)
+            for key in found:
                 if not self._publisher.is_applied(key):
                     file = self._publisher.resources[key].origin.file
                     return refusal(409, f"{key} stands in {file}.", "Take it out of that file.")
-            keys += named
-        if any(one.severity == "error" for one in problems):
-            return _rejected(problems)
+            keys += found
+        if not asked.sound:
+            told = {"accepted": False, "problems": [problem(one) for one in asked.problems]}
+            return JSONResponse(told, 422)
         try:
-            change = await self._publisher.change(resources, keys, carry_out=not asked["dry_run"])
+            change = await self._publisher.change(
+                asked.resources, keys, expect=self._expected(asked), carry_out=not asked.dry_run
+            )
+        except Conflict as conflict:
+            return refusal(412, str(conflict), "Read the resource again, and make your change to what it is now.")
         except OSError as error:
-            return refusal(507, f"The resources can't be kept: {error.strerror}.", "Nothing has changed.")
-        return _answer(change, problems)
+            return refusal(507, NOT_KEPT.format(error.strerror), "Nothing has changed.")
+        return JSONResponse(resource_views.change(change, asked.problems), 200 if change.accepted else 422)
 
-    def _shown(self, resource: Resource) -> Json:
+    async def history(self, request: Request) -> Response:
+        """`GET /api/v1/history`: the changes that can be taken back, the newest first."""
+        return JSONResponse({"steps": [resource_views.step(one) for one in reversed(self._publisher.steps)]})
+
+    async def undone(self, request: Request) -> Response:
+        """`POST /api/v1/undo`: the newest change taken back; with an `id`, only if it is that one."""
+        wanted = await asked_step(request, 1 << 10)
+        try:
+            change = await self._publisher.undo(wanted)
+        except CannotUndo as problem:
+            return refusal(409, str(problem), "GET /api/v1/history lists what can be taken back.")
+        except OSError as error:
+            return refusal(507, NOT_KEPT.format(error.strerror), "Nothing has changed.")
+        return JSONResponse(resource_views.change(change), 200 if change.accepted else 422)
+
+    async def schema(self, request: Request) -> Response:
+        """`GET /api/v1/schema/KIND?group=`: the JSON Schema of its documents."""
+        kind, group = request.path_params["kind"], request.query_params.get("group", "")
+        found = [one for one in KINDS.called(kind) if group in ("", one.group)]
+        if not found:
+            return refusal(404, "There is no such kind.", f"The kinds are {', '.join(sorted(KINDS.names))}.")
+        return JSONResponse(found[0].schema())
+
+    def _shown(self, one: Resource, behind: Resource | None) -> Json:
+        return resource_views.resource(one, applied=self._publisher.is_applied(one.key), behind=behind)
+
+    def _expected(self, asked: Asked) -> dict[ResourceKey, str]:
+        known = {*self._publisher.resources, *(one.key for one in asked.resources)}
         return {
-            "kind": resource.kind,
-            "name": resource.name,
-            "api_version": resource.api_version,
-            "applied": self._publisher.is_applied(resource.key),
-            "file": resource.origin.file,
-            "line": resource.origin.line,
-            "document": resource.document,
+            key: named.version
+            for named in asked.expect
+            for key in named.among(known) or [ResourceKey(named.group, named.kind, named.name)]
         }
 
 
-def _read(said: Any) -> dict[str, Any]:
-    files = [(str(file["name"]), str(file["text"])) for file in said.get("files", ())]
-    delete = [(str(key["kind"]), str(key["name"])) for key in said.get("delete", ())]
-    return {"files": files, "delete": delete, "dry_run": bool(said.get("dry_run", False))}
-
-
-def _load(files: list[tuple[str, str]]) -> tuple[list[Resource], list[Problem]]:
-    resources: list[Resource] = []
-    problems: list[Problem] = []
-    for name, text in files:
-        found, wrong = load_documents(text, name)
-        resources += found
-        problems += wrong
-    return resources, problems
-
-
-async def _body(request: Request) -> bytes:
-    """Raises TooLarge."""
-    body = bytearray()
-    async with aclosing(request.stream()) as pieces:
-        async for piece in pieces:
-            body += piece
-            if len(body) > MOST_BYTES:
-                raise TooLarge
-    return bytes(body)
-
-
-def _rejected(problems: list[Problem]) -> Response:
-    return JSONResponse({"accepted": False, "problems": [problem(one) for one in problems]}, 422)
-
-
-def _answer(change: Change, problems: list[Problem]) -> Response:
-    told = {
-        "accepted": change.accepted,
-        "created": _keys(change.created),
-        "configured": _keys(change.configured),
-        "unchanged": _keys(change.unchanged),
-        "deleted": _keys(change.deleted),
-        "effects": list(change.effects),
-        "problems": [problem(one) for one in (*problems, *change.problems)],
-    }
-    return JSONResponse(told, 200 if change.accepted else 422)
-
-
-def _keys(keys: tuple[ResourceKey, ...]) -> list[Json]:
-    return [{"kind": key.kind, "name": key.name} for key in keys]
+def _absent(named: Named) -> Response:
+    return refusal(404, f"There is no {named}.", "`composemesh get` lists what there is.")

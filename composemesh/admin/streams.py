@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 import trio
 from starlette.responses import Response
 
+from composemesh.admin import tapping
 from composemesh.admin.guard import refusal
 from composemesh.admin.views import Json, tapped
 from composemesh.telemetry.tap import TooMany, watching
 
 if TYPE_CHECKING:
-    from starlette.datastructures import QueryParams
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from composemesh.admin.mesh_view import MeshView
+    from composemesh.admin.tapping import Wanted
     from composemesh.model.record import Record
+    from composemesh.telemetry.hub import Hub
 
 BEAT = 10.0
 """Seconds of silence after which a line says that the stream lives."""
@@ -28,6 +30,8 @@ LOOK = 1.0
 """Seconds between looks at what has changed."""
 BATCH = 100
 """Records in one write."""
+PACE = 0.25
+"""Seconds between two writes to a reader with a limit: people see it as at once."""
 
 
 class Stream(Response):
@@ -61,33 +65,15 @@ class Streams:
         self._mesh = mesh
 
     async def tap(self, request: Request) -> Response:
-        """`GET /api/v1/tap?service=&source=&status=`: every exchange as it ends."""
+        """`GET /api/v1/tap?service=&source=&status=&flag=&failed=&text=&limit=`: every exchange as it ends.
+
+        With a `limit`, no more than that a second: those that failed, and an even choice of the others.
+        """
         try:
-            wanted = _wanted(request.query_params)
+            wanted, most = tapping.wanted(request.query_params), tapping.limit(request.query_params)
         except ValueError as problem:
             return refusal(400, str(problem), "Try /api/v1/tap?service=reviews&status=5xx.")
-        hub = self._mesh.hub
-
-        async def events() -> AsyncGenerator[str, None]:
-            try:
-                with watching(hub, wanted) as watcher:
-                    yield ": watching\n\n"
-                    told = 0
-                    while True:
-                        records: list[Record] = []
-                        with trio.move_on_after(BEAT):
-                            records = await watcher.take()
-                        if not records:
-                            yield ": nothing\n\n"
-                        for start in range(0, len(records), BATCH):
-                            yield "".join(_event("record", tapped(each)) for each in records[start : start + BATCH])
-                        if watcher.dropped > told:
-                            yield _event("lost", {"records": watcher.dropped - told})
-                            told = watcher.dropped
-            except TooMany:
-                yield _event("refused", {"error": "Too many are watching already."})
-
-        return Stream(events)
+        return Stream(lambda: _tap(self._mesh.hub, wanted, most))
 
     async def events(self, request: Request) -> Response:
         """`GET /api/v1/events`: `status` when it has changed, and `graph` once a second while there is traffic."""
@@ -110,25 +96,30 @@ class Streams:
         return Stream(events)
 
 
+async def _tap(hub: Hub, wanted: Wanted, most: int) -> AsyncGenerator[str, None]:
+    try:
+        with watching(hub, wanted) as watcher:
+            yield ": watching\n\n"
+            told = 0
+            while True:
+                records: list[Record] = []
+                with trio.move_on_after(BEAT):
+                    records = await watcher.take()
+                if not records:
+                    yield ": nothing\n\n"
+                chosen = tapping.sample(records, max(1, round(most * PACE))) if most else records
+                for start in range(0, len(chosen), BATCH):
+                    yield "".join(_event("record", tapped(each)) for each in chosen[start : start + BATCH])
+                if len(chosen) < len(records):
+                    yield _event("sampled", {"records": len(records), "told": len(chosen)})
+                if watcher.dropped > told:
+                    yield _event("lost", {"records": watcher.dropped - told})
+                    told = watcher.dropped
+                if most:
+                    await trio.sleep(PACE)
+    except TooMany:
+        yield _event("refused", {"error": "Too many are watching already."})
+
+
 def _event(name: str, value: Json) -> str:
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
-
-
-def _wanted(asked: QueryParams) -> Callable[[Record], bool]:
-    """Which records a query asks for. Raises ValueError for a status that is none."""
-    service, source, status = asked.get("service"), asked.get("source"), asked.get("status", "")
-    family = int(status[0]) if len(status) == 3 and status[0] in "12345" and status[1:] == "xx" else 0
-    code = int(status) if status.isdigit() and len(status) == 3 else 0
-    if status and not (family or code):
-        raise ValueError(f"status={status[:20]} is no status: say 503, or 5xx.")
-
-    def wanted(record: Record) -> bool:
-        if service is not None and record.destination.service != service:
-            return False
-        if source is not None and record.source.service != source:
-            return False
-        if code:
-            return record.response_code == code
-        return not family or record.response_code // 100 == family
-
-    return wanted

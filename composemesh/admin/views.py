@@ -16,6 +16,7 @@ from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered, Impostor, State, Workload
 from composemesh.runtime.captured import Captures
 from composemesh.telemetry.hub import Edge, Hub
+from composemesh.telemetry.series import failed
 from composemesh.telemetry.window import LONGEST, SECONDS, Tally
 
 Json = dict[str, Any]
@@ -146,14 +147,24 @@ def tapped(record: Record) -> Json:
         "destination": record.destination.service,
         "version": record.destination.version,
         "workload": record.destination.workload,
+        "source_version": record.source.version,
+        "source_workload": record.source.workload,
+        "source_kind": record.source.kind.value,
+        "destination_kind": record.destination.kind.value,
         "protocol": record.protocol,
+        "http_version": record.http_version / 10 if record.http_version else None,
         "method": record.method,
         "path": record.path,
         "authority": record.authority,
         "status": record.response_code,
         "grpc_status": record.grpc_status if record.grpc_status >= 0 else None,
         "flags": [] if flag == "-" else [flag],
+        "failed": failed(record.protocol, record.response_code, record.grpc_status, record.flag),
         "duration_ms": _milliseconds(record.duration),
+        "upstream_ms": _milliseconds(record.upstream_duration) if record.upstream_duration else None,
+        "address": record.upstream_address,
+        "user_agent": record.user_agent,
+        "sni": record.sni,
         "bytes_sent": record.bytes_sent,
         "bytes_received": record.bytes_received,
         "attempts": record.attempts,

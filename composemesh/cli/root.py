@@ -20,6 +20,7 @@ COMMANDS = {
     "tap": ("composemesh.cli.tap:tap", "Show requests as they end."),
     "apply": ("composemesh.cli.apply:apply", "Change the running mesh by Istio documents."),
     "delete": ("composemesh.cli.delete:delete", "Take out what was applied."),
+    "undo": ("composemesh.cli.undo:undo", "Take the last apply or delete back."),
     "get": ("composemesh.cli.get:get", "Show the Istio documents in force."),
     "diff": ("composemesh.cli.diff:diff", "Show what applying documents would change."),
     "explain": ("composemesh.cli.explain:explain", "Say which rule and endpoint a request would meet, and why."),

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import trio
+import yaml
 
 from composemesh.config.resources import Resource, ResourceKey, load_documents
+from composemesh.config.yaml import parse
 from composemesh.model.problem import Problem
 from composemesh.runtime.files import replace
 
@@ -52,5 +55,22 @@ class Applied:
 
 
 def dump(resources: Iterable[Resource]) -> str:
-    """Resources as YAML documents, one a line: in JSON, because YAML takes a hundred times as long to write."""
-    return "".join(f"--- {json.dumps(resource.document, ensure_ascii=False)}\n" for resource in resources)
+    """Resources as YAML documents: as they were written, or in JSON, because YAML takes a hundred times as long."""
+    return "".join(f"---\n{one.text or json.dumps(one.document, ensure_ascii=False)}\n" for one in resources)
+
+
+def as_yaml(value: Any) -> str:
+    """A plain value as YAML that people edit, and that says the same to us."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    # PyYAML's quotes follow YAML 1.1, and a few plain words mean something else to us (`1e3`).
+    told = parse(text).documents
+    if len(told) == 1 and told[0].value == value:
+        return text
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes out what is said twice, where PyYAML would put an anchor and an alias."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True

@@ -16,6 +16,7 @@ import trio
 from composemesh.config.applied import Applied
 from composemesh.config.compile import compile_mesh
 from composemesh.config.difference import Change, difference, effects
+from composemesh.config.history import History, Step, step
 from composemesh.config.loaders.compose import Resolved, explain
 from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
 from composemesh.config.loaders.sources import read_sources
@@ -33,8 +34,15 @@ log = structlog.get_logger()
 RETRY = 10.0
 """Seconds until Compose is asked again after it could not answer, even when no file has changed."""
 
+NO_VERSIONS: Mapping[ResourceKey, str] = {}
+
 Resolve = Callable[[], Awaitable[Resolved]]
 """Asks Compose for the resolved project. Raises `Unresolved` with Compose's own words."""
+Compiled = tuple[Snapshot, tuple[Problem, ...]]
+
+
+class Conflict(Exception):
+    """Somebody else has changed a resource since its version was read; the message says which, as a sentence."""
 
 
 class Publisher:
@@ -64,6 +72,7 @@ class Publisher:
         self._watch.follow(self._files)
         self._written = NOTHING
         self._applied = Applied(applied)
+        self._history = History(applied.with_name("undo.json") if applied is not None else None)
         self._unread: tuple[Problem, ...] = ()
         """What is wrong with the file of applied resources."""
         self._rejected: tuple[Problem, ...] = ()
@@ -87,6 +96,16 @@ class Publisher:
         """The Istio documents in force by key, those of files and those applied."""
         return _overlaid(self._written.resources, self._applied.resources)
 
+    @property
+    def written(self) -> Written:
+        """What files say, of which some may stand behind what is applied."""
+        return self._written
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The last changes that can be taken back, oldest first."""
+        return self._history.steps
+
     def is_applied(self, key: ResourceKey) -> bool:
         """Whether a resource was applied, and so can be deleted; others stand in files."""
         return key in self._applied.resources
@@ -97,6 +116,7 @@ class Publisher:
         Never raises for what users or Compose do. Cancelled, nothing is published.
         """
         self._unread = await trio.to_thread.run_sync(self._applied.load)
+        await trio.to_thread.run_sync(self._history.load)
         if self._resolve is not None:
             await self._reload(self._resolve)
         self._loaded = True
@@ -117,44 +137,88 @@ class Publisher:
                 nursery.start_soon(self._follow_files, self._resolve)
 
     async def change(
-        self, apply: Iterable[Resource] = (), delete: Iterable[ResourceKey] = (), *, carry_out: bool = True
+        self,
+        apply: Iterable[Resource] = (),
+        delete: Iterable[ResourceKey] = (),
+        *,
+        expect: Mapping[ResourceKey, str] = NO_VERSIONS,
+        carry_out: bool = True,
     ) -> Change:
         """Apply and delete resources, all of them or, where an error would come of it, none.
 
         In force and kept on disk when this returns with an `accepted` change; only tried where not `carry_out`.
-        Raises OSError where it can't be kept; then it has been taken back.
+        `expect` are the versions on which the change builds, empty for what must not be there yet. Raises Conflict
+        where one is another, and OSError where the change can't be kept; then it has been taken back.
         """
         async with self._changing:  # each builds on the one before
-            before = self.resources
+            self._meet(expect)
             applied = dict(self._applied.resources)
             for key in delete:
                 applied.pop(key, None)
             asked = {resource.key: resource for resource in apply}
-            applied |= asked
-            after = _overlaid(self._written.resources, applied)
-            snapshot, problems = self._compile(self._written, applied)
-            concerned = {str(resource.key) for resource in asked.values()}
-            change = replace(
-                difference(before, after, asked),
-                effects=effects(self.snapshot.value, snapshot),
-                # What is wrong already, and with something else, is no reason to refuse.
-                problems=tuple(
-                    problem
-                    for problem in problems
-                    if problem.resource in concerned or problem not in self.problems.value
-                ),
-            )
+            change, compiled = self._try(applied | asked, asked)
             if carry_out and change.accepted:
-                kept, self._applied.resources = self._applied.resources, applied
-                self._tell(snapshot, problems)  # traffic need not wait for the disk
-                try:
-                    with trio.CancelScope(shield=True):
-                        await self._applied.keep()
-                except OSError:
-                    self._applied.resources = kept
-                    self._publish()
-                    raise
+                steps = self._history.followed_by(step(change, self._applied.resources, applied | asked))
+                await self._carry_out(applied | asked, steps, *compiled)
             return change
+
+    async def undo(self, wanted: str = "") -> Change:
+        """Take the last change back; where `wanted` names a step, only if it is the last one.
+
+        Whole or, where an error would come of it, not at all. Raises CannotUndo, and OSError as `change` does.
+        """
+        async with self._changing:
+            last = self._history.newest(wanted)
+            applied = last.taken_back(self._applied.resources)
+            change, compiled = self._try(applied, {key: applied[key] for key, _ in last.left if key in applied})
+            if change.accepted:
+                await self._carry_out(applied, self._history.steps[:-1], *compiled)
+            return change
+
+    def _meet(self, expect: Mapping[ResourceKey, str]) -> None:
+        """Raises Conflict."""
+        for key, version in expect.items():
+            found = self.resources.get(key)
+            if (found.version if found is not None else "") != version:
+                happened = "was deleted" if found is None else "has changed" if version else "is there already"
+                raise Conflict(f"{key} {happened}: somebody else was faster.")
+
+    def _try(
+        self, applied: Mapping[ResourceKey, Resource], asked: Mapping[ResourceKey, Resource]
+    ) -> tuple[Change, Compiled]:
+        """What would come of it if these were the applied resources."""
+        compiled = self._compile(self._written, applied)
+        concerned = {str(key) for key in asked}
+        change = replace(
+            difference(self.resources, _overlaid(self._written.resources, applied), asked),
+            effects=effects(self.snapshot.value, compiled[0]),
+            # What is wrong already, and with something else, is no reason to refuse.
+            problems=tuple(
+                problem
+                for problem in compiled[1]
+                if problem.resource in concerned or problem not in self.problems.value
+            ),
+        )
+        return change, compiled
+
+    async def _carry_out(
+        self,
+        applied: dict[ResourceKey, Resource],
+        steps: list[Step],
+        snapshot: Snapshot,
+        problems: tuple[Problem, ...],
+    ) -> None:
+        """Raises OSError where it can't be kept; then all is as it was."""
+        kept, self._applied.resources = self._applied.resources, applied
+        self._tell(snapshot, problems)  # traffic need not wait for the disk
+        try:
+            with trio.CancelScope(shield=True):
+                await self._applied.keep()
+                await self._history.keep(steps)
+        except OSError:
+            self._applied.resources = kept
+            self._publish()
+            raise
 
     # === documents ===
 
@@ -216,9 +280,7 @@ class Publisher:
 
     # === everything together ===
 
-    def _compile(
-        self, written: Written, applied: Mapping[ResourceKey, Resource], *, labels: bool = True
-    ) -> tuple[Snapshot, tuple[Problem, ...]]:
+    def _compile(self, written: Written, applied: Mapping[ResourceKey, Resource], *, labels: bool = True) -> Compiled:
         resources = _overlaid(written.resources, applied).values()
         workloads = self._discovered.value.workloads
         containers = self._containers() if labels else ()

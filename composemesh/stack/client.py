@@ -47,6 +47,14 @@ class MeshClient:
         }
         return self._ask("POST", "/api/v1/resources", json.dumps(asked), also=422)
 
+    def undo(self) -> dict[str, Any]:
+        """Take the last change back; the answer is that of a change. Raises UserError where there is none."""
+        return self._ask("POST", "/api/v1/undo", also=422)
+
+    def history(self) -> dict[str, Any]:
+        """The changes that can be taken back, the newest first, under `steps`."""
+        return self._get("/api/v1/history")
+
     def explain(
         self, caller: str, url: str, method: str, headers: Iterable[str], *, gateway: bool = False
     ) -> dict[str, Any]:

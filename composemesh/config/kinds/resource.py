@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,6 +48,10 @@ class Resource:
     """The YAML document that it stands in, for the places."""
     at: KeyPath = field(default=(), repr=False, compare=False)
     """Where in that document: empty, or an item of a List."""
+    text: str = field(default="", repr=False, compare=False)
+    """As YAML with its comments, as somebody wrote it; empty for JSON and for an item of a List."""
+    text_line: int = field(default=1, repr=False, compare=False)
+    """The line of the file on which that text begins."""
     memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """What the compiler found it to mean: it goes as the resource goes, and an edit compiles only what is new."""
 
@@ -56,6 +62,12 @@ class Resource:
     @property
     def key(self) -> ResourceKey:
         return ResourceKey(self.group, self.kind, self.name)
+
+    @property
+    def version(self) -> str:
+        """Another one after every edit that says something else: two editors of one resource notice each other."""
+        said = json.dumps(self.document, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:16]
 
     def place(self, path: KeyPath) -> Mark:
         """Where a path of the document stands, or its nearest ancestor; line 0 where there are no lines."""

@@ -36,6 +36,16 @@ class Unresolved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """One `x-mesh` as somebody wrote it: what people are shown of it."""
+
+    service: str
+    """The Compose service; empty for the mesh's own."""
+    value: Any
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeDocument:
     """What the Compose files say to the mesh, and what is wrong with it."""
 
@@ -50,6 +60,7 @@ class ComposeDocument:
     """Every name by which a service of the project can be called: its own, and its aliases on networks."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Mesh services of the Compose services that are a version of one by name and alias, as `reviews-v2` may be."""
+    written: tuple[Block, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -98,7 +109,15 @@ class _Loader:
         aliases = {name: frozenset(_aliases(service)) for name, service in services.items()}
         called = frozenset({*aliases, *(alias for each in aliases.values() for alias in each)})
         versions = {name: of[0] for name, each in aliases.items() if (of := version_by_name(name, each)) is not None}
-        return ComposeDocument(mesh, blocks, labels, names, called, versions, tuple(self._problems))
+        shown = tuple(self._shown(project, services))
+        return ComposeDocument(mesh, blocks, labels, names, called, versions, shown, tuple(self._problems))
+
+    def _shown(self, project: Mapping[str, Any], services: Mapping[str, Any]) -> Iterator[Block]:
+        if "x-mesh" in project:
+            yield Block("", project["x-mesh"], self._sources.find(("x-mesh",)))
+        for name, service in services.items():
+            if isinstance(service, dict) and "x-mesh" in service:
+                yield Block(name, service["x-mesh"], self._sources.find(("services", name, "x-mesh")))
 
     def _block(self, shape: Shape, value: Any, resource: str, subject: str, at: KeyPath) -> Settings:
         def locate(path: KeyPath) -> Place:

@@ -14,6 +14,7 @@ from typing import Any
 from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.kinds.kind import Kind
 from composemesh.config.kinds.resource import Resource
+from composemesh.config.loaders.texts import Texts
 from composemesh.config.schema.reading import nearest, show
 from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse, quotable
 from composemesh.model.origin import Origin
@@ -41,7 +42,7 @@ def load_documents(text: str | bytes, file: str = "", *, kinds: Kinds = KINDS, m
     error among the problems; whoever applies the text must look for those.
     """
     parsed = parse(text, file, max_bytes)
-    loader = _Loader(file, kinds)
+    loader = _Loader(file, kinds, Texts(text))
     for document in parsed.documents:
         loader.take(document, (), document.value)
     return tuple(loader.resources), (*parsed.problems, *loader.problems)
@@ -50,11 +51,12 @@ def load_documents(text: str | bytes, file: str = "", *, kinds: Kinds = KINDS, m
 class _Loader:
     """One pass over the documents of a text."""
 
-    def __init__(self, file: str, kinds: Kinds) -> None:
+    def __init__(self, file: str, kinds: Kinds, texts: Texts) -> None:
         self.resources: list[Resource] = []
         self.problems: list[Problem] = []
         self._file = file
         self._kinds = kinds
+        self._written = texts
         self._seen: dict[tuple[Any, ...], Resource] = {}
 
     def take(self, document: Document, at: KeyPath, value: Any) -> None:
@@ -149,7 +151,8 @@ class _Loader:
             return
         line = (document.values.get(at) or (0, 0))[0]
         origin = Origin(kind.name, name, self._file, line)
-        resource = Resource(value["apiVersion"], kind.name, name, namespace, value, origin, kind, document, at)
+        text = self._written.around(line) if not at else ("", 1)
+        resource = Resource(value["apiVersion"], kind.name, name, namespace, value, origin, kind, document, at, *text)
         first = self._seen.setdefault((*resource.key, namespace or "default"), resource)
         if first is resource:
             self.resources.append(resource)

@@ -81,3 +81,31 @@ async def test_events_tell_the_status_at_once_and_the_graph_when_there_is_traffi
 async def test_what_is_no_status_is_refused(server: Served) -> None:
     for status in ("abc", "6xx", "99", "5x"):
         assert (await server.get(f"/api/v1/tap?status={status}"))[0] == 400
+
+
+async def test_a_reader_with_a_limit_is_told_a_choice_and_how_much_there_was(server: Served, mesh, tell) -> None:
+    stream = await opened(server, "/api/v1/tap?limit=40")
+    await until_watchers(mesh, 1)
+    for number in range(200):
+        tell(peer("productpage"), peer("reviews/v1"), 503 if number % 50 == 0 else 200)
+    told = []
+    with trio.fail_after(5):
+        async with aclosing(events(stream)) as said:
+            async for name, value in said:
+                if name == "sampled":
+                    break
+                told.append(value)
+    assert value == {"records": 200, "told": 10}
+    assert [one["status"] for one in told].count(503) == 4
+    assert len(told) == 10
+    tell(peer("productpage"), peer("details/v1"))
+    with trio.fail_after(5):
+        async with aclosing(events(stream)) as said:
+            name, value = await anext(said)
+    assert (name, value["destination"], value["failed"]) == ("record", "details", False)
+    await stream.aclose()
+
+
+async def test_what_is_no_limit_and_no_flag_is_refused(server: Served) -> None:
+    for query in ("limit=0x1", "limit=9999", "flag=XX"):
+        assert (await server.get(f"/api/v1/tap?{query}"))[0] == 400

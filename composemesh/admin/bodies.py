@@ -1,0 +1,131 @@
+"""What clients send: JSON, read within bounds. Whatever else arrives is answered in one line, and nothing is changed.
+
+A body without a content type is taken for JSON. One with another type is refused: those are the bodies that a page of
+another origin can send without asking first (Fetch standard, CORS-safelisted request-header).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from composemesh.admin.guard import refusal
+from composemesh.config.resources import Resource, ResourceKey, load_documents
+from composemesh.model.problem import Problem, Severity
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+T = TypeVar("T")
+
+SHAPE = 'The body must be JSON: {"files": [{"name": …, "text": …}], "delete": [{"kind": …, "name": …}]}.'
+ONE_AT_A_TIME = trio.CapacityLimiter(1)
+"""Reading a large body takes a processor's time for seconds: never that of two."""
+
+
+class BadBody(Exception):
+    """A body that is not taken; knows its answer."""
+
+    def __init__(self, status: int, error: str, hint: str = "") -> None:
+        super().__init__(error)
+        self.answer = partial(refusal, status, error, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A resource as a client names it."""
+
+    kind: str
+    name: str
+    group: str = ""
+    """Only where two kinds share a name; empty: any."""
+    version: str = ""
+    """The one that the client has read; empty: it was not there."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def among(self, keys: Iterable[ResourceKey]) -> list[ResourceKey]:
+        """The keys that are meant."""
+        return [
+            key for key in keys if (key.kind, key.name) == (self.kind, self.name) and self.group in ("", key.group)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A change that a client asks for, its documents read as far as they can be."""
+
+    resources: Sequence[Resource]
+    problems: Sequence[Problem]
+    delete: Sequence[Named]
+    expect: Sequence[Named]
+    """What must be so for the change to be carried out."""
+    dry_run: bool
+
+    @property
+    def sound(self) -> bool:
+        """Whether every document could be read."""
+        return all(problem.severity is not Severity.ERROR for problem in self.problems)
+
+
+async def asked_change(request: Request, most: int) -> Asked:
+    """What a body of at most `most` bytes asks for. Raises BadBody.
+
+    Read in another thread: traffic goes on meanwhile. Cancelled, that thread ends its reading for nobody.
+    """
+    return await _read(request, most, _change)
+
+
+async def asked_step(request: Request, most: int) -> str:
+    """The `id` of a step, or nothing where the body is empty. Raises BadBody."""
+    return await _read(request, most, lambda said: str(said.get("id", "")), b"{}")
+
+
+async def _read(request: Request, most: int, understand: Callable[[Any], T], otherwise: bytes = b"") -> T:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/json"):
+        raise BadBody(415, "The body must be JSON.", "Send `Content-Type: application/json`.")
+    body = await _body(request, most) or otherwise
+
+    def read() -> T:
+        return understand(json.loads(body))
+
+    try:
+        return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=ONE_AT_A_TIME)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise BadBody(400, SHAPE) from None
+
+
+async def _body(request: Request, most: int) -> bytes:
+    body = bytearray()
+    async with aclosing(request.stream()) as pieces:
+        async for piece in pieces:
+            body += piece
+            if len(body) > most:
+                raise BadBody(413, f"More than {most >> 20} MiB.", "Send the documents in several requests.")
+    return bytes(body)
+
+
+def _change(said: Any) -> Asked:
+    """Raises what a JSON of another shape leads to: ValueError, TypeError, KeyError, AttributeError."""
+    resources: list[Resource] = []
+    problems: list[Problem] = []
+    for file in said.get("files", ()):
+        found, wrong = load_documents(str(file["text"]), str(file["name"]))
+        resources += found
+        problems += wrong
+    delete, expect = ([_named(one) for one in said.get(word, ())] for word in ("delete", "expect"))
+    return Asked(resources, problems, delete, expect, bool(said.get("dry_run", False)))
+
+
+def _named(said: Any) -> Named:
+    return Named(
+        *(str(said[word]) for word in ("kind", "name")), *(str(said.get(w, "")) for w in ("group", "version"))
+    )
