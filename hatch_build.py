@@ -63,7 +63,8 @@ ROOTS = """
     envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster
     envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache
     envoy/extensions/filters/common/fault/v3/fault envoy/extensions/filters/http/cors/v3/cors
-    envoy/extensions/filters/http/fault/v3/fault envoy/extensions/filters/http/jwt_authn/v3/config
+    envoy/extensions/filters/http/fault/v3/fault envoy/extensions/filters/http/grpc_web/v3/grpc_web
+    envoy/extensions/filters/http/jwt_authn/v3/config
     envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit envoy/extensions/filters/http/rbac/v3/rbac
     envoy/extensions/filters/http/router/v3/router
     envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composemesh.xds.resources import clusters, endpoints
+from composemesh.model.snapshot import Protocol
+from composemesh.xds.resources import api, clusters, endpoints, listeners, redirected
+from composemesh.xds.resources.callees import callees
 from composemesh.xds.resources.making import Making
 from composemesh.xds.resources.node import Node
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Generated, Resource
+from composemesh.xds.resources.routes import configuration
 from composemesh.xds.resources.view import View
 
 if TYPE_CHECKING:
@@ -26,6 +29,17 @@ if TYPE_CHECKING:
     from composemesh.xds.resources.view import Place
 
 __all__ = ["CLUSTER", "ENDPOINT", "LISTENER", "ROUTE", "Generated", "Node", "Resource", "generate"]
+
+
+def _ways(making: Making) -> tuple[dict[str, Resource], dict[str, Resource]]:
+    """LDS and RDS, as this kind of client wants them; they ask for the clusters that they lead to."""
+    meant = callees(making)
+    if making.node.proxyless:
+        return api.generate(making, meant)
+    if making.node.redirected:
+        return redirected.generate(making, meant)
+    routes = {each.listener: configuration(making, each) for each in meant if each.protocol is not Protocol.TCP}
+    return listeners.generate(making, meant), routes
 
 
 class Memory(NamedTuple):
@@ -58,9 +72,10 @@ def generate(snapshot: Snapshot, discovered: Discovered, node: Node, before: Gen
         live = memory.live
     else:
         clusters.want_all(making)
+        entrances, routes = _ways(making)
         made, live = clusters.generate(making)
         known = endpoints.generate(making, live, {} if before is None else before.memory.endpoints)
-        found = Generated({CLUSTER: made, LISTENER: {}, ROUTE: {}})
+        found = Generated({CLUSTER: made, LISTENER: entrances, ROUTE: routes})
         found.problems = making.problems
     found[ENDPOINT] = {name: resource for name, (_, resource) in known.items()}
     found.memory = Memory(snapshot, node, shape, view.table, live, known)

@@ -8,7 +8,7 @@ from composemesh.model.entry import Resolution
 from composemesh.model.policy import Balancer
 from composemesh.xds import protos
 from composemesh.xds.resources import endpoints
-from composemesh.xds.resources.node import ORIGINAL_DST
+from composemesh.xds.resources.chains import NOWHERE
 from composemesh.xds.resources.policy import apply, seconds
 from composemesh.xds.resources.resource import Resource, packed
 from composemesh.xds.resources.view import Place
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 PASSTHROUGH = "PassthroughCluster"
 """Where a connection was going anyhow (Istio's name)."""
-BLACK_HOLE = "BlackHoleCluster"
-"""Nowhere (Istio's name)."""
+
 CONNECT_TIMEOUT = 10.0
 
 
@@ -33,12 +32,11 @@ def want_all(making: Making) -> None:
             making.want(Place(service.name, port))
             for subset in policy.subsets if policy is not None else ():
                 making.want(Place(service.name, port, subset))
-    for host in view.hosts:
+    for host, said in view.declarations():
         policy = view.snapshot.policies.get(host)
-        for port in view.ports_of(host):
-            making.want(Place(host, port))
-            for subset in policy.subsets if policy is not None else ():
-                making.want(Place(host, port, subset))
+        making.want(Place(host, said.number))
+        for subset in policy.subsets if policy is not None else ():
+            making.want(Place(host, said.number, subset))
 
 
 def generate(making: Making) -> tuple[dict[str, Resource], dict[str, Place]]:
@@ -51,9 +49,9 @@ def generate(making: Making) -> tuple[dict[str, Resource], dict[str, Place]]:
             found[name] = packed(cluster, name)
             if cluster.type == cluster.EDS:
                 live[name] = place
-    if not making.node.proxyless and making.node.listen == ORIGINAL_DST:
+    if _redirected(making):
         found[PASSTHROUGH] = packed(_passthrough(), PASSTHROUGH)
-        found[BLACK_HOLE] = packed(_named(BLACK_HOLE, "STATIC"), BLACK_HOLE)
+        found[NOWHERE] = packed(_named(NOWHERE, "STATIC"), NOWHERE)
     return found, live
 
 
@@ -114,7 +112,7 @@ def _kind(making: Making, place: Place, declared: Declared) -> str:
 
 
 def _redirected(making: Making) -> bool:
-    return not making.node.proxyless and making.node.listen == ORIGINAL_DST
+    return not making.node.proxyless and making.node.redirected
 
 
 def _named(name: str, kind: str) -> Any:

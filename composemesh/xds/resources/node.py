@@ -35,13 +35,15 @@ class Node:
         return self.metadata.get("GENERATOR") == "grpc" or self.user_agent.lower().startswith("grpc")
 
     @property
-    def listen(self) -> str:
-        """`original_dst`, where somebody redirects connections to it; else the network of its own addresses."""
+    def redirected(self) -> bool:
+        """Whether somebody redirects its caller's connections to it."""
+        return self.metadata.get("LISTEN") == ORIGINAL_DST
+
+    @property
+    def network(self) -> IPv4Network:
+        """Where it has an address of its own for each callee."""
         said = self.metadata.get("LISTEN")
-        if said == ORIGINAL_DST:
-            return ORIGINAL_DST
         try:
-            network = IPv4Network(said) if isinstance(said, str) else IPv4Network(OWN_ADDRESSES)
+            return IPv4Network(said if isinstance(said, str) else OWN_ADDRESSES)
         except ValueError:
-            network = IPv4Network(OWN_ADDRESSES)
-        return str(network)
+            return IPv4Network(OWN_ADDRESSES)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
-from composemesh.model.snapshot import Protocol
+from composemesh.model.snapshot import Egress, Protocol
 from composemesh.model.workload import Health, State
 from composemesh.routing.hosts import canonical, matches
 from composemesh.routing.labels import has, labels_of
@@ -14,7 +15,7 @@ from composemesh.routing.names import names_of
 from composemesh.routing.table import Table
 
 if TYPE_CHECKING:
-    from composemesh.model.entry import EntryPort, ServiceEntry
+    from composemesh.model.entry import EntryPort, Scope, ServiceEntry
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
     from composemesh.xds.resources.node import Node
@@ -96,6 +97,9 @@ class View:
             if said.service:
                 for port, protocol in said.ports.items():
                     self._service(said.service).ports[port] = protocol
+        fitting = [scope for scope in snapshot.scopes if has(self.labels, scope.selector)]
+        self.scope: Scope | None = next((each for each in fitting if each.selector), fitting[0] if fitting else None)
+        """The one that speaks of this workload, before one that speaks of all."""
         self.known = {*self.services, *snapshot.names}
         """Services, running or not."""
         self._hosts: dict[str, list[ServiceEntry]] = {}
@@ -119,16 +123,50 @@ class View:
                 )
                 for name, service in self.services.items()
             },
+            {
+                name: self.addresses_of(name)
+                for name, service in self.services.items()
+                if Protocol.TCP in service.ports.values()
+                or any(self.table.connections(name, tls=tls) for tls in (True, False))
+            },
         )
 
-    @property
-    def hosts(self) -> Iterable[str]:
-        """Hosts that entries declare, patterns among them."""
-        return self._hosts
+    def declarations(self) -> Iterator[tuple[str, EntryPort]]:
+        """Every declared host with each of its ports, once; none of an entry that lists no ports."""
+        for host, entries in self._hosts.items():
+            yield from (
+                (host, port)
+                for port in {port.number: port for each in reversed(entries) for port in each.ports}.values()
+            )
 
-    def ports_of(self, host: str) -> Iterable[int]:
-        """The ports of a declared host; none where its entries list none."""
-        return {port.number: None for entry in self._hosts.get(host, ()) for port in entry.ports}
+    def addresses_of(self, host: str) -> list[tuple[str, int]]:
+        """Where connections go that mean a host: addresses of its workloads, or what its entries say; with lengths
+        of prefixes."""
+        service = self.services.get(host)
+        if service is not None:
+            found = [address for each in service.members for address in each.addresses]
+        else:
+            found = [address for entry in self._hosts.get(host, ()) for address in entry.addresses]
+        networks = [ip_network(address, strict=False) for address in found]
+        return [(str(network.network_address), network.prefixlen) for network in networks]
+
+    # === what its scope allows (Istio's Sidecar) ===
+
+    @property
+    def registry_only(self) -> bool:
+        """Whether the caller may reach nothing but what is declared."""
+        if self.scope is not None and self.scope.registry_only is not None:
+            return self.scope.registry_only
+        return self.snapshot.mesh.egress is Egress.REGISTRY_ONLY
+
+    def may_call(self, host: str, port: int) -> bool:
+        """Whether a host counts as declared for this caller. Where all hosts are allowed, none is left out."""
+        if not self.registry_only or self.scope is None or not self.scope.egress:
+            return True
+        return any(
+            said in (0, port) and any(matches(pattern, host) for pattern in hosts)
+            for said, hosts in self.scope.egress
+        )
 
     def declared(self, host: str, port: int) -> Declared | None:
         """Who declares a host, by its name or else by the longest pattern, with this port (0 for any)."""

@@ -1,0 +1,15 @@
+"""How JSON writes what has a unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def seconds(value: float) -> str:
+    """A Duration."""
+    return f"{value:.9f}s"
+
+
+def fraction(percent: float) -> dict[str, Any]:
+    """A FractionalPercent, to a ten-thousandth of a percent."""
+    return {"numerator": round(percent * 10_000), "denominator": "MILLION"}
