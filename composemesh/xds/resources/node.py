@@ -40,6 +40,11 @@ class Node:
         return self.metadata.get("LISTEN") == ORIGINAL_DST
 
     @property
+    def listen(self) -> str:
+        """Where its caller finds it: `original_dst`, or a network."""
+        return ORIGINAL_DST if self.redirected else str(self.network)
+
+    @property
     def network(self) -> IPv4Network:
         """Where it has an address of its own for each callee."""
         said = self.metadata.get("LISTEN")
