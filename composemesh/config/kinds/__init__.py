@@ -59,7 +59,7 @@ class Kinds:
             kind = self._loaded[key] = self._entries[key].load()
         return kind
 
-    def __add__(self, others: Iterable[Entry]) -> Kinds:
+    def with_others(self, *others: Entry) -> Kinds:
         """These and others; nobody takes a name that is taken."""
         return Kinds((*self._entries.values(), *others))
 

@@ -11,7 +11,7 @@ from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Said, Table, without_effect
 from composemesh.config.schema.reading import Reading, dotted, show
 from composemesh.config.schema.scalars import ANY_TEXT, LABEL, MATCH_NAME, Flag, PortNumber, Regex, Text
-from composemesh.config.yaml import KeyPath
+from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.route import HttpMatch, MatchKind, StringMatch
 
 
@@ -139,7 +139,7 @@ def gateway_names(context: Context, said: Said, word: str) -> tuple[str, ...]:
         namespace, _, name = written.rpartition("/")
         if not namespace and "." in name:
             name, _, rest = name.partition(".")
-            message = f"{dotted(said.at(word, index))} is an old form of {name}."
+            message = f"{dotted(said.at(word, index))} is an old form of {quotable(name)}."
             hint = f"Write {rest.partition('.')[0]}/{name}, or {name}."
             context.warn(said.at(word, index), "deprecated-field", message, hint)
         if LABEL.pattern and not LABEL.pattern.fullmatch(name):

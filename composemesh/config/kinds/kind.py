@@ -18,6 +18,8 @@ from composemesh.model.problem import Problem, Severity
 from composemesh.model.route import HttpRule, VirtualHost
 from composemesh.routing.hosts import canonical
 
+LONGEST = 1000
+"""Letters of a message, or of its hint: they repeat what somebody wrote."""
 ISTIO = ("v1alpha3", "v1beta1", "v1")
 """Versions of `networking.istio.io`; the fields are the same in all of them."""
 
@@ -111,8 +113,8 @@ class Context:
         return Problem(
             finding.severity,
             finding.code,
-            f"{quotable(subject, 300)}: {finding.message}",
-            finding.hint,
+            quotable(f"{quotable(subject, 300)}: {finding.message}", LONGEST),
+            quotable(finding.hint, LONGEST),
             self.resource.origin.file,
             line,
             column,

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from composemesh.config.schema import Finding, Reading
-from composemesh.config.yaml import KeyPath
+from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Problem
+
+LONGEST = 1000
+"""Letters of a message, or of its hint: they repeat what somebody wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,16 @@ def problems_of(findings: Iterable[Finding], subject: str, resource: str, locate
 
 
 def _problem(finding: Finding, subject: str, resource: str, place: Place) -> Problem:
-    message = f"{subject}: {finding.message}"
+    message, hint = quotable(f"{subject}: {finding.message}", LONGEST), quotable(finding.hint, LONGEST)
     return Problem(
-        finding.severity, finding.code, message, finding.hint, place.file, place.line, place.column, resource
+        finding.severity,
+        finding.code,
+        message,
+        hint,
+        place.file,
+        place.line,
+        place.column,
+        resource,
     )
 
 

@@ -1,0 +1,97 @@
+"""`check_balancer`: built-in balancers pass it, and each way to break the contract is told from the others."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from composemesh.model.policy import Balance, Balancer
+from composemesh.proxy.balance import BALANCERS
+from composemesh.testing import Broken, check_balancer
+
+
+@pytest.mark.parametrize("kind", BALANCERS)
+def test_every_built_in_balancer_passes(kind) -> None:
+    check_balancer(lambda: BALANCERS[kind](Balance(kind)), obstinate=kind is Balancer.PASSTHROUGH)
+
+
+class First:
+    """The first one that is left: keeps its contract but for fairness."""
+
+    def pick(self, targets, passed_over, asked):
+        return next((target for target in targets if target not in passed_over), None)
+
+
+class Remembering(First):
+    """Always the one that was picked first."""
+
+    def __init__(self) -> None:
+        self.best = None
+
+    def pick(self, targets, passed_over, asked):
+        if self.best is None:
+            self.best = super().pick(targets, passed_over, asked)
+        return self.best
+
+
+class Careless(First):
+    def pick(self, targets, passed_over, asked):
+        return targets[0] if targets else None
+
+
+class Shy(First):
+    def pick(self, targets, passed_over, asked):
+        return None if passed_over else super().pick(targets, passed_over, asked)
+
+
+class Fragile(First):
+    def pick(self, targets, passed_over, asked):
+        return targets[hash(asked.key) % len(targets)]
+
+
+class Sorting(First):
+    def pick(self, targets, passed_over, asked):
+        if isinstance(targets, list):
+            targets.reverse()
+        return super().pick(targets, passed_over, asked)
+
+
+class Textual(First):
+    def pick(self, targets, passed_over, asked):
+        assert asked.key is not None
+        asked.key.decode()
+        return super().pick(targets, passed_over, asked)
+
+
+class Slow:
+    def __init__(self) -> None:
+        self.turn = 0
+
+    def pick(self, targets, passed_over, asked):
+        began = time.process_time()
+        while time.process_time() - began < 0.0001:
+            pass
+        self.turn += 1
+        left = [target for target in targets if target not in passed_over]
+        return left[self.turn % len(left)] if left else None
+
+
+@pytest.mark.parametrize(
+    ("balancer", "seen", "instead"),
+    [
+        (Remembering, "picked <Choice 10.0.0.1", "may be gone"),
+        (Careless, "which was to be passed over", "None where all are"),
+        (Shy, "picked nobody, though 3 of 4", "only where all"),
+        (Fragile, "ZeroDivisionError", "Return None where nobody"),
+        (Sorting, "changed what it was given", "a copy"),
+        (Textual, "AssertionError", "Return None where nobody"),
+        (First, "never picked 10.0.0.2, 10.0.0.3", "its share"),
+        (Slow, "µs for a pick, and 50 are allowed", "part of every request"),
+    ],
+)
+def test_a_broken_one_is_told_what_to_do(balancer, seen, instead) -> None:
+    with pytest.raises(Broken) as broken:
+        check_balancer(balancer)
+    assert seen in str(broken.value)
+    assert instead in str(broken.value)
