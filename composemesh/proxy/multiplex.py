@@ -17,7 +17,7 @@ import trio
 
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code
-from composemesh.proxy.wire import Wire
+from composemesh.proxy.wire import Reactor, Wire
 
 CodecT = TypeVar("CodecT", h2.ServerConnection, h2.ClientConnection)
 
@@ -33,6 +33,8 @@ LOOK = 1.0
 """Seconds between looks at streams that wait for their peer's window."""
 BURST = 10
 """Requests that arrived together and are begun together, before other connections have their turn."""
+GATHERED = 65536
+"""Bytes that go out without waiting for what other streams have to say."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -126,7 +128,7 @@ class Stream:
 class Link(Generic[CodecT]):
     """A codec's connection on a wire."""
 
-    def __init__(self, wire: Wire, codec: CodecT) -> None:
+    def __init__(self, wire: Wire, codec: CodecT, reactor: Reactor) -> None:
         self.wire = wire
         self.codec: CodecT = codec
         self.streams: dict[int, Stream] = {}
@@ -146,6 +148,9 @@ class Link(Generic[CodecT]):
         """When it was asked for a sign of life, and has not given one since; 0 where it owes none."""
         self._connects = False
         self._unsent = b""
+        self._reactor = reactor
+        self._gathers = False
+        """Whether more is awaited, from other streams, before what there is goes out."""
         self._wake = trio.Event()
         self._relief = trio.Event()
         self._settled = trio.Event()
@@ -168,7 +173,20 @@ class Link(Generic[CodecT]):
         return not self.closed and self._connects
 
     def flush(self) -> None:
-        """Have what the codec wants to say sent, in the order in which it was said."""
+        """Have what the codec wants to say sent, in the order in which it was said: soon, with what other streams say
+        in the same turn, since a system call costs a third of a small answer."""
+        if len(self.streams) <= 1 or self.codec.pending >= GATHERED:
+            self.flush_now()
+        elif not self._gathers:
+            self._gathers = True
+            self._reactor.at_turns_end(self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathers = False
+        self.flush_now()
+
+    def flush_now(self) -> None:
+        """The same, at once."""
         if self._unsent or self.closed:
             return  # the writer takes it along
         data = self.codec.data_to_send()
@@ -244,7 +262,7 @@ class Link(Generic[CodecT]):
                 self.on_refused(event)
 
     async def _last_words(self) -> None:
-        self.flush()
+        self.flush_now()
         with trio.move_on_after(LAST_WORDS):
             if self._unsent:
                 await self.relief()
@@ -302,6 +320,7 @@ class Link(Generic[CodecT]):
         """Close the wire, and tell every stream that its exchange is lost. Idempotent."""
         if self.closed:
             return
+        self.flush_now()
         self.closed = True
         self.wire.close()
         self._relief.set()

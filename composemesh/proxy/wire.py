@@ -52,6 +52,8 @@ class Reactor:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._wires: dict[int, Wire] = {}
+        self._due: list[Callable[[], None]] = []
+        self._closer: trio.lowlevel.Task | None = None
         self.alarms = Alarms(self.start)
         """For whoever has not all the time in the world."""
 
@@ -64,6 +66,7 @@ class Reactor:
         descriptor = self._epoll.fileno()
         try:
             async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._close_turns)
                 while True:
                     await trio.lowlevel.wait_readable(descriptor)
                     for number, events in poll(0):
@@ -72,6 +75,28 @@ class Reactor:
                             wire.wake(events)
         finally:
             self._epoll.close()
+
+    def at_turns_end(self, call: Callable[[], None]) -> None:
+        """Have `call` called once every task that is about to run has had its turn: what many of them have to say on
+        one connection then goes out in one system call. It must not raise; it is lost where the reactor ends."""
+        self._due.append(call)
+        if self._closer is not None:
+            closer, self._closer = self._closer, None
+            trio.lowlevel.reschedule(closer, _WOKEN)
+
+    async def _close_turns(self) -> None:
+        # A task that is rescheduled runs in trio's next batch: after all that were woken with the one that asked.
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._closer = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while True:
+            if not self._due:
+                self._closer = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(abort)
+            due, self._due = self._due, []
+            for call in due:
+                call()
 
     def start(self, run: Callable[[], Awaitable[object]]) -> None:
         """Run something that belongs to a connection and not to one of its users."""

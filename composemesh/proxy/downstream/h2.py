@@ -35,7 +35,7 @@ class Http2Connection:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._link = Link(connection.wire, h2.ServerConnection())
+        self._link = Link(connection.wire, h2.ServerConnection(), connection.reactor)
         self._link.on_refused = self._refused
         self._link.patience = connection.load.limits.slow_reader_timeout or math.inf
         self._scope = trio.CancelScope()

@@ -25,7 +25,7 @@ Http2Link = Link[h2.ClientConnection]
 
 def new_link(wire: Wire, reactor: Reactor, limits: ConnectionLimits) -> Http2Link:
     """Begin to speak HTTP/2 on a connection, with prior knowledge (RFC 9113, 3.3)."""
-    link = Link(wire, h2.ClientConnection())
+    link = Link(wire, h2.ClientConnection(), reactor)
     link.left = limits.max_requests_per_connection or math.inf
     link.expires = link.idle_since + (limits.max_connection_duration or math.inf)
     reactor.start(link.run)
