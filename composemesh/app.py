@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
@@ -26,8 +26,8 @@ from composemesh.admin.token import token_in
 from composemesh.capture.modes import Capture
 from composemesh.config.publish import Publisher, Resolve
 from composemesh.discovery.docker.client import DockerClient
-from composemesh.discovery.docker.source import DockerSource
 from composemesh.discovery.registry import Registry, Source
+from composemesh.extensions import Extensions
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import CaptureMode
 from composemesh.model.workload import Discovered
@@ -37,7 +37,7 @@ from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
 from composemesh.telemetry.hub import Hub
-from composemesh.telemetry.sinks.running import Sink, Sinks
+from composemesh.telemetry.sinks.running import Sinks
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
@@ -132,16 +132,18 @@ async def _run(
     registry = Registry()
     names = Names()
     hub = Hub()
+    extensions = Extensions()
     async with trio.open_nursery() as rooms:
         if sources is None:
             client = DockerClient(options.docker)
             await client.negotiate()
-            sources = [DockerSource(client, options.project)]
+            sources = [extensions.catalogs.sources["docker"](client, options.project)]
         rooms.start_soon(registry.run, sources)
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
 
         applied = options.state / "resources.yaml"
-        config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied)
+        await extensions.load_installed()
+        config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied, extensions)
         await config.load()
         if config.rejection and options.initial_check:
             raise Rejected(config.rejection)
@@ -158,8 +160,12 @@ async def _run(
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
-        sinks = Sinks(hub, _make_sink)
-        view.events = lambda: (*fleet.planner.egress.problems(), *sinks.problems())
+        sinks = Sinks(hub, lambda name, settings: extensions.catalogs.sinks[name](settings))
+        view.events = lambda: (
+            *extensions.problems.value,
+            *fleet.planner.egress.problems(),
+            *sinks.problems(),
+        )
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         view.ejected = fleet.ejected
@@ -179,13 +185,6 @@ async def _run(
                 await fleet.drain()
                 await capture.release()
         rooms.cancel_scope.cancel()
-
-
-def _make_sink(name: str, config: Any) -> Sink:
-    """A sink by its name. Imported late: most meshes have none."""
-    from composemesh.telemetry.sinks.access_log import AccessLogSink
-
-    return {"access_log": AccessLogSink}[name](config)
 
 
 def _certify(options: MeshOptions, server: Server) -> Contexts:

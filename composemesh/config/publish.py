@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 import trio
 
+from composemesh.catalog import Catalogs
 from composemesh.config.applied import Applied
 from composemesh.config.compile import compile_mesh
 from composemesh.config.difference import Change, difference, effects
 from composemesh.config.history import History, Step, step
 from composemesh.config.loaders.compose import Resolved, explain
 from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
-from composemesh.config.loaders.sources import read_sources
+from composemesh.config.loaders.said import Place
+from composemesh.config.loaders.sources import Sources, read_sources
 from composemesh.config.next_start import AT_START, waiting
 from composemesh.config.resources import Resource, ResourceKey
 from composemesh.config.watch import Watch
-from composemesh.config.written import NOTHING, Written, read_written
+from composemesh.config.written import NOTHING, Written, plugins_of, read_written
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot, infer_service
 from composemesh.model.workload import Discovered, Workload
@@ -35,6 +38,16 @@ RETRY = 10.0
 """Seconds until Compose is asked again after it could not answer, even when no file has changed."""
 
 NO_VERSIONS: Mapping[ResourceKey, str] = {}
+
+
+class Plugins(Protocol):
+    """Who loads what extends the mesh."""
+
+    catalogs: Catalogs
+
+    async def load_files(self, files: Sequence[tuple[Path, Place]]) -> bool:
+        """Load those that are not here yet, named at these places. Whether there is news."""
+
 
 Resolve = Callable[[], Awaitable[Resolved]]
 """Asks Compose for the resolved project. Raises `Unresolved` with Compose's own words."""
@@ -55,6 +68,7 @@ class Publisher:
         resolve: Resolve | None = None,
         files: Sequence[Path] = (),
         applied: Path | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
         """Without `resolve` (no Compose file or no Compose at hand), labels and what is applied configure alone.
 
@@ -73,6 +87,7 @@ class Publisher:
         self._written = NOTHING
         self._applied = Applied(applied)
         self._history = History(applied.with_name("undo.json") if applied is not None else None)
+        self._plugins = plugins
         self._unread: tuple[Problem, ...] = ()
         """What is wrong with the file of applied resources."""
         self._rejected: tuple[Problem, ...] = ()
@@ -243,9 +258,20 @@ class Publisher:
         self._unanswered = False
         self._named = resolved.files or self._named
         sources = await trio.to_thread.run_sync(read_sources, self._named)
-        written = await trio.to_thread.run_sync(read_written, resolved, sources)
+        written = await self._read(resolved, sources)
         self._watch.follow((*self._files, *sources.watched, *written.watched))
         self._accept(written)
+
+    async def _read(self, resolved: Resolved, sources: Sources) -> Written:
+        """What is written, read with the words of the plugins that it names itself."""
+        plugins = self._plugins
+        if plugins is None:
+            return await trio.to_thread.run_sync(read_written, resolved, sources)
+        written = await trio.to_thread.run_sync(read_written, resolved, sources, plugins.catalogs)
+        files = plugins_of(written, resolved)
+        if await plugins.load_files(files):
+            written = await trio.to_thread.run_sync(read_written, resolved, sources, plugins.catalogs)
+        return replace(written, watched=(*written.watched, *(path for path, _ in files)))
 
     def _accept(self, written: Written) -> None:
         _, problems = self._compile(written, {}, labels=False)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from composemesh.catalog import Catalogs
 from composemesh.config.loaders.compose import ComposeDocument, Resolved, load_compose
+from composemesh.config.loaders.said import Place
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.model.problem import Problem, Severity
@@ -34,9 +37,9 @@ class Written:
 NOTHING = Written()
 
 
-def read_written(resolved: Resolved, sources: Sources) -> Written:
-    """Read it all. Blocks; never raises for what users write."""
-    document = load_compose(resolved, sources)
+def read_written(resolved: Resolved, sources: Sources, catalogs: Catalogs | None = None) -> Written:
+    """Read it all. Blocks; never raises for what users write. `catalogs`: what can be named in it."""
+    document = load_compose(resolved, sources, catalogs)
     said = document.mesh.get(("resources",))
     if said is None or not resolved.files:
         return Written(document)
@@ -58,6 +61,15 @@ def read_written(resolved: Resolved, sources: Sources) -> Written:
         problems += wrong
     problems += _duplicates(resources)
     return Written(document, tuple(resources), tuple(problems), tuple(dict.fromkeys(watched)))
+
+
+def plugins_of(written: Written, resolved: Resolved) -> list[tuple[Path, Place]]:
+    """The plugin files that a Compose project names, and where it does."""
+    if not resolved.files:
+        return []
+    base = resolved.files[0].parent
+    entries = [said for path, said in written.document.mesh.items() if path[0] == "plugins"]
+    return [(Path(os.path.normpath(base / said.value)), said.place) for said in entries if "\0" not in said.value]
 
 
 def _duplicates(resources: Iterable[Resource]) -> Iterator[Problem]:

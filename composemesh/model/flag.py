@@ -25,3 +25,5 @@ class Flag(enum.StrEnum):
     OVERLOAD_MANAGER = "OM"
     STREAM_IDLE_TIMEOUT = "SI"
     DURATION_TIMEOUT = "DT"
+    FILTER_FAILED = "FF"
+    """Ours: a plugin's filter raised, or took too long; the record's `details` name it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from composemesh.model.flag import Flag
+from composemesh.proxy.codec.given import given_name, given_value
 from composemesh.proxy.codec.parts import HTTP2, ResponseHead
 
 ANSWERS: dict[Flag, tuple[int, str]] = {
@@ -20,6 +22,7 @@ ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.FAULT_INJECTED: (500, "fault filter abort"),
     Flag.DOWNSTREAM_PROTOCOL_ERROR: (400, "malformed request"),
     Flag.OVERLOAD_MANAGER: (503, "overloaded"),
+    Flag.FILTER_FAILED: (500, "filter failed"),
 }
 """What a client is told when the mesh itself answers (Envoy's statuses and words, where it has them)."""
 GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
@@ -58,6 +61,43 @@ class Moved(Refused):
         self.location = location
 
 
+class Reply(Refused):
+    """The exchange ends here, with the answer that a filter gives. Nothing has failed.
+
+    Filters raise it: from `on_request` or from `around` before `then()`, and the request goes nowhere; from
+    `on_response`, and the client gets this instead of what came. Once an answer began, the client sees it cut.
+    """
+
+    def __init__(self, status: int, body: bytes | str = b"", headers: Mapping[str, str] | None = None) -> None:
+        """`status` 200 to 599. A gRPC client gets the gRPC status that goes with it, and the body as its message.
+
+        Raises ValueError for what can be no answer.
+        """
+        if not 200 <= status <= 599:
+            raise ValueError(f"{status} is the status of no answer")
+        Exception.__init__(self, status)
+        self.flag = Flag.NONE
+        self.grpc_status = 0 if status == 200 else -1
+        self.status = status
+        self.body = body.encode() if isinstance(body, str) else bytes(body)
+        self.detail = ""
+        self.text = self.body.decode("utf-8", "replace")
+        self.fields = [(given_name(name), given_value(value)) for name, value in (headers or {}).items()]
+
+    def answer(self) -> tuple[ResponseHead, bytes]:
+        """Head and body. A status that has no body has none (RFC 9110, 6.4.1)."""
+        body, fields = self.body, self.fields
+        if self.status in (204, 304):
+            body = b""
+        else:
+            if body and all(name != b"content-type" for name, _ in fields):
+                fields = [*fields, (b"content-type", b"text/plain; charset=utf-8")]
+            fields = [*fields, (b"content-length", b"%d" % len(body))]
+        return ResponseHead(
+            self.status, b"", 11, [*fields, (b"server", b"composemesh")], {}, len(body), True, b""
+        ), body
+
+
 class Broken(Exception):
     """The upstream ended before a byte of the answer: another try may be possible."""
 
@@ -94,8 +134,10 @@ def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
     if status < 0:
         timed_out = refused.flag is Flag.UPSTREAM_REQUEST_TIMEOUT
         status = DEADLINE_EXCEEDED if timed_out else GRPC_STATUS.get(refused.status, 2)
-    message = quote(f"{refused.text} ({refused.flag.value})", safe=" ()/:,.").encode()
+    said = refused.text if isinstance(refused, Reply) else f"{refused.text} ({refused.flag.value})"
+    message = quote(said, safe=" ()/:,.").encode()
     fields = [
+        *((field for field in refused.fields if field[0] != b"content-type") if isinstance(refused, Reply) else ()),
         (b"content-type", b"application/grpc"),
         (b"grpc-status", b"%d" % status),
         (b"grpc-message", message),
@@ -108,6 +150,8 @@ def grpc_refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
 
 def refusal(refused: Refused) -> tuple[ResponseHead, bytes]:
     """The mesh's own answer, head and body: what is wrong in words, and the flag for machines."""
+    if isinstance(refused, Reply):
+        return refused.answer()
     body = f"{refused.text} ({refused.flag.value})\n".encode()
     fields = [
         (b"content-type", b"text/plain; charset=utf-8"),

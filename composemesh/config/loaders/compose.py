@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from composemesh.catalog import Catalogs
 from composemesh.config.loaders.labels import label_of, mesh_labels, read_labels
 from composemesh.config.loaders.said import Locate, Place, Settings, problems_of, settings_of
 from composemesh.config.loaders.sources import Sources
@@ -64,8 +65,11 @@ class ComposeDocument:
     problems: tuple[Problem, ...] = ()
 
 
-def load_compose(resolved: Resolved, sources: Sources) -> ComposeDocument:
-    """Read the resolved project. Never raises: what is wrong is among the document's problems."""
+def load_compose(resolved: Resolved, sources: Sources, catalogs: Catalogs | None = None) -> ComposeDocument:
+    """Read the resolved project. Never raises: what is wrong is among the document's problems.
+
+    `catalogs`: what can be named in it.
+    """
     parsed = parse(resolved.text)
     if parsed.problems:
         problem = parsed.problems[0]
@@ -73,7 +77,7 @@ def load_compose(resolved: Resolved, sources: Sources) -> ComposeDocument:
         message = f"The resolved Compose project cannot be read: {problem.message}"
         return ComposeDocument(problems=(Problem(Severity.ERROR, problem.code, message, problem.hint, place.file),))
     project = _plain(parsed.documents[0].value) if parsed.documents else None
-    return _Loader(sources).load(project if isinstance(project, dict) else {})
+    return _Loader(sources, catalogs).load(project if isinstance(project, dict) else {})
 
 
 def _plain(value: Any) -> Any:
@@ -88,8 +92,9 @@ def _plain(value: Any) -> Any:
 class _Loader:
     """One pass over a resolved project."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, catalogs: Catalogs | None) -> None:
         self._sources = sources
+        self._catalogs = catalogs
         self._problems: list[Problem] = []
 
     def load(self, project: Mapping[str, Any]) -> ComposeDocument:
@@ -124,7 +129,7 @@ class _Loader:
             # `meshed` is the block itself: `x-mesh: false`.
             return self._sources.find(at if path == ("meshed",) else (*at, *path))
 
-        return self._keep(read(shape, value), resource, subject, locate)
+        return self._keep(read(shape, value, self._catalogs), resource, subject, locate)
 
     def _labels(self, name: str, written: Mapping[str, Any], resource: str) -> Settings:
         def locate(path: KeyPath) -> Place:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from composemesh.catalog import Catalogs
 from composemesh.config.schema import short
 from composemesh.config.schema.forms import Each, Whole
 from composemesh.config.schema.reading import Finding, Reading
-from composemesh.config.schema.scalars import Duration, Flag
+from composemesh.config.schema.scalars import Duration, Flag, Text
 from composemesh.config.schema.shapes import (
     Address,
     Choice,
@@ -63,7 +64,9 @@ MESH = Object(
         "mtls": Key(Later(), "Encryption and identity between workloads."),
         "xds": Key(Later(), "Where the configuration is served to other proxies."),
         "tracing": Key(Later(), "Where spans are sent."),
-        "plugins": Key(Later(), "Files that extend the mesh."),
+        "plugins": Key(
+            Each(Text()), "Files of Python that extend the mesh, relative to the first Compose file.", "[]"
+        ),
     }
 )
 
@@ -105,8 +108,8 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def read(shape: Shape, value: Any) -> Reading:
-    """Everything that a value of `x-mesh` says, and everything wrong with it. Never raises."""
-    reading = Reading()
+def read(shape: Shape, value: Any, catalogs: Catalogs | None = None) -> Reading:
+    """Everything that a value of `x-mesh` says, and everything wrong with it. `catalogs`: what can be named in it."""
+    reading = Reading() if catalogs is None else Reading(catalogs=catalogs)
     shape.read((), value, reading)
     return reading

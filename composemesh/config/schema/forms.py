@@ -151,8 +151,8 @@ class Whole:
     def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
         if value is None:
             return
-        attempt = _attempt(self.type, path, value)
-        if attempt.findings and (other := _attempt(self.type, path, _plain(value))).errors < attempt.errors:
+        attempt = _attempt(self.type, path, value, reading)
+        if attempt.findings and (other := _attempt(self.type, path, _plain(value), reading)).errors < attempt.errors:
             attempt = other
         reading.findings += attempt.findings
         if not attempt.errors:
@@ -195,8 +195,8 @@ class _Attempt:
         return sum(finding.severity.value == "error" for finding in self.findings)
 
 
-def _attempt(type_: Type, path: KeyPath, value: Any) -> _Attempt:
-    reading = Reading()
+def _attempt(type_: Type, path: KeyPath, value: Any, within: Reading) -> _Attempt:
+    reading = Reading(catalogs=within.catalogs)
     read = type_.read(path, value, reading)
     return _Attempt({} if read is None else {path: read}, reading.findings)
 

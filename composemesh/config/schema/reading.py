@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from composemesh.catalog import Catalogs
 from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.problem import Severity
 
@@ -31,6 +32,8 @@ class Reading:
     said: dict[KeyPath, Any] = field(default_factory=dict)
     """By path, leaves only: `("ports", "9080")` → Protocol.HTTP."""
     findings: list[Finding] = field(default_factory=list)
+    catalogs: Catalogs = field(default_factory=Catalogs)
+    """What can be named: where plugins bring words along, these are theirs."""
 
     def refuse(self, path: KeyPath, code: str, message: str, hint: str = "") -> None:
         self.findings.append(Finding(path, code, message, hint))

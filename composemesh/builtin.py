@@ -1,0 +1,42 @@
+"""THE registration file: what comes with composemesh, a line per entry, through the door that plugins come through.
+
+Classes are named by where they are: nothing is imported before somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from composemesh.plugin import Registrar
+
+API = 1
+
+FILTERS: Mapping[str, str] = {}
+SOURCES: Mapping[str, str] = {
+    "docker": "composemesh.discovery.docker.source:DockerSource",
+    "static": "composemesh.discovery.static:StaticSource",
+}
+SINKS: Mapping[str, str] = {
+    "access_log": "composemesh.telemetry.sinks.access_log:AccessLogSink",
+}
+BALANCERS: Mapping[str, str] = {
+    "least_request": "composemesh.proxy.balance.least_request:LeastRequest",
+    "round_robin": "composemesh.proxy.balance.round_robin:RoundRobin",
+    "random": "composemesh.proxy.balance.random:Random",
+    "passthrough": "composemesh.proxy.balance.passthrough:Passthrough",
+    "consistent_hash": "composemesh.proxy.balance.consistent_hash:Ring",
+}
+
+
+def register(mesh: Registrar) -> None:
+    """Register all of it."""
+    for name, where in FILTERS.items():
+        mesh.filter(name, where)
+    for name, where in SOURCES.items():
+        mesh.source(name, where)
+    for name, where in SINKS.items():
+        mesh.sink(name, where)
+    for name, where in BALANCERS.items():
+        mesh.balancer(name, where)

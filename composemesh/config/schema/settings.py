@@ -1,0 +1,160 @@
+"""A frozen dataclass as a table of fields: how a plugin says what its part of `x-mesh` may be.
+
+Annotations are the types: `str`, `int`, `float`, `bool`, `Literal` and enumerations of text, `tuple[T, ...]`,
+`Mapping[str, T]`, `T | None`, other dataclasses; and `Annotated[T, type]`, where the type is one of this room's own.
+What has no default must be said. `__post_init__` may raise ValueError for what annotations cannot say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from composemesh.config.schema.messages import Field, Message, Repeated, Table, Type
+from composemesh.config.schema.reading import Reading, dotted
+from composemesh.config.schema.scalars import ANY_TEXT, Flag, Number, Words, words
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Severity
+
+DOC = "doc"
+"""Where a field's `metadata` says what it is for."""
+_LARGE = 2**53
+"""Beyond it, JSON's numbers are not exact."""
+
+
+class Untold(TypeError):
+    """A dataclass that cannot be read: our words to the author of a plugin."""
+
+
+def setting(doc: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field of a `Config` with a line for the reference; without a default it must be said."""
+    return dataclasses.field(default=default, metadata={DOC: doc})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Size:
+    """A number of bytes: `512`, `16k`, `64m` or `1g`, as Compose writes sizes."""
+
+    wanted: str = "a size like 512, 16k, 64m or 1g"
+
+    def read(self, path: KeyPath, value: Any, reading: Reading) -> int | None:
+        said = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+        if said is None:
+            reading.wrong_value(path, value, self.wanted)
+            return None
+        return int(said[1]) << _UNITS[said[2].lower()]
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "integer"], "examples": ["64m"]}
+
+
+_SIZE = re.compile(r"([0-9]{1,12})(b|kb?|mb?|gb?|)", re.IGNORECASE)
+_UNITS = {"": 0, "b": 0, "k": 10, "kb": 10, "m": 20, "mb": 20, "g": 30, "gb": 30}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """The type of a dataclass's values."""
+
+    config: type
+    message: Message
+
+    @property
+    def wanted(self) -> str:
+        return self.message.wanted
+
+    def read(self, path: KeyPath, value: Any, reading: Reading) -> Any:
+        """An instance; nothing at all stands for a mapping that says nothing."""
+        before = len(reading.findings)
+        said = self.message.read(path, {} if value is None else value, reading)
+        if said is None or any(finding.severity is Severity.ERROR for finding in reading.findings[before:]):
+            return None
+        try:
+            return self.config(
+                **{name: dict(each) if isinstance(each, dict) else each for name, each in said.items()}
+            )
+        except ValueError as problem:
+            reading.refuse(path, "wrong-value", f"{dotted(path)}: {problem}.")
+            return None
+
+    def schema(self) -> dict[str, Any]:
+        schema = self.message.schema()
+        return schema if "required" in schema else {**schema, "type": ["object", "null"]}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Nothing:
+    """The settings of what has none."""
+
+    wanted: str = "left empty"
+
+    def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
+        if value not in (None, {}):
+            reading.wrong_type(path, value, self.wanted, "It has no settings.")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["object", "null"], "maxProperties": 0}
+
+
+@lru_cache(256)
+def settings_of(what: type) -> Type:
+    """What the configuration of a class may say: its `Config`, a dataclass; without one, nothing. Raises Untold."""
+    config = getattr(what, "Config", None)
+    return Nothing() if config is None else settings(config)
+
+
+def settings(config: type) -> Settings:
+    """The table of a dataclass's fields. Raises Untold where one has a type that configuration cannot have."""
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        raise Untold(f"{config!r} is no dataclass")
+    if not config.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise Untold(f"{config.__qualname__} is not frozen: write @dataclass(frozen=True)")
+    try:
+        hints = get_type_hints(config, include_extras=True)
+    except NameError as problem:
+        raise Untold(f"{config.__qualname__}: {problem}; its annotations must be names of the module") from None
+    fields = {}
+    for field in dataclasses.fields(config):
+        if not field.init:
+            continue
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        type_ = _type(hints[field.name], f"{config.__qualname__}.{field.name}")
+        fields[field.name] = Field(type_, str(field.metadata.get(DOC, "")), required=needed)
+    return Settings(config, Message(fields))
+
+
+def _type(hint: Any, where: str) -> Type:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return next((each for each in arguments[1:] if hasattr(each, "read")), None) or _type(arguments[0], where)
+    if origin in (Union, UnionType):
+        others = [each for each in arguments if each is not NoneType]
+        if len(others) == 1:
+            return _type(others[0], where)
+    if origin is Literal and all(isinstance(each, str) for each in arguments):
+        return words(*arguments)
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return Repeated(_type(arguments[0], where))
+    if origin in (dict, Mapping) and arguments[0] is str:
+        return Table(_type(arguments[1], where))
+    if isinstance(hint, type):
+        if dataclasses.is_dataclass(hint):
+            return settings(hint)
+        if issubclass(hint, enum.StrEnum):
+            return Words({word.value: word for word in hint})
+        if hint in _PLAIN:
+            return _PLAIN[hint]
+    raise Untold(f"{where} is {hint!r}, which configuration cannot be")
+
+
+_PLAIN: Mapping[type, Type] = {
+    bool: Flag(),
+    int: Number(-_LARGE, _LARGE),
+    float: Number(-_LARGE, _LARGE, whole=False),
+    str: ANY_TEXT,
+}

@@ -1,0 +1,141 @@
+"""A plugin's `Config` as a table of fields: what can be said, and what a Problem says of all else."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from composemesh.config.schema.reading import Reading
+from composemesh.config.schema.settings import Untold, settings, settings_of
+from composemesh.plugin import Bytes, HeaderName, Port, Seconds, between, matching, setting
+
+
+class Level(enum.StrEnum):
+    LOW = "low"
+    HIGH = "high"
+
+
+@dataclass(frozen=True)
+class Inner:
+    port: Port
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    header: HeaderName
+    level: Annotated[int, between(1, 9)] = setting("How much.", 6)
+    share: Annotated[float, between(0.0, 1.0)] = 1.0
+    every: Seconds = 10.0
+    most: Bytes = 1024
+    word: Literal["on", "auto"] = "auto"
+    grade: Level = Level.LOW
+    types: tuple[str, ...] = ("text/html",)
+    name: str | None = None
+    deep: bool = False
+    inner: Inner | None = None
+    tag: Annotated[str, matching("[a-z]+", "lowercase letters")] = "a"
+
+    def __post_init__(self) -> None:
+        if self.header == "x-secret":
+            raise ValueError("x-secret is taken")
+
+
+def told(value: Any, of: type = Config) -> tuple[Any, list[str]]:
+    reading = Reading()
+    made = settings(of).read(("filters", 0, "stamp"), value, reading)
+    return made, [f"{finding.message} {finding.hint}".strip() for finding in reading.findings]
+
+
+def test_everything_that_can_be_said():
+    said = {
+        "header": "x-stamp",
+        "level": 9,
+        "share": 0.5,
+        "every": "1m30s",
+        "most": "64k",
+        "word": "on",
+        "grade": "high",
+        "types": ["a", "b"],
+        "name": "n",
+        "deep": True,
+        "inner": {"port": 80, "tags": {"env": "test"}},
+        "tag": "abc",
+    }
+    made, wrong = told(said)
+    assert wrong == []
+    inner = Inner(80, {"env": "test"})
+    assert made == Config("x-stamp", 9, 0.5, 90.0, 65536, "on", Level.HIGH, ("a", "b"), "n", True, inner, "abc")
+    assert type(made.inner.tags) is dict
+
+
+def test_what_is_not_said_has_its_default():
+    assert told({"header": "x-a"}) == (Config("x-a"), [])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({}, "`filters[0].stamp.header` is missing."),
+        (None, "`filters[0].stamp.header` is missing."),
+        ("x", '`filters[0].stamp` is "x", and must be a mapping.'),
+        ({"header": "a b"}, '`filters[0].stamp.header` is "a b", and must be the name of a header.'),
+        ({"header": "x-a", "levle": 1}, "unknown field `filters[0].stamp.levle`. Did you mean `level`?"),
+        ({"header": "x-a", "level": 10}, "`filters[0].stamp.level` is 10, and must be a whole number from 1 to 9."),
+        ({"header": "x-a", "every": 5}, "and must be a duration like 2s, 100ms or 1m30s. Write 5s."),
+        ({"header": "x-a", "most": "a lot"}, "and must be a size like 512, 16k, 64m or 1g."),
+        ({"header": "x-a", "word": "off"}, "and must be on or auto."),
+        ({"header": "x-a", "inner": {"port": 0}}, "`filters[0].stamp.inner.port` is 0, and a port must be between"),
+        ({"header": "x-a", "tag": "A1"}, '`filters[0].stamp.tag` is "A1", and must be lowercase letters.'),
+        ({"header": "x-secret"}, "`filters[0].stamp`: x-secret is taken."),
+    ],
+)
+def test_everything_else_is_a_finding(value: Any, message: str):
+    made, wrong = told(value)
+    assert made is None
+    assert len(wrong) == 1
+    assert message in wrong[0]
+
+
+def test_a_class_without_config_has_no_settings():
+    class Plain:
+        pass
+
+    reading = Reading()
+    assert settings_of(Plain).read((), None, reading) is None
+    assert not reading.findings
+    settings_of(Plain).read((), {"a": 1}, reading)
+    assert [finding.hint for finding in reading.findings] == ["It has no settings."]
+
+
+def test_the_schema_is_made_of_the_same_table():
+    schema = settings(Config).schema()
+    assert schema["required"] == ["header"]
+    assert schema["properties"]["level"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 9,
+        "description": "How much.",
+    }
+    assert schema["properties"]["grade"]["enum"] == ["low", "high"]
+
+
+def test_what_configuration_cannot_be_is_told_to_the_author():
+    @dataclass
+    class Loose:
+        a: int = 1
+
+    @dataclass(frozen=True)
+    class Odd:
+        a: object = None
+
+    with pytest.raises(Untold, match="not frozen"):
+        settings(Loose)
+    with pytest.raises(Untold, match=r"Odd\.a is <class 'object'>, which configuration cannot be"):
+        settings(Odd)
+    with pytest.raises(Untold, match="no dataclass"):
+        settings(dict)
