@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from composemesh.admin import views
 from composemesh.admin.bodies import BadBody
+from composemesh.admin.exports import Exports
 from composemesh.admin.guard import Guard, refusal
 from composemesh.admin.resources import Resources
 from composemesh.admin.streams import Streams
@@ -40,6 +41,7 @@ composemesh {version}, project {project}: {state}
 /api/v1/history            the last changes; POST /api/v1/undo takes the newest back
 /api/v1/schema/KIND        the JSON Schema of a kind's documents
 /api/v1/explain            what would become of a request: caller, url, method, header (repeated), gateway
+/api/v1/export/envoy       a bootstrap for an Envoy: caller, server, transport, listen, admin, static
 /api/v1/tap?service=a      every exchange as it ends, as server-sent events; also source, status (503 or 5xx)
 /api/v1/events             status and graph when they change, as server-sent events
 /dotviz                    the same for Graphviz
@@ -107,6 +109,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             Route("/api/v1/graph", graph),
             Route("/api/v1/problems", problems),
             Route("/api/v1/explain", explain),
+            Route("/api/v1/export/envoy", Exports(mesh).envoy, methods=["GET"]),
             *(_resource_routes(mesh.publisher) if mesh.publisher is not None else ()),
             Route("/api/v1/tap", streams.tap, methods=["GET"]),
             Route("/api/v1/events", streams.events, methods=["GET"]),

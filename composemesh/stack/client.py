@@ -64,6 +64,10 @@ class MeshClient:
             asked.append(("gateway", "true"))
         return self._ask("GET", f"/api/v1/explain?{urlencode(asked)}")
 
+    def export_envoy(self, **asked: str) -> dict[str, Any]:
+        """A bootstrap for an Envoy, and the addresses at which its caller finds the others."""
+        return self._get("/api/v1/export/envoy", **asked)
+
     def stream(self, path: str, **query: str) -> Iterator[tuple[str, Any]]:
         """Server-sent events, name and value, until the mesh ends."""
         query = {name: value for name, value in query.items() if value}

@@ -49,6 +49,10 @@ def callees(making: Making) -> list[Callee]:
         for service in view.services.values()
         for port, protocol in service.ports.items()
     ]
+    for service in view.services.values():
+        if service.members and not service.ports and not making.redirected:
+            hint = "Name them: `expose` in the Compose file, or `ports` in its `x-mesh`."
+            making.cannot(f"{service.name}, whose ports nobody names", f"service {service.name}", hint=hint)
     found += [
         Callee(host, port.number, _protocol(port.protocol), host, Place(host, port.number))
         for host, port in view.declarations()

@@ -49,7 +49,7 @@ def generate(making: Making) -> tuple[dict[str, Resource], dict[str, Place]]:
             found[name] = packed(cluster, name)
             if cluster.type == cluster.EDS:
                 live[name] = place
-    if _redirected(making):
+    if making.redirected:
         found[PASSTHROUGH] = packed(_passthrough(), PASSTHROUGH)
         found[NOWHERE] = packed(_named(NOWHERE, "STATIC"), NOWHERE)
     return found, live
@@ -60,7 +60,7 @@ def _cluster(making: Making, place: Place) -> Any:
     policy = making.policy(place)
     balance = policy.balance
     if balance is not None and balance.kind is Balancer.PASSTHROUGH:
-        if not _redirected(making):
+        if not making.redirected:
             making.cannot("`loadBalancer.simple: PASSTHROUGH`, where connections are not redirected", place.host)
             return None
         kind = "ORIGINAL_DST"
@@ -95,7 +95,7 @@ def _kind(making: Making, place: Place, declared: Declared) -> str:
     if entry.resolution is Resolution.STATIC or entry.workload_selector:
         return "EDS"
     if entry.resolution is Resolution.NONE:
-        if _redirected(making):
+        if making.redirected:
             return "ORIGINAL_DST"
         making.cannot("`resolution: NONE`, where connections are not redirected", resource, entry.origin)
         return ""
@@ -109,10 +109,6 @@ def _kind(making: Making, place: Place, declared: Declared) -> str:
         making.cannot("several endpoints that are looked up by DNS", resource, entry.origin)
         return ""
     return "STRICT_DNS"
-
-
-def _redirected(making: Making) -> bool:
-    return not making.node.proxyless and making.node.redirected
 
 
 def _named(name: str, kind: str) -> Any:

@@ -34,6 +34,11 @@ class Making:
     def problems(self) -> tuple[Problem, ...]:
         return tuple(self._problems.values())
 
+    @property
+    def redirected(self) -> bool:
+        """Whether the client knows where a connection was going."""
+        return self.node.redirected and not self.node.proxyless
+
     def lead(self, destination: Destination, port: int) -> str:
         """The cluster of where a rule leads a request that came to `port`.
 

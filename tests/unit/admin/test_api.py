@@ -67,6 +67,17 @@ async def test_what_cannot_be_explained(server: Served, query: str) -> None:
     assert (status, json.loads(body)["hint"][:4]) == (400, "Try ")
 
 
+async def test_an_envoy_is_told_what_to_start_with(server: Served) -> None:
+    status, _, body = await server.get("/api/v1/export/envoy?caller=productpage&static=true")
+    said = json.loads(body)
+    assert (status, said["bootstrap"]["node"]["id"]) == (200, "sidecar~productpage")
+    assert "dynamic_resources" not in said["bootstrap"]
+    assert "ports" in said["problems"][0]["message"]  # nobody has said any
+    for query, expected in (("", 400), ("?caller=nobody", 404), ("?caller=productpage&listen=x", 400)):
+        status, _, body = await server.get(f"/api/v1/export/envoy{query}")
+        assert (status, bool(json.loads(body)["hint"])) == (expected, True)
+
+
 async def test_resources_are_changed_by_whoever_has_the_token(server: Served, mesh) -> None:
     document = (
         "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: a}, spec: {hosts: [a.example]}}"
@@ -136,7 +147,8 @@ async def test_the_index_names_every_address(server: Served) -> None:
             assert (await server.get(path))[0] == 405  # they have a body
             continue
         path = path.replace("resources/KIND/NAME", "resources").replace("KIND", "VirtualService")
-        query = "?caller=productpage&url=http://reviews:9080/" if path == "/api/v1/explain" else ""
+        asking = path in ("/api/v1/explain", "/api/v1/export/envoy")
+        query = "?caller=productpage&url=http://reviews:9080/" if asking else ""
         assert (await server.get(path + query))[0] == 200
 
 

@@ -29,7 +29,8 @@ def test_a_command_has_its_section_with_its_options(name: str) -> None:
     command = root.get_command(click.Context(root), name)
     assert command is not None
     written = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*|(?<![\w-])-[A-Z]\b", SECTIONS[name]))
-    own = options_of(command) - GENERIC
+    parts = list(command.commands.values()) if isinstance(command, click.Group) else []
+    own = options_of(command).union(*map(options_of, parts)) - GENERIC
     assert own <= written
     allowed = own | GENERIC | {"--detach", "--keep-stack"}
     assert written <= allowed
