@@ -17,7 +17,7 @@ import trio
 
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code
-from composemesh.proxy.wire import Reactor, Wire
+from composemesh.proxy.wire import WOKEN, Reactor, Wire
 
 CodecT = TypeVar("CodecT", h2.ServerConnection, h2.ClientConnection)
 
@@ -42,7 +42,7 @@ LAST_WORDS = 1.0
 class Stream:
     """One exchange's share of the connection."""
 
-    __slots__ = ("_arrived", "_inbox", "_opened", "link", "number", "on_reset", "waits")
+    __slots__ = ("_inbox", "_opened", "_reader", "link", "number", "on_reset", "waits")
 
     def __init__(self, link: Link[Any], number: int) -> None:
         self.link = link
@@ -50,7 +50,7 @@ class Stream:
         self.on_reset: Callable[[], None] | None = None
         """Called at once when the peer gives the exchange up; whoever only reads need not know."""
         self._inbox: deque[h2.Event] = deque()
-        self._arrived: trio.Event | None = None
+        self._reader: trio.lowlevel.Task | None = None
         self._opened: trio.Event | None = None
         self.waits = 0.0
         """Since when its window has taken nothing of what is to be sent; 0 where nothing waits."""
@@ -65,8 +65,9 @@ class Stream:
             self.may_send()
             return
         self._inbox.append(event)
-        if self._arrived is not None:
-            self._arrived.set()
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            trio.lowlevel.reschedule(reader, WOKEN)
         if isinstance(event, h2.StreamReset):
             self.may_send()
             if self.on_reset is not None:
@@ -80,9 +81,15 @@ class Stream:
     async def next(self) -> h2.Event:
         """What happened next. Safe to cancel."""
         while not self._inbox:
-            self._arrived = trio.Event()
-            await self._arrived.wait()
+            if self._reader is not None:
+                raise trio.BusyResourceError("another task reads from this stream")
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort_reader)
         return self._inbox.popleft()
+
+    def _abort_reader(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def next_now(self) -> h2.Event | None:
         """What has happened already, if anything."""

@@ -82,7 +82,7 @@ class Reactor:
         self._due.append(call)
         if self._closer is not None:
             closer, self._closer = self._closer, None
-            trio.lowlevel.reschedule(closer, _WOKEN)
+            trio.lowlevel.reschedule(closer, WOKEN)
 
     async def _close_turns(self) -> None:
         # A task that is rescheduled runs in trio's next batch: after all that were woken with the one that asked.
@@ -138,7 +138,7 @@ class _Woken(outcome.Outcome[None]):
         return await agen.asend(None)
 
 
-_WOKEN = _Woken()
+WOKEN = _Woken()
 
 
 async def _guarded(run: Callable[[], Awaitable[object]]) -> None:
@@ -191,12 +191,12 @@ class Wire:
                 self.ended = True
             if self._reader is not None:
                 reader, self._reader = self._reader, None
-                trio.lowlevel.reschedule(reader, _WOKEN)
+                trio.lowlevel.reschedule(reader, WOKEN)
         if events & WRITABLE:
             self.writable = True
             if self._writer is not None:
                 writer, self._writer = self._writer, None
-                trio.lowlevel.reschedule(writer, _WOKEN)
+                trio.lowlevel.reschedule(writer, WOKEN)
 
     async def receive(self, size: int = CHUNK) -> bytes:
         """Read up to `size` bytes; empty at the end. Raises OSError on a reset. Safe to cancel."""

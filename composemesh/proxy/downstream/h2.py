@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+import outcome
 import trio
 
 from composemesh.model.flag import Flag
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from composemesh.proxy.wire import Reactor
     from composemesh.telemetry.hub import Hub
 
+MOST_RESTING = 16
+"""Tasks of a connection that wait for another exchange; each keeps 2 KiB."""
+
 
 class Http2Connection:
     """The whole connection: opens exchanges, and ends when it drains and the last of them has ended."""
@@ -39,6 +43,8 @@ class Http2Connection:
         self._link.on_refused = self._refused
         self._link.patience = connection.load.limits.slow_reader_timeout or math.inf
         self._scope = trio.CancelScope()
+        self._resting: list[trio.lowlevel.Task] = []
+        """Tasks that have served an exchange and wait for another."""
         self.tunnels: dict[Http2Downstream, Moved] = {}
         """Streams that have become tunnels, and what has passed through each."""
 
@@ -59,14 +65,44 @@ class Http2Connection:
         self._connection.exchanging = True
         self._connection.deadline = math.inf
         down = Http2Downstream(self._connection, Stream(self._link, event.stream))
-        self._nursery.start_soon(self._exchange, down, event)
+        if self._resting:
+            trio.lowlevel.reschedule(self._resting.pop(), outcome.Value((down, event)))
+        else:
+            self._nursery.start_soon(self._serve_exchanges, down, event)
 
-    async def _exchange(self, down: Http2Downstream, event: h2.RequestOpened) -> None:
-        await down.serve(event)
-        if not self._link.streams:
-            self._idle()
-            if self._connection.draining:
-                self._scope.cancel()
+    async def _serve_exchanges(self, down: Http2Downstream, event: h2.RequestOpened) -> None:
+        """One exchange after the other, for as long as there are some: a task and a cancel scope for each would cost
+        a tenth of a small call. A scope that was cancelled is spent, and so another takes its place."""
+        while True:
+            with trio.CancelScope() as scope:
+                while True:
+                    await self._exchange(down, event, scope)
+                    if len(self._resting) >= MOST_RESTING:
+                        return
+                    down, event = await self._rest()
+            if scope.cancelled_caught:
+                down, event = await self._rest()
+
+    async def _rest(self) -> tuple[Http2Downstream, h2.RequestOpened]:
+        """The next exchange for this task."""
+        task = trio.lowlevel.current_task()
+        self._resting.append(task)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._resting.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        next_: tuple[Http2Downstream, h2.RequestOpened] = await trio.lowlevel.wait_task_rescheduled(abort)
+        return next_
+
+    async def _exchange(self, down: Http2Downstream, event: h2.RequestOpened, scope: trio.CancelScope) -> None:
+        try:
+            await down.serve(event, scope)
+        finally:
+            if not self._link.streams:
+                self._idle()
+                if self._connection.draining:
+                    self._scope.cancel()
 
     def _idle(self) -> None:
         self._connection.idle()
@@ -95,18 +131,20 @@ class Http2Connection:
 class Http2Downstream:
     """One request's end of the connection, as the spine sees it."""
 
-    __slots__ = ("_connection", "_ended", "_moved", "_scope", "_stream", "_why", "trailers")
+    __slots__ = ("_connection", "_ended", "_lost", "_moved", "_scope", "_stream", "_why", "trailers")
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self._connection = connection
         self._stream = stream
-        self._scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
+        """While it is served."""
+        self._lost = False
         self._ended = False
         self._moved: Moved | None = None
         """What has passed, once the stream is a tunnel."""
         self._why: Flag | None = None
         self.trailers = NO_FIELDS
-        stream.on_reset = self._scope.cancel
+        stream.on_reset = self._give_up
 
     def __repr__(self) -> str:
         return f"<Http2Downstream {self._stream!r}>"
@@ -156,23 +194,29 @@ class Http2Downstream:
     def end(self, flag: Flag) -> None:
         """Cancel the exchange."""
         self._why = flag
-        self._scope.cancel()
+        self._give_up()
 
-    async def serve(self, event: h2.RequestOpened) -> None:
-        """Serve the request to its end. A client that gives it up takes it back whole."""
+    def _give_up(self) -> None:
+        self._lost = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def serve(self, event: h2.RequestOpened, scope: trio.CancelScope) -> None:
+        """Serve the request to its end. A client that gives it up takes it back whole, and `scope` is cancelled."""
         code = Code.CANCEL
+        self._scope = scope
+        self.load.requests += 1
         try:
-            with self._scope:
-                body, self._ended = self._at_hand(event.end)
-                self.load.requests += 1
-                try:
-                    await serve(self, event.head, body, self._ended)
-                finally:
-                    self.load.requests -= 1
-                code = Code.NO_ERROR  # of no effect unless the client still has something to send
+            if self._lost:
+                scope.cancel()
+            body, self._ended = self._at_hand(event.end)
+            await serve(self, event.head, body, self._ended)
+            code = Code.NO_ERROR  # of no effect unless the client still has something to send
         except Cut:
             code = Code.INTERNAL_ERROR
         finally:
+            self.load.requests -= 1
+            self._scope = None  # it may be another's from here on
             self._stream.drop(code)
 
     def _at_hand(self, ended: bool) -> tuple[bytes, bool]:
