@@ -21,10 +21,13 @@ ENVIRONMENT := PYTHONPATH=tests $(BIN)/python -B -m environment
 .PHONY: setup demo environment test peers fuzz check bench wheel test-compiled pyz docs clean
 .DEFAULT_GOAL := setup
 
+# The plugins of this house, installed beside it as anybody would install them.
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+
 # A stamp is younger than what says how to install as long as its extras are installed: the second `make setup` does nothing.
-.venv/.stamp-%: pyproject.toml hatch_build.py
+.venv/.stamp-%: pyproject.toml hatch_build.py $(PLUGINS:%=%/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[$*]'
+	$(BIN)/pip install --quiet --editable '.[$*]' $(PLUGINS:%=--editable ./%)
 	@touch $@
 
 setup: .venv/.stamp-test .venv/.stamp-check

@@ -31,6 +31,7 @@ from composemesh.extensions import Extensions
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import CaptureMode
 from composemesh.model.workload import Discovered
+from composemesh.proxy.balance.making import Balancers
 from composemesh.proxy.fleet import Fleet
 from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captures
@@ -157,7 +158,8 @@ async def _run(
             in_effect = CaptureMode.NETNS if mode is CaptureMode.AUTO else mode
             capture = Capture(registry.discovered, config.snapshot, mode, names=names)
         certify = partial(_certify, options)
-        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify)
+        balancers = Balancers(extensions.catalogs.balancers)
+        fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify, balancers)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
         sinks = Sinks(hub, lambda name, settings: extensions.catalogs.sinks[name](settings))
@@ -165,6 +167,7 @@ async def _run(
             *extensions.problems.value,
             *fleet.planner.egress.problems(),
             *sinks.problems(),
+            *balancers.problems(),
         )
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems

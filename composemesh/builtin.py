@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from composemesh.proxy.balance import BALANCERS
+
 if TYPE_CHECKING:
     from composemesh.plugin import Registrar
 
@@ -20,13 +22,6 @@ SOURCES: Mapping[str, str] = {
 }
 SINKS: Mapping[str, str] = {
     "access_log": "composemesh.telemetry.sinks.access_log:AccessLogSink",
-}
-BALANCERS: Mapping[str, str] = {
-    "least_request": "composemesh.proxy.balance.least_request:LeastRequest",
-    "round_robin": "composemesh.proxy.balance.round_robin:RoundRobin",
-    "random": "composemesh.proxy.balance.random:Random",
-    "passthrough": "composemesh.proxy.balance.passthrough:Passthrough",
-    "consistent_hash": "composemesh.proxy.balance.consistent_hash:Ring",
 }
 
 

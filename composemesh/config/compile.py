@@ -149,7 +149,7 @@ def _mesh(said: Settings) -> MeshSettings:
 
 def _sinks(said: Settings) -> dict[str, Any]:
     log = said_value(said, "access_log", AccessLog.OFF)
-    return {} if log is AccessLog.OFF else {"access_log": log}
+    return {**said_value(said, "sinks", {}), **({} if log is AccessLog.OFF else {"access_log": log})}
 
 
 def _services(services: Mapping[str, Settings], versions: Mapping[str, str]) -> dict[str, ServiceSettings]:

@@ -300,7 +300,7 @@ class Publisher:
     def _containers(self) -> Iterable[ContainerLabels]:
         for workload in self._discovered.value.workloads:
             known = self._written.document.label_names.get(workload.compose_service, frozenset())
-            labels = load_labels(workload, known)
+            labels = load_labels(workload, known, self._plugins.catalogs if self._plugins is not None else None)
             if labels is not None:
                 yield labels
 

@@ -72,7 +72,8 @@ class ConsistentHash:
 class Balance:
     """Which endpoint gets the next request."""
 
-    kind: Balancer = Balancer.LEAST_REQUEST
+    kind: Balancer | str = Balancer.LEAST_REQUEST
+    """One of our own, or the name of a plugin's."""
     hash: ConsistentHash | None = None
 
 

@@ -16,6 +16,7 @@ from composemesh.proxy.wire import Reactor
 if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered
+    from composemesh.proxy.balance.making import Balancers
     from composemesh.proxy.cluster import Endpoint
     from composemesh.routing.names import Names
     from composemesh.runtime.captured import Captures
@@ -41,14 +42,15 @@ class Fleet:
         hub: Hub,
         names: Names | None = None,
         certify: Certify = uncertified,
+        balancers: Balancers | None = None,
     ) -> None:
-        """`certify` makes what gateways begin TLS with."""
+        """`certify` makes what gateways begin TLS with; `balancers`, what picks endpoints (None: our own alone)."""
         self._discovered = discovered
         self._snapshot = snapshot
         self._captures = captures
         self._hub = hub
         self._reactor = Reactor()
-        self.planner = Planner(names)
+        self.planner = Planner(names, balancers)
         self.sidecars: dict[Life, Sidecar] = {}
         self._alive: set[Sidecar] = set()
         """Also those that drain."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered
+    from composemesh.proxy.balance.making import Balancers
     from composemesh.runtime.captured import Address, Captures
 
 MOST_DEPARTED = 4096
@@ -37,7 +38,7 @@ MOST_EXTERNAL = 1024
 class Planner:
     """Makes plans, and keeps what outlives them."""
 
-    def __init__(self, names: Names | None = None) -> None:
+    def __init__(self, names: Names | None = None, balancers: Balancers | None = None) -> None:
         self.names = names or Names()
         """What virtual addresses stand for."""
         self.entries = Entries()
@@ -45,7 +46,7 @@ class Planner:
         self.endpoints: dict[Life, Endpoint] = {}
         self.spoken: dict[str, Spoken] = {}
         self.listeners = ListenerLimits()
-        self.policies = Policies()
+        self.policies = Policies(balancers)
         """What is said of calls to each service, and the counts and ejections that go with it."""
         self.table = Table()
         """All rules. What starts and stops never makes another: only an edit does."""

@@ -16,7 +16,8 @@ from composemesh.model.policy import (
     Subset,
     TrafficPolicy,
 )
-from composemesh.proxy.balance import balancer
+from composemesh.proxy.balance import BALANCERS
+from composemesh.proxy.balance.making import Balancers, Make
 from composemesh.proxy.limits import Limits
 from composemesh.proxy.outlier import Outliers
 
@@ -29,13 +30,14 @@ looking for something, and must not be remembered 65,535 times."""
 class Policy:
     """One destination's, at one port."""
 
-    __slots__ = ("asks", "balance", "hash", "limits", "outliers", "picker", "settings", "subset")
+    __slots__ = ("_make", "asks", "balance", "hash", "limits", "outliers", "picker", "settings", "subset")
 
-    def __init__(self, subset: str, settings: TrafficPolicy) -> None:
+    def __init__(self, subset: str, settings: TrafficPolicy, make: Make) -> None:
         self.subset = subset
         self.settings = TrafficPolicy()
+        self._make = make
         self.balance = Balance()
-        self.picker = balancer(self.balance)
+        self.picker = make(self.balance)
         self.hash: ConsistentHash | None = None
         """What a request's key is made of, where the balancer asks for one."""
         self.asks = False
@@ -54,9 +56,10 @@ class Policy:
         self.settings = settings
         balance = settings.balance or Balance()
         if balance != self.balance:
-            self.balance, self.picker = balance, balancer(balance)
+            self.balance, self.picker = balance, self._make(balance)
         self.hash = balance.hash if balance.kind is Balancer.CONSISTENT_HASH else None
-        self.asks = balance.kind in (Balancer.CONSISTENT_HASH, Balancer.PASSTHROUGH)
+        ours = balance.kind in BALANCERS
+        self.asks = not ours or balance.kind in (Balancer.CONSISTENT_HASH, Balancer.PASSTHROUGH)
         if settings.connections is None:
             self.limits = None
         elif self.limits is None:
@@ -74,7 +77,8 @@ class Policy:
 class Policies:
     """All of them, by service, subset (or "") and port. Outlives plans."""
 
-    def __init__(self) -> None:
+    def __init__(self, balancers: Balancers | None = None) -> None:
+        self.balancers = balancers or Balancers()
         self._rules: Mapping[str, DestinationPolicy] = {}
         self._known: dict[tuple[str, str], dict[int, Policy]] = {}
 
@@ -105,7 +109,7 @@ class Policies:
         rule = self._rules.get(service)
         if rule is None:
             return None
-        return ByPort(rule, subset, self._known.setdefault((service, subset), {}))
+        return ByPort(rule, subset, self._known.setdefault((service, subset), {}), self.balancers.make)
 
     def ejected(self, service: str, endpoint: Hashable, now: float) -> float:
         """Until when the endpoint is left out, as far as any caller of the service is concerned; 0 if it isn't."""
@@ -122,13 +126,14 @@ class Policies:
 class ByPort(dict[int, Policy | None]):
     """One plan's view of one destination: the policy of a port, bound when it is first asked for."""
 
-    __slots__ = ("_known", "_rule", "_subset")
+    __slots__ = ("_known", "_make", "_rule", "_subset")
 
-    def __init__(self, rule: DestinationPolicy, subset: str, known: dict[int, Policy]) -> None:
+    def __init__(self, rule: DestinationPolicy, subset: str, known: dict[int, Policy], make: Make) -> None:
         super().__init__()
         self._rule = rule
         self._subset = subset
         self._known = known
+        self._make = make
 
     def __missing__(self, port: int) -> Policy | None:
         if len(self) >= MOST_PORTS and port not in self._rule.ports:
@@ -140,6 +145,6 @@ class ByPort(dict[int, Policy | None]):
         if settings != NOTHING_SAID:
             policy = self._known.get(port)
             if policy is None:
-                policy = self._known[port] = Policy(self._subset, settings)
+                policy = self._known[port] = Policy(self._subset, settings, self._make)
         self[port] = policy
         return policy

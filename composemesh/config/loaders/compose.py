@@ -135,7 +135,7 @@ class _Loader:
         def locate(path: KeyPath) -> Place:
             return self._sources.find_label(name, label_of(path, written))[0]
 
-        return self._keep(read_labels(written), resource, f"labels of {resource}", locate)
+        return self._keep(read_labels(written, self._catalogs), resource, f"labels of {resource}", locate)
 
     def _keep(self, reading: Reading, resource: str, subject: str, locate: Locate) -> Settings:
         self._problems += problems_of(reading.findings, subject, resource, locate)

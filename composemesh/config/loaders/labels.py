@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from composemesh.catalog import Catalogs
 from composemesh.config.loaders.said import Place, Settings, problems_of, settings_of
 from composemesh.config.schema import SERVICE, Finding, Reading, read
 from composemesh.config.yaml import KeyPath, quotable
@@ -38,8 +39,11 @@ def _extensions(printed: str) -> dict[str, str]:
     return {name: "" if value == "<nil>" else value for name, value in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def read_labels(labels: Mapping[str, Any]) -> Reading:
-    """What labels (of `mesh_labels`) say, as if it stood in the service block. Never raises."""
+def read_labels(labels: Mapping[str, Any], catalogs: Catalogs | None = None) -> Reading:
+    """What labels (of `mesh_labels`) say, as if it stood in the service block. Never raises.
+
+    `catalogs`: what can be named in them.
+    """
     if len(labels) > MAX_LABELS:
         message = f"{len(labels)} labels speak to the mesh, and at most {MAX_LABELS} are allowed."
         return Reading(findings=[Finding((), "too-large", message)])
@@ -57,7 +61,7 @@ def read_labels(labels: Mapping[str, Any]) -> Reading:
             reading.refuse(
                 path, "wrong-type", f"the label {quotable(name)} is a value here and a group of labels elsewhere."
             )
-    inside = read(SERVICE, tree)
+    inside = read(SERVICE, tree, catalogs)
     return Reading({**inside.said, **reading.said}, reading.findings + inside.findings)
 
 
@@ -97,7 +101,9 @@ class ContainerLabels:
         return not any(problem.severity is Severity.ERROR for problem in self.problems)
 
 
-def load_labels(workload: Workload, known: Collection[str] = ()) -> ContainerLabels | None:
+def load_labels(
+    workload: Workload, known: Collection[str] = (), catalogs: Catalogs | None = None
+) -> ContainerLabels | None:
     """Read a workload's labels but for the `known` ones; None where nothing speaks to the mesh.
 
     What `docker compose run` makes is nobody's endpoint, and its labels may come from a command line: not read.
@@ -105,7 +111,7 @@ def load_labels(workload: Workload, known: Collection[str] = ()) -> ContainerLab
     labels = {name: value for name, value in mesh_labels(workload.labels).items() if name not in known}
     if not labels or workload.oneoff:
         return None
-    reading = read_labels(labels)
+    reading = read_labels(labels, catalogs)
     subject = f"labels of container {workload.name}"
     problems = problems_of(reading.findings, subject, f"container {workload.name}", lambda _: Place())
     said = settings_of(reading, subject, lambda _: Place(), container=True)

@@ -10,6 +10,7 @@ from typing import Any
 from composemesh.catalog import Catalogs
 from composemesh.config.schema import short
 from composemesh.config.schema.forms import Each, Whole
+from composemesh.config.schema.named import Named
 from composemesh.config.schema.reading import Finding, Reading
 from composemesh.config.schema.scalars import Duration, Flag, Text
 from composemesh.config.schema.shapes import (
@@ -56,6 +57,7 @@ MESH = Object(
         "exclude": Key(EXCLUDE, "Traffic of every service that capture leaves alone, in both directions."),
         "admin": Key(Address(), "Where the admin API and the metrics listen.", "127.0.0.1:15000"),
         "access_log": Key(Choice(AccessLog), "A line for each request.", "off"),
+        "sinks": Key(Whole(Named("sink", elsewhere=("access_log",))), "Who else is told of each request, by name."),
         "egress": Key(Choice(Egress), "Whether services may call hosts that nobody declared.", "allow"),
         "listeners": Key(Whole(short.LISTENERS), "What each listener takes before it says no."),
         "resources": Key(ListOf(Pattern()), "Files of Istio documents, relative to the first Compose file.", "[]"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from composemesh.config.schema.forms import Either, Hash, Listen, Match, Some
 from composemesh.config.schema.messages import Field, Message, Table, later
+from composemesh.config.schema.named import BalancerName
 from composemesh.config.schema.scalars import (
     ANY_TEXT,
     COUNT,
@@ -158,7 +159,7 @@ _BALANCERS = {
     word.value: word for word in (Balancer.LEAST_REQUEST, Balancer.ROUND_ROBIN, Balancer.RANDOM, Balancer.PASSTHROUGH)
 }
 LOAD_BALANCER = Either(
-    Words(_BALANCERS),
+    BalancerName(Words(_BALANCERS)),
     "simple",
     Message(
         {

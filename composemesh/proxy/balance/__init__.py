@@ -1,26 +1,19 @@
-"""Which of a cluster's targets gets the next request. One file a balancer, one line here; pure."""
+"""Which of a cluster's targets gets the next request. One file a balancer, one line here; pure.
+
+`base` what a balancer is · `making` one by its name, and what is done about a plugin's that fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from composemesh.model.policy import Balance, Balancer
-from composemesh.proxy.balance.base import Picker
-from composemesh.proxy.balance.consistent_hash import Ring
-from composemesh.proxy.balance.least_request import LeastRequest
-from composemesh.proxy.balance.passthrough import Passthrough
-from composemesh.proxy.balance.random import Random
-from composemesh.proxy.balance.round_robin import RoundRobin
+from composemesh.model.policy import Balancer
 
-BALANCERS: dict[Balancer, Callable[[Balance], Picker]] = {
-    Balancer.LEAST_REQUEST: LeastRequest,
-    Balancer.ROUND_ROBIN: RoundRobin,
-    Balancer.RANDOM: Random,
-    Balancer.PASSTHROUGH: Passthrough,
-    Balancer.CONSISTENT_HASH: Ring,
+BALANCERS: Mapping[str, str] = {
+    Balancer.LEAST_REQUEST: "composemesh.proxy.balance.least_request:LeastRequest",
+    Balancer.ROUND_ROBIN: "composemesh.proxy.balance.round_robin:RoundRobin",
+    Balancer.RANDOM: "composemesh.proxy.balance.random:Random",
+    Balancer.PASSTHROUGH: "composemesh.proxy.balance.passthrough:Passthrough",
+    Balancer.CONSISTENT_HASH: "composemesh.proxy.balance.consistent_hash:Ring",
 }
-
-
-def balancer(settings: Balance) -> Picker:
-    """A new balancer, as the settings ask for it."""
-    return BALANCERS[settings.kind](settings)
+"""Our own, by their names in the configuration; `builtin` registers them."""

@@ -18,7 +18,7 @@ NO_LIMIT = 2**32 - 1
 LONGEST_EJECTION = 300.0
 """Seconds, unless the base alone is longer (Envoy's default, and ours)."""
 LARGEST_RING = 8 * 1024 * 1024
-BALANCERS = {
+BALANCERS: dict[str, str] = {
     Balancer.LEAST_REQUEST: "LEAST_REQUEST",
     Balancer.ROUND_ROBIN: "ROUND_ROBIN",
     Balancer.RANDOM: "RANDOM",
@@ -63,7 +63,7 @@ def _balance(cluster: Any, balance: Balance, proxyless: bool) -> None:
     kind = balance.kind
     if proxyless and kind in (Balancer.LEAST_REQUEST, Balancer.RANDOM, Balancer.PASSTHROUGH):
         kind = Balancer.ROUND_ROBIN  # grpc-js refuses the first, and all of them the others
-    cluster.lb_policy = cluster.LbPolicy.Value(BALANCERS[kind])
+    cluster.lb_policy = cluster.LbPolicy.Value(BALANCERS.get(kind, BALANCERS[Balancer.LEAST_REQUEST]))
     if kind is Balancer.CONSISTENT_HASH and balance.hash is not None:
         ring = cluster.ring_hash_lb_config
         ring.minimum_ring_size.value = min(max(balance.hash.minimum_ring_size, 1), LARGEST_RING)

@@ -91,8 +91,8 @@ def test_what_a_service_may_say(value: Any, said: dict[Any, Any]) -> None:
         (
             {"zzz": 1},
             "unknown-key",
-            "Use one of capture, exclude, admin, access_log, egress, listeners, resources, gateways, external, "
-            "plugins.",
+            "Use one of capture, exclude, admin, access_log, sinks, egress, listeners, resources, gateways, "
+            "external, plugins.",
         ),
     ],
 )

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import pytest
 
 from composemesh.model.policy import Balance, Balancer, ConsistentHash, HashKey
-from composemesh.proxy.balance import BALANCERS, balancer
+from composemesh.proxy.balance import BALANCERS
 from composemesh.proxy.balance.base import Asked, Picker
 from composemesh.proxy.balance.consistent_hash import MOST_POINTS, MOST_RINGS, Ring, position
 from composemesh.proxy.balance.key import cookie, key_of, new_cookie
+from composemesh.proxy.balance.making import Balancers
 from composemesh.proxy.balance.random import Random
 
 NOTHING = Asked()
+make = Balancers().make
 HASH = Balance(Balancer.CONSISTENT_HASH, ConsistentHash(HashKey.HEADER, "x"))
 
 
@@ -35,7 +37,7 @@ def test_every_kind_is_registered() -> None:
 
 @pytest.mark.parametrize("kind", set(Balancer) - {Balancer.PASSTHROUGH})
 def test_one_that_is_passed_over_is_not_picked_and_none_is_where_all_are(kind: Balancer) -> None:
-    picker: Picker = balancer(Balance(kind, HASH.hash))
+    picker: Picker = make(Balance(kind, HASH.hash))
     some = targets(3)
     asked = [Asked(key=b"%d" % number) for number in range(50)]
     assert {picker.pick(some, [some[1]], one) for one in asked} <= {some[0], some[2]}
@@ -45,14 +47,14 @@ def test_one_that_is_passed_over_is_not_picked_and_none_is_where_all_are(kind: B
 
 
 def test_round_robin_is_even_and_shares_the_turn_of_who_is_passed_over() -> None:
-    picker, some = balancer(Balance(Balancer.ROUND_ROBIN)), targets(3)
+    picker, some = make(Balance(Balancer.ROUND_ROBIN)), targets(3)
     assert [picker.pick(some, [], NOTHING) for _ in range(6)] == some * 2
     counted = Counter(picker.pick(some, [some[1]], NOTHING) for _ in range(10))
     assert counted == {some[0]: 5, some[2]: 5}
 
 
 def test_least_request_counts_its_own_turns() -> None:
-    picker, some = balancer(Balance()), targets(3)
+    picker, some = make(Balance()), targets(3)
     assert {picker.pick(some, [], NOTHING) for _ in range(3)} == set(some)
     some[0].active = some[1].active = 1
     assert {picker.pick(some, [], NOTHING) for _ in range(3)} == {some[2]}
@@ -65,7 +67,7 @@ def test_random_gives_each_an_equal_part_of_the_draw(draw: float, index: int) ->
 
 
 def test_passthrough_knows_one_address_only() -> None:
-    picker, some = balancer(Balance(Balancer.PASSTHROUGH)), targets(3)
+    picker, some = make(Balance(Balancer.PASSTHROUGH)), targets(3)
     assert picker.pick(some, [], Asked("10.0.0.1")) is some[1]
     assert picker.pick(some, [some[1]], Asked("10.0.0.1")) is some[1]
     assert picker.pick(some, [], Asked("10.0.0.9")) is None
@@ -82,7 +84,7 @@ def spread(ring: Picker, some: list[Target]) -> dict[bytes, str]:
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])
 def test_shares_are_about_equal(count: int) -> None:
-    shares = Counter(spread(balancer(HASH), targets(count)).values())
+    shares = Counter(spread(make(HASH), targets(count)).values())
     assert len(shares) == count
     assert max(shares.values()) < 1.15 * len(KEYS) / count
     assert min(shares.values()) > 0.85 * len(KEYS) / count
@@ -90,7 +92,7 @@ def test_shares_are_about_equal(count: int) -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])
 def test_one_that_comes_takes_its_share_and_nothing_else_moves(count: int) -> None:
-    ring, some = balancer(HASH), targets(count + 1)
+    ring, some = make(HASH), targets(count + 1)
     before, after = spread(ring, some[:-1]), spread(ring, some)
     moved = {key for key in KEYS if before[key] != after[key]}
     assert {after[key] for key in moved} == {some[-1].name}
@@ -98,7 +100,7 @@ def test_one_that_comes_takes_its_share_and_nothing_else_moves(count: int) -> No
 
 
 def test_one_that_goes_or_is_passed_over_leaves_all_others_where_they_are() -> None:
-    ring, some = balancer(HASH), targets(4)
+    ring, some = make(HASH), targets(4)
     before, gone = spread(ring, some), spread(ring, some[1:])
     passed_over = {key: ring.pick(some, [some[0]], Asked(key=key)) for key in KEYS}
     for key in KEYS:
@@ -111,8 +113,8 @@ def test_one_that_goes_or_is_passed_over_leaves_all_others_where_they_are() -> N
 
 def test_neither_order_nor_process_nor_past_matters() -> None:
     some = targets(5)
-    first = spread(balancer(HASH), some)
-    busy = balancer(HASH)
+    first = spread(make(HASH), some)
+    busy = make(HASH)
     for count in range(1, 5):
         spread(busy, some[:count])
     assert spread(busy, some[::-1]) == first

@@ -8,12 +8,14 @@ import pytest
 
 from composemesh.model.policy import Balance, Balancer
 from composemesh.proxy.balance import BALANCERS
+from composemesh.proxy.balance.making import Balancers
 from composemesh.testing import Broken, check_balancer
 
 
 @pytest.mark.parametrize("kind", BALANCERS)
 def test_every_built_in_balancer_passes(kind) -> None:
-    check_balancer(lambda: BALANCERS[kind](Balance(kind)), obstinate=kind is Balancer.PASSTHROUGH)
+    balancers = Balancers()
+    check_balancer(lambda: balancers.make(Balance(kind)), obstinate=kind is Balancer.PASSTHROUGH)
 
 
 class First:

@@ -1,0 +1,111 @@
+"""A balancer by its name. Our own are taken as they are; a plugin's is looked after: each request needs a target.
+
+What raises, or picks somebody who was not on offer, is named and counted, and the least busy target takes its place
+for that request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import structlog
+
+from composemesh.catalog import Catalog
+from composemesh.model.policy import Balance
+from composemesh.model.problem import Problem, Severity
+from composemesh.proxy.balance import BALANCERS
+from composemesh.proxy.balance.base import Asked, CandidateT, Picker
+from composemesh.proxy.balance.least_request import LeastRequest
+
+log = structlog.get_logger()
+
+Make = Callable[[Balance], Picker]
+
+
+def built_in() -> Catalog[Make]:
+    """Our own balancers alone."""
+    catalog: Catalog[Make] = Catalog("balancer")
+    for name, where in BALANCERS.items():
+        catalog.add(name, where, "composemesh")
+    return catalog
+
+
+class Balancers:
+    """Makes balancers, and knows which of them have failed."""
+
+    def __init__(self, catalog: Catalog[Any] | None = None) -> None:
+        self._catalog: Catalog[Make] = built_in() if catalog is None else catalog
+        self._failures: dict[str, Failures] = {}
+
+    def __repr__(self) -> str:
+        return f"<Balancers {list(self._catalog)}, {len(self._failures)} failing>"
+
+    def make(self, settings: Balance) -> Picker:
+        """A new balancer, as the settings ask for it. Never raises."""
+        name = str(settings.kind)
+        if name in BALANCERS:
+            return self._catalog[name](settings)
+        failures = self._failures.setdefault(name, Failures(name))
+        try:
+            made = self._catalog[name](settings)
+        except Exception as problem:
+            failures.count(problem)
+            return LeastRequest(settings)
+        return Guarded(made, failures)
+
+    def problems(self) -> Iterator[Problem]:
+        """What plugins' balancers did wrong since the start."""
+        for failures in self._failures.values():
+            if failures.number:
+                yield failures.problem()
+
+
+class Failures:
+    """What one balancer of a plugin did wrong."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.number = 0
+        self.last = ""
+
+    def __repr__(self) -> str:
+        return f"<Failures of {self.name}: {self.number}>"
+
+    def count(self, problem: Exception) -> None:
+        """One more. The first of its kind is a line in the log."""
+        self.number += 1
+        said = f"{problem!r:.300}"
+        if said != self.last:
+            log.error("balancer failed", balancer=self.name, problem=said)
+        self.last = said
+
+    def problem(self) -> Problem:
+        subject = f"balancer {self.name}"
+        message = f"The {subject} failed {self.number} times; the least busy endpoint was taken instead: {self.last}"
+        hint = "Mend the plugin, or choose another load_balancer."
+        return Problem(Severity.WARNING, "balancer-failed", message, hint, resource=subject)
+
+
+class Guarded:
+    """A plugin's balancer, which may fail without a request's being the worse for it."""
+
+    def __init__(self, balancer: Picker, failures: Failures) -> None:
+        self._balancer = balancer
+        self._failures = failures
+        self._instead = LeastRequest(Balance())
+
+    def __repr__(self) -> str:
+        return f"<Guarded {self._balancer!r}>"
+
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
+        try:
+            picked = self._balancer.pick(targets, passed_over, asked)
+            if picked is None or picked in targets:
+                return picked
+            raise LookupError(f"{picked!r:.100} is none of the targets")
+        except Exception as problem:
+            self._failures.count(problem)
+            return self._instead.pick(targets, passed_over, asked)
