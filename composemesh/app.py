@@ -26,6 +26,7 @@ from composemesh.admin.token import token_in
 from composemesh.capture.modes import Capture
 from composemesh.config.publish import Publisher, Resolve
 from composemesh.discovery.docker.client import DockerClient
+from composemesh.discovery.mdns.source import MdnsSource
 from composemesh.discovery.registry import Registry, Source
 from composemesh.extensions import Extensions
 from composemesh.model.problem import Problem
@@ -139,7 +140,8 @@ async def _run(
             client = DockerClient(options.docker)
             await client.negotiate()
             sources = [extensions.catalogs.sources["docker"](client, options.project)]
-        rooms.start_soon(registry.run, sources)
+        mdns = MdnsSource(options.project)
+        rooms.start_soon(registry.run, [*sources, mdns])
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
 
         applied = options.state / "resources.yaml"
@@ -151,6 +153,7 @@ async def _run(
         given = {"capture": options.capture, "admin": options.admin}
         config.hold(*(word for word, overridden in given.items() if not overridden))
         rooms.start_soon(supervise, "config", config.run)
+        rooms.start_soon(mdns.follow, config.snapshot, registry.discovered)
 
         in_effect = CaptureMode.LOOPBACK
         if capture is None:
@@ -168,6 +171,7 @@ async def _run(
             *fleet.planner.egress.problems(),
             *sinks.problems(),
             *balancers.problems(),
+            *mdns.problems(),
         )
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems

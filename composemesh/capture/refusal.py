@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from composemesh.model.snapshot import CaptureMode, ServiceSettings
-from composemesh.model.workload import Workload
+from composemesh.model.workload import Kind, Workload
 
 CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
 """By bit (capabilities(7)): to put rules into a network namespace, and to enter it."""
@@ -14,6 +14,7 @@ STATUS = Path("/proc/self/status")
 NO_PERMISSION = (
     "The mesh may not enter network namespaces: run composemesh as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN."
 )
+FOUND = "It was found on the network: calls to it go through the mesh, its own are no business of this host."
 DIED = "It ended while it was being captured."
 
 
@@ -37,6 +38,8 @@ def refusal(workload: Workload, settings: ServiceSettings, mode: CaptureMode, na
 
 def unreachable(workload: Workload, names: Mapping[str, str]) -> str:
     """Why there is no namespace of the workload's own to enter; empty where there is one."""
+    if workload.kind is Kind.FOUND:
+        return FOUND
     network = workload.network_mode
     if network == "host":
         return "`network_mode: host` puts it on the host's own network, where its traffic cannot be told apart."

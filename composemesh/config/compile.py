@@ -18,12 +18,21 @@ from composemesh.config.loaders.labels import ContainerLabels
 from composemesh.config.loaders.said import Said, Settings
 from composemesh.config.resources import Resource, compile_resources
 from composemesh.config.short import OF_A_SERVICE, compile_short
+from composemesh.config.short.published import mdns_of, published
 from composemesh.config.yaml import KeyPath
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import DestinationPolicy, TrafficPolicy
 from composemesh.model.problem import Problem, Severity
-from composemesh.model.snapshot import AccessLog, Exclude, MeshSettings, ServiceSettings, Snapshot, infer_service
-from composemesh.model.workload import Workload
+from composemesh.model.snapshot import (
+    AccessLog,
+    Exclude,
+    MeshSettings,
+    Protocol,
+    ServiceSettings,
+    Snapshot,
+    infer_service,
+)
+from composemesh.model.workload import Kind, Workload
 
 NOTHING = ComposeDocument()
 
@@ -54,18 +63,22 @@ def compile_mesh(
     snapshot = Snapshot(project, _mesh(document.mesh), _services(services, versions), document.services)
     names, ports = _names(snapshot, document, running), _ports(snapshot, running)
     compiled = compile_resources(resources, project, names)
-    short = compile_short(document.mesh, _spoken_of(services, versions), ports, compiled.gateways)
+    spoken = _spoken_of(services, versions)
+    short = compile_short(document.mesh, spoken, ports, compiled.gateways)
+    unpublished: list[Problem] = []
+    announced = tuple(published(project, document.mesh, spoken, _own_ports(snapshot, running), unpublished))
     snapshot = replace(
         snapshot,
-        virtual_hosts=(*compiled.virtual_hosts, *short.virtual_hosts),
+        virtual_hosts=(*compiled.virtual_hosts, *short.virtual_hosts, *(host for _, _, host in announced)),
         policies=_both(short.policies, compiled.policies),
         entries=(*compiled.entries, *short.entries),
         scopes=compiled.scopes,
-        gateways={**short.gateways, **compiled.gateways},
+        gateways={**{gateway.name: gateway for _, gateway, _ in announced}, **short.gateways, **compiled.gateways},
+        publications=tuple(publication for publication, _, _ in announced),
     )
     called = {name: ports.get(name, ()) for name in names} if names else None
     findings = analyse(snapshot, called, _versions(snapshot, running))
-    return snapshot, (*problems, *short.problems, *compiled.problems, *findings)
+    return snapshot, (*problems, *short.problems, *unpublished, *compiled.problems, *findings)
 
 
 def _both(
@@ -103,6 +116,20 @@ def _ports(snapshot: Snapshot, workloads: Iterable[Workload]) -> dict[str, list[
         if settings.ports:
             exposed[settings.service or name] = set(settings.ports)
     return {name: sorted(ports) for name, ports in exposed.items()}
+
+
+def _own_ports(snapshot: Snapshot, workloads: Sequence[Workload]) -> dict[str, dict[int, Protocol]]:
+    """The same of what is the project's own, with what is declared of each port. What was found, others announce."""
+    own = [workload for workload in workloads if workload.kind is not Kind.FOUND]
+    said: dict[str, Mapping[int, Protocol]] = {}
+    for name, settings in snapshot.services.items():
+        said[settings.service or name] = settings.ports
+    found = {snapshot.settings_of(workload).service for workload in workloads if workload.kind is Kind.FOUND}
+    return {
+        name: {port: said.get(name, {}).get(port, Protocol.AUTO) for port in ports}
+        for name, ports in _ports(snapshot, own).items()
+        if name not in found
+    }
 
 
 def _versions(snapshot: Snapshot, workloads: Iterable[Workload]) -> dict[str, set[str]]:
@@ -144,6 +171,7 @@ def _mesh(said: Settings) -> MeshSettings:
         sinks=_sinks(said),
         egress=said_value(said, "egress", default.egress),
         listeners=ListenerLimits(**said_value(said, "listeners", {})),
+        mdns=mdns_of(said),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
 from composemesh.model.listener import ListenerLimits
+from composemesh.model.mdns import Mdns, Publication
 from composemesh.model.policy import DestinationPolicy
 from composemesh.model.route import VirtualHost
 from composemesh.model.workload import Workload
@@ -86,6 +87,7 @@ class MeshSettings:
     """Who is told of every exchange, by name; the value is what the sink is made of."""
     egress: Egress = Egress.ALLOW
     listeners: ListenerLimits = field(default_factory=ListenerLimits)
+    mdns: Mdns = field(default_factory=Mdns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Snapshot:
     scopes: tuple[Scope, ...] = ()
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
     """By name."""
+    publications: tuple[Publication, ...] = ()
+    """Services that are announced, each by a gateway of its own."""
 
     def settings_of(self, workload: Workload) -> ServiceSettings:
         """The settings of the workload's Compose service, with the service and version inferred where unsaid."""

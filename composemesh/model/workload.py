@@ -25,6 +25,20 @@ class State(enum.StrEnum):
     """A stop signal was sent: requests in flight end, new ones go elsewhere."""
 
 
+class Kind(enum.StrEnum):
+    """What a workload is, and so where it is reached."""
+
+    CONTAINER = "container"
+    PROCESS = "process"
+    """A process of this host that was told of the mesh (`composemesh run`)."""
+    FOUND = "found"
+    """It announced itself on the network. Its own calls are none of this mesh's."""
+
+
+HOST = "host"
+"""The network of what is no container: the host reaches it, and so everybody does, through the mesh."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A workload's place on one network."""
@@ -40,7 +54,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One running container, or host process."""
+    """One running container, one host process, or something found on the network."""
 
     id: str
     name: str
@@ -61,6 +75,7 @@ class Workload:
     """`own` (a namespace of its own on ordinary networks), `host`, `none` or `container:<id>`."""
     oneoff: bool = False
     """Made by `docker compose run`: it calls others, but nobody is sent to it."""
+    kind: Kind = Kind.CONTAINER
 
     @property
     def life(self) -> tuple[str, str]:

@@ -11,9 +11,11 @@ from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
 from composemesh.model.record import unreached
 from composemesh.model.snapshot import Protocol
+from composemesh.model.workload import HOST, Kind
 from composemesh.proxy.balance.least_request import pick
 from composemesh.proxy.pool import Pool, Pools
 from composemesh.proxy.refuse import Refused
+from composemesh.runtime.captured import HostNamespace
 
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from composemesh.runtime.captured import Address, Captured, Namespace
 
 UNCHANGED: Mapping[int, int] = MappingProxyType({})
+BEYOND = HostNamespace()
 PENALTY = 0.1
 """Seconds an endpoint that refused a connection is passed over while others can serve.
 
@@ -68,6 +71,17 @@ class Endpoint:
     def __repr__(self) -> str:
         state = "ready" if self.ready else "not listening yet"
         return f"<Endpoint {self.workload.name} {self.workload.state} {state} active={self.active}>"
+
+    @property
+    def namespace(self) -> Namespace | None:
+        """Where others dial it from: inside, or from the host what was found beyond it; None: where they are."""
+        if self.captured is not None:
+            return self.captured.namespace
+        return BEYOND if self.workload.kind is Kind.FOUND else None
+
+    def reaches(self, other: Endpoint) -> bool:
+        """Whether there is a network from here to there."""
+        return HOST in other.networks or not other.networks.isdisjoint(self.networks)
 
     def failed(self, port: int) -> None:
         """A dial failed: pass the port over for a moment."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from composemesh.model.entry import EntryEndpoint, EntryPort, Location, Resolution, ServiceEntry
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.snapshot import Protocol
-from composemesh.model.workload import Workload
+from composemesh.model.workload import HOST, Workload
 from composemesh.proxy.cluster import Endpoint, Spoken, Target
 from composemesh.proxy.resolutions import Resolutions
 from composemesh.routing.hosts import canonical, matches
@@ -246,8 +246,9 @@ def _placed(
     ports: Mapping[str, int],
 ) -> Target:
     """The endpoint as `source` reaches it: from inside where it is a captured workload, else as the source would."""
-    if endpoint.captured is not None:
-        target = Target(endpoint, address, endpoint.captured.namespace, endpoint.pools)
+    namespace = endpoint.namespace
+    if namespace is not None:
+        target = Target(endpoint, address, namespace, endpoint.pools)
     else:
         assert source.captured is not None, "only a captured workload has an outbound listener"
         target = Target(endpoint, address, source.captured.namespace, source.pools)
@@ -266,7 +267,8 @@ def _shared(placed: Sequence[tuple[Target, int]]) -> tuple[Target, ...]:
 
 def _address(endpoint: Endpoint, source: Endpoint) -> str:
     """The first address of a workload on a network that the source is on, too."""
-    shared = (place for place in endpoint.workload.attachments if place.network in source.networks)
+    places = endpoint.workload.attachments
+    shared = (place for place in places if place.network == HOST or place.network in source.networks)
     return next(address for place in shared for address in place.addresses)
 
 

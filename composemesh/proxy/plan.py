@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from composemesh.model.peer import UNKNOWN
+from composemesh.model.workload import HOST
 from composemesh.proxy.cluster import Cluster, Endpoint, Spoken, Target
 from composemesh.proxy.outside import NO_LABELS, Bound, Outside
 from composemesh.proxy.rules import Rules
@@ -39,6 +40,8 @@ class Plan:
         self._addresses = dict(planner.departed)
         for endpoint in endpoints.values():
             for place in endpoint.workload.attachments:
+                if place.network == HOST:
+                    continue  # several may share an address there, so that names alone tell which is meant
                 for address in place.addresses:
                     self._addresses[address] = (endpoint.service, place.network)
         self._services: dict[str, list[Endpoint]] = {}
@@ -162,7 +165,7 @@ class Plan:
         return [
             endpoint
             for endpoint in self._services.get(service, ())
-            if not endpoint.workload.oneoff and not endpoint.networks.isdisjoint(source.networks)
+            if not endpoint.workload.oneoff and source.reaches(endpoint)
         ]
 
     def _rules(self, source: Endpoint, service: str, host: str) -> Rules | None:
@@ -191,5 +194,5 @@ class Plan:
     def _selected(self, source: Endpoint, labels: Mapping[str, str]) -> list[Endpoint]:
         """The workloads with these labels that the source can reach, the best ones."""
         found = [each for each in self._endpoints.values() if has(labels_at(each), labels)]
-        reachable = [each for each in found if not each.networks.isdisjoint(source.networks)]
+        reachable = [each for each in found if source.reaches(each)]
         return fittest([each for each in reachable if not each.workload.oneoff])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.peer import Peer, PeerKind
-from composemesh.model.workload import Workload
+from composemesh.model.workload import HOST, Kind, Workload
 from composemesh.proxy.cluster import Endpoint, Spoken
 from composemesh.proxy.egress import Egress
 from composemesh.proxy.entries import Entries
@@ -75,7 +75,8 @@ class Planner:
             endpoint = self._endpoint(workload, settings.service, settings.version, captured is not None)
             endpoint.captured = captured or endpoint.captured  # what drains after its release still dials
             endpoint.introduced = settings.proxy_protocol
-            endpoint.pending = endpoint.captured is None and workload.id not in captures.refused
+            awaited = workload.kind is not Kind.FOUND and workload.id not in captures.refused
+            endpoint.pending = endpoint.captured is None and awaited
             alive[workload.life] = endpoint
             self.spoken.setdefault(settings.service, Spoken()).declared.update(settings.ports)
         for life, endpoint in self.endpoints.items():
@@ -91,6 +92,9 @@ class Planner:
         self.gateways = {name: self.gateways.get(name) or _door(name) for name in snapshot.gateways}
         for door in self.gateways.values():
             door.networks = everywhere  # the host has an address on each
+        for endpoint in alive.values():
+            if endpoint.workload.kind is Kind.PROCESS:
+                endpoint.networks = everywhere
         serving = {endpoint.service for endpoint in alive.values()}
         self.spoken = {name: spoken for name, spoken in self.spoken.items() if name in serving}
         self.entries.resolutions.want(self.entries.names, (*alive.values(), *self.gateways.values()))
@@ -132,6 +136,8 @@ class Planner:
 
     def _depart(self, endpoint: Endpoint) -> None:
         for place in endpoint.workload.attachments:
+            if place.network == HOST:
+                continue
             for address in place.addresses:
                 self.departed.pop(address, None)
                 self.departed[address] = (endpoint.service, place.network)

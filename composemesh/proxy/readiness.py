@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from composemesh.model.workload import Kind
+
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Endpoint, Spoken
 
@@ -22,6 +24,8 @@ PATIENCE = 60.0
 
 def listens(endpoint: Endpoint, spoken: Spoken | None) -> bool:
     """Whether the endpoint listens on every port that callers of its service have used, or, if none yet, on any."""
+    if endpoint.workload.kind is Kind.FOUND:
+        return True  # its source asks it
     if endpoint.captured is None:
         return not endpoint.pending  # nobody can look inside
     listening = endpoint.captured.listening()

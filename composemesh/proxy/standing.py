@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composemesh.model.workload import Health, State
+from composemesh.model.workload import HOST, Health, Kind, State
 from composemesh.proxy.cluster import Target
 from composemesh.routing.labels import labels_of
 from composemesh.routing.names import names_of
@@ -26,15 +26,31 @@ def target_of(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
     shared = [
         address
         for place in endpoint.workload.attachments
-        if place.network in source.networks
+        if place.network == HOST or place.network in source.networks
         for address in place.addresses
     ]
     matching = [address for address in shared if (":" in address) == wanted] or shared
     address = host if host in shared else matching[0]
-    if endpoint.captured is not None:
-        return Target(endpoint, address, endpoint.captured.namespace, endpoint.pools)
-    assert source.captured is not None, "only a captured workload has an outbound listener"
-    return Target(endpoint, address, source.captured.namespace, source.pools)
+    namespace = endpoint.namespace
+    if namespace is not None:
+        target = Target(endpoint, address, namespace, endpoint.pools)
+    else:
+        assert source.captured is not None, "only a captured workload has an outbound listener"
+        target = Target(endpoint, address, source.captured.namespace, source.pools)
+    if endpoint.workload.kind is not Kind.CONTAINER and len(endpoint.workload.ports) == 1:
+        target.ports = Only(*endpoint.workload.ports)
+    return target
+
+
+class Only(dict[int, int]):
+    """The one port that there is, whichever was asked for: instances of what has no container choose their own."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__({port: port})
+        self._port = port
+
+    def get(self, key: int, default: object = None) -> int:
+        return self._port
 
 
 def fittest(endpoints: list[Endpoint]) -> list[Endpoint]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composemesh.model.origin import NOWHERE, Origin
 from composemesh.model.snapshot import Egress
+from composemesh.model.workload import HOST, Kind
 from composemesh.routing.hosts import canonical, matches
 from composemesh.routing.labels import has, labels_of
 from composemesh.routing.words import settings_in
@@ -129,9 +130,10 @@ class Backends:
 
     def _address(self, workload: Workload) -> str | None:
         caller = self._caller
-        networks = None if caller is None else {place.network for place in caller.attachments}
+        bound = caller is not None and caller.kind is not Kind.PROCESS  # the host has an address on every network
+        networks = {place.network for place in caller.attachments} if caller is not None and bound else None
         for place in workload.attachments:
-            if place.addresses and (networks is None or place.network in networks):
+            if place.addresses and (networks is None or place.network == HOST or place.network in networks):
                 return place.addresses[0]
         return None
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from composemesh.model.entry import Resolution, ServiceEntry
 from composemesh.model.route import MESH, VirtualHost
 from composemesh.model.snapshot import Snapshot
-from composemesh.model.workload import Discovered, Workload
+from composemesh.model.workload import Discovered, Kind, Workload
 from composemesh.routing.hosts import canonical, matches
 
 VIRTUAL = "240.240.0.0/16"
@@ -105,7 +105,8 @@ class Names:
             return
         self._basis = (snapshot, discovered)
         running = set(_running(snapshot, discovered))
-        self._remember(running)
+        processes = set(_of_kind(snapshot, discovered, Kind.PROCESS)) - running
+        self._remember({*running, *processes, *_of_kind(snapshot, discovered, Kind.FOUND)})
         said = (each.service for each in snapshot.services.values() if each.service)
         configured = {*snapshot.names, *snapshot.services, *said}
         self._services = frozenset({*self._seen, *(name.lower() for name in configured)})
@@ -119,6 +120,8 @@ class Names:
                 found[host] = Name(host, standing, addresses or (self._virtual.of(host),))
         for service in self._services - running:
             found[service] = Name(service, Standing.UNLESS_KNOWN, (self._virtual.of(service),))
+        for service in processes:
+            found[service] = Name(service, Standing.OURS, (self._virtual.of(service),))
         self._exact = {name: known for name, known in found.items() if not name.startswith("*")}
         patterns = [known for name, known in found.items() if name.startswith("*")]
         self._patterns = tuple(sorted(patterns, key=lambda known: -len(known.host)))
@@ -190,9 +193,14 @@ def names_of(workload: Workload) -> frozenset[str]:
 def _running(snapshot: Snapshot, discovered: Discovered) -> Iterator[str]:
     """Names by which services can be called that have a container."""
     for workload in discovered.workloads:
-        if not workload.oneoff:
+        if workload.kind is Kind.CONTAINER and not workload.oneoff:
             yield snapshot.settings_of(workload).service.lower()
             yield from (name for name in names_of(workload) if not _CONTAINER_ID.fullmatch(name))
+
+
+def _of_kind(snapshot: Snapshot, discovered: Discovered, kind: Kind) -> Iterator[str]:
+    """Names of services that have no container. What was found on the network stands behind whom Docker knows."""
+    return (snapshot.settings_of(each).service.lower() for each in discovered.workloads if each.kind is kind)
 
 
 def _standing(entry: ServiceEntry) -> tuple[Standing, tuple[str, ...]]:

@@ -5,6 +5,8 @@ They are tables like Istio's, in the `forms` that people use in Compose files.
 
 from __future__ import annotations
 
+import re
+
 from composemesh.config.schema.forms import Either, Hash, Listen, Match, Some
 from composemesh.config.schema.messages import Field, Message, Table, later
 from composemesh.config.schema.named import BalancerName
@@ -244,6 +246,37 @@ LISTENERS = Message(
         "idle_timeout": Field(Duration(), "How long a connection may wait for its next request."),
         "slow_reader_timeout": Field(Duration(), "How long a client may take nothing of its answer."),
     }
+)
+_SERVICE_TYPE = Text(
+    re.compile(r"_[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?\._tcp"), "a service type of DNS-SD over TCP, like _http._tcp"
+)
+_INTERFACE = Text(
+    re.compile(r"[0-9A-Za-z][-0-9A-Za-z_.]{0,63}"), "the name of an interface, or one of its IPv4 addresses"
+)
+DISCOVERY = Message(
+    {
+        "mdns": Field(
+            Message(
+                {
+                    "browse": Field(Some(_SERVICE_TYPE), "Service types whose instances are services of the mesh."),
+                    "interfaces": Field(Some(_INTERFACE), "Where; the interface of the default route if unsaid."),
+                }
+            ),
+            "Services on the local network.",
+        )
+    }
+)
+PUBLISH = Either(
+    Words({"mdns": "mdns"}),
+    "by",
+    Message(
+        {
+            "by": Field(Words({"mdns": "mdns"}), "How it is announced."),
+            "type": Field(_SERVICE_TYPE, "What clients look for; _http._tcp if unsaid."),
+            "port": Field(PortNumber(), "The service's port; the lowest if unsaid."),
+        },
+        some_of=("by",),
+    ),
 )
 GATEWAYS = Table(GATEWAY, LABEL)
 EXTERNALS = Table(EXTERNAL, LABEL)

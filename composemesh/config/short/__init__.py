@@ -16,7 +16,8 @@ from composemesh.model.problem import Problem
 from composemesh.model.route import VirtualHost
 
 OF_A_SERVICE = frozenset(
-    {"ports", "routes", "timeout", "retries", "load_balancer", "connections", "outlier_detection", "expose"}
+    {"ports", "routes", "timeout", "retries", "load_balancer", "connections", "outlier_detection"}
+    | {"expose", "publish"}
 )
 """Words that belong to the mesh service, however many Compose services stand for it: one of them is enough."""
 

@@ -54,12 +54,12 @@ def exposed(
     yield VirtualHost(
         (said.get("host", "*"),),
         (said["gateway"],),
-        tuple(_at_gateway(rule, path, port, rewrite_of(said.get("rewrite"))) for rule in rules or (bare,)),
+        tuple(at_gateway(rule, path, port, rewrite_of(said.get("rewrite"))) for rule in rules or (bare,)),
         origin=origin,
     )
 
 
-def _at_gateway(rule: HttpRule, path: StringMatch | None, port: int, rewrite: Rewrite | None) -> HttpRule:
+def at_gateway(rule: HttpRule, path: StringMatch | None, port: int, rewrite: Rewrite | None) -> HttpRule:
     """A rule of the service as it counts at a gateway: there, nobody has connected to the service's own port."""
     matches = tuple(replace(match, uri=match.uri or path, port=0) for match in rule.matches or (HttpMatch(),))
     arms = tuple(
