@@ -40,6 +40,7 @@ from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
 from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.sinks.running import Sinks
+from composemesh.xds.door import Door
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
@@ -150,7 +151,7 @@ async def _run(
         await config.load()
         if config.rejection and options.initial_check:
             raise Rejected(config.rejection)
-        given = {"capture": options.capture, "admin": options.admin}
+        given = {"capture": options.capture, "admin": options.admin, "xds": ""}
         config.hold(*(word for word, overridden in given.items() if not overridden))
         rooms.start_soon(supervise, "config", config.run)
         rooms.start_soon(mdns.follow, config.snapshot, registry.discovered)
@@ -166,13 +167,16 @@ async def _run(
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
         sinks = Sinks(hub, lambda name, settings: extensions.catalogs.sinks[name](settings))
+        door = Door(config.snapshot, registry.discovered)
         view.events = lambda: (
             *extensions.problems.value,
             *fleet.planner.egress.problems(),
             *sinks.problems(),
             *balancers.problems(),
             *mdns.problems(),
+            *door.problems(),
         )
+        view.xds = door.rows
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         view.ejected = fleet.ejected
@@ -182,6 +186,9 @@ async def _run(
             # Only now: until every callee is captured, connections wait in the listeners' queues, unharmed.
             await rooms.start(fleet.run)
             view.admin_url = await rooms.start(_serve_admin, view, options)
+            mesh = config.snapshot.value.mesh
+            if mesh.xds_port:
+                view.xds_url = await rooms.start(door.serve, mesh.xds_host, mesh.xds_port)
             view.ready = True
             rooms.start_soon(supervise, "sinks", partial(sinks.run, config.snapshot))
             task_status.started(view)

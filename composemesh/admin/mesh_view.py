@@ -27,7 +27,7 @@ def nobody(_service: str, _life: tuple[str, str]) -> float:
 
 @dataclass(eq=False, slots=True)
 class MeshView:
-    """Reads only. The composition root fills it, and sets the three last fields as it learns them."""
+    """Reads only. The composition root fills it, and sets the last fields as it learns them."""
 
     project: str
     discovered: Latest[Discovered]
@@ -43,6 +43,10 @@ class MeshView:
     """What the resources of the mesh are asked of, and changed by; None where nothing can be changed."""
     admin_url: str = ""
     """Where `serve` came to listen, e.g. `http://127.0.0.1:15000`."""
+    xds_url: str = ""
+    """Where Envoys and gRPC clients get the configuration, e.g. `http://127.0.0.1:15010`; empty where they don't."""
+    xds: Callable[[], list[Json]] = list
+    """What each of those clients has."""
     capture: str = ""
     """The mode in effect; until it is known, the mode that was asked for."""
     ejected: Ejected = nobody
@@ -58,6 +62,8 @@ class MeshView:
             pid=os.getpid(),
             state="serving" if self.ready else "starting",
             admin_url=self.admin_url,
+            xds_url=self.xds_url,
+            xds=self.xds(),
             capture=self.capture or self.snapshot.value.mesh.capture.value,
             discovered=self.discovered.value,
             snapshot=self.snapshot.value,

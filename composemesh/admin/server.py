@@ -8,7 +8,6 @@ the newest, so that a flood of silent ones can't keep the operator out.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from composemesh.runtime.groups import leaves
+from composemesh.runtime.ports import listen, url_host
 from composemesh.runtime.unix import address_of
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ log = structlog.get_logger()
 
 MOST_CONNECTIONS = 64
 """On each listener, so that whoever floods the port does not reach the Unix socket."""
-MORE_PORTS = 100
-"""How many ports above a taken one are tried."""
 DRAIN = 1.0
 """Seconds that answers in flight have after cancellation."""
 SEND_TIMEOUT = 10.0
@@ -57,13 +55,13 @@ async def serve(
     sentence on what to do, where there is none, `host` is no address of this machine, or the socket can't be made.
     """
     with _unix_listener(unix_path) as unix:
-        listeners = await _listen(host, port)
+        listeners = await listen(host, port, "x-mesh.admin")
         bound = listeners[0].socket.getsockname()[1]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_Server(app).run, listeners)
             if unix is not None:
                 nursery.start_soon(_Server(app).run, [unix])
-            task_status.started(f"http://{_url_host(host)}:{bound}")
+            task_status.started(f"http://{url_host(host)}:{bound}")
 
 
 class _Server:
@@ -123,21 +121,6 @@ class _Connection(TCPServer):
             await self.protocol.handle(Closed())
 
 
-async def _listen(host: str, port: int) -> list[trio.SocketListener]:
-    """Listeners on `port`, or on the first free one above it."""
-    ports = range(port, min(port + MORE_PORTS, 65535) + 1) if port else range(1)
-    for candidate in ports:
-        try:
-            return await trio.open_tcp_listeners(candidate, host=host)
-        except OSError as problem:
-            if problem.errno != errno.EADDRINUSE:
-                why = problem.strerror or str(problem)
-                raise OSError(
-                    problem.errno, f"can't listen on {host}:{candidate} ({why}): change x-mesh.admin"
-                ) from problem
-    raise OSError(errno.EADDRINUSE, f"ports {port} to {ports[-1]} of {host} are all taken: change x-mesh.admin")
-
-
 @contextmanager
 def _unix_listener(path: Path | None) -> Iterator[trio.SocketListener | None]:
     """A listener that only its owner can connect to; what an earlier mesh left at `path` is replaced.
@@ -161,12 +144,3 @@ def _unix_listener(path: Path | None) -> Iterator[trio.SocketListener | None]:
     finally:
         sock.close()
         path.unlink(missing_ok=True)
-
-
-def _url_host(host: str) -> str:
-    """The host as a URL has it; listening everywhere includes loopback, which is where we send people."""
-    if host in ("", "0.0.0.0"):
-        return "127.0.0.1"
-    if host == "::":
-        return "[::1]"
-    return f"[{host}]" if ":" in host else host

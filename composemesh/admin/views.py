@@ -48,6 +48,8 @@ def status(
     pid: int,
     state: str,
     admin_url: str,
+    xds_url: str = "",
+    xds: Iterable[Json] = (),
     capture: str,
     discovered: Discovered,
     snapshot: Snapshot,
@@ -66,11 +68,12 @@ def status(
         "version": version,
         "state": state,
         "admin_url": admin_url,
-        "xds_url": "",
+        "xds_url": xds_url,
         "mtls": "off",
         "capture": capture,
         "services": services(discovered, snapshot, captures, hub, ejected),
         "problems": [problem(one) for one in found],
+        "xds": list(xds),
     }
 
 

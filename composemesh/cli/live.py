@@ -14,6 +14,7 @@ Json = Mapping[str, Any]
 
 STATES = {"serving": "bold green", "starting": "bold yellow", "degraded": "bold red"}
 HEALTH = {"healthy": "green", "unhealthy": "red", "starting": "yellow", "ejected": "yellow"}
+CLIENTS = {"synced": "green", "waiting": "yellow", "refused": "red"}
 SEVERITIES = {"error": "red", "warning": "yellow"}
 OTHER = "other"
 """What the hub calls all those that are too many to be told apart."""
@@ -48,6 +49,8 @@ def status_view(status: Json) -> RenderableType:
                 _captured(workload),
             )
         parts.append(rows)
+    if status.get("xds"):
+        parts.append(_clients(status["xds"]))
     return Group(*parts, *_problems(status.get("problems", ())))
 
 
@@ -81,6 +84,7 @@ def headline(status: Json) -> Text:
     for name, value in (
         ("", status.get("admin_url")),
         ("capture ", status.get("capture")),
+        ("xDS ", status.get("xds_url")),
         ("mTLS ", status.get("mtls")),
     ):
         if value:
@@ -101,6 +105,20 @@ def _services(services: Sequence[Json]) -> RenderableType:
             percent(service.get("success_rate")),
             milliseconds(service.get("p50_ms")),
             milliseconds(service.get("p99_ms")),
+        )
+    return rows
+
+
+def _clients(clients: Sequence[Json]) -> RenderableType:
+    rows = table("XDS CLIENT", "ADDRESS", "TYPE", "VERSION", "STATE")
+    for client in clients:
+        state = str(client.get("state", ""))
+        rows.add_row(
+            safe(client.get("node") or NOTHING),
+            safe(client.get("address", "")),
+            safe(client.get("type", "")),
+            safe(client.get("version") or NOTHING),
+            safe(" ".join([state, *map(str, client.get("refused", ()))]), CLIENTS.get(state, "")),
         )
     return rows
 

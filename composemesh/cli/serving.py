@@ -73,7 +73,9 @@ async def _mesh(start: Start, view: Viewer, run: Runner) -> None:
         # request would wait: 25 to 100 ms each time. Frozen, it is passed over.
         gc.freeze()
         gc.enable()
-        folder.write(MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url))
+        folder.write(
+            MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url, xds_url=mesh.xds_url)
+        )
         try:
             await view(mesh)
         finally:

@@ -163,11 +163,14 @@ def _names(snapshot: Snapshot, document: ComposeDocument, workloads: Iterable[Wo
 def _mesh(said: Settings) -> MeshSettings:
     default = MeshSettings()
     host, port = said_value(said, "admin", (default.admin_host, default.admin_port))
+    xds_host, xds_port = said_value(said, "xds", (default.xds_host, default.xds_port))
     return MeshSettings(
         capture=said_value(said, "capture", default.capture),
         exclude=_exclude(said),
         admin_host=host,
         admin_port=port,
+        xds_host=xds_host,
+        xds_port=xds_port,
         sinks=_sinks(said),
         egress=said_value(said, "egress", default.egress),
         listeners=ListenerLimits(**said_value(said, "listeners", {})),

@@ -11,6 +11,7 @@ from composemesh.model.snapshot import CaptureMode, MeshSettings
 AT_START: Mapping[str, Callable[[MeshSettings], str]] = {
     "capture": lambda mesh: (CaptureMode.NETNS if mesh.capture is CaptureMode.AUTO else mesh.capture).value,
     "admin": lambda mesh: f"{mesh.admin_host}:{mesh.admin_port}",
+    "xds": lambda mesh: f"{mesh.xds_host}:{mesh.xds_port}" if mesh.xds_port else "off",
 }
 """The words, and what a mesh makes of them as it starts."""
 

@@ -88,6 +88,9 @@ class MeshSettings:
     egress: Egress = Egress.ALLOW
     listeners: ListenerLimits = field(default_factory=ListenerLimits)
     mdns: Mdns = field(default_factory=Mdns)
+    xds_host: str = "127.0.0.1"
+    xds_port: int = 15010
+    """0 where the configuration is served to nobody."""
 
 
 @dataclass(frozen=True, slots=True)

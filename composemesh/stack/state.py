@@ -66,11 +66,14 @@ class MeshEntry:
     admin_url: str = ""
     """Empty while the mesh starts."""
     xds_url: str = ""
+    """Empty where the configuration is served to nobody."""
     compose: Mapping[str, Any] = field(default_factory=dict)
     """How Compose was called: `files`, `project_directory`, `profiles`, `env_files`."""
 
     @classmethod
-    def of_this_process(cls, project: str, compose: Mapping[str, Any], *, admin_url: str = "") -> MeshEntry:
+    def of_this_process(
+        cls, project: str, compose: Mapping[str, Any], *, admin_url: str = "", xds_url: str = ""
+    ) -> MeshEntry:
         started = datetime.fromtimestamp(time.time() - age(os.getpid()), UTC)
         return cls(
             project,
@@ -78,6 +81,7 @@ class MeshEntry:
             process_identity(os.getpid()),
             started.isoformat(timespec="seconds"),
             admin_url=admin_url,
+            xds_url=xds_url,
             compose=compose,
         )
 

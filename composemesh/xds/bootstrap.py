@@ -41,16 +41,7 @@ def bootstrap(node: Node, server: tuple[str, int], transport: Transport, admin: 
     made = _identity(node, admin)
     made["static_resources"] = {"clusters": [_server(*server, http2=transport is not Transport.REST)]}
     if transport is Transport.REST:
-        source = {
-            "resource_api_version": "V3",
-            "api_config_source": {
-                "api_type": "REST",
-                "transport_api_version": "V3",
-                "cluster_names": [SERVER],
-                "refresh_delay": REFRESH,
-                "request_timeout": "2s",
-            },
-        }
+        source = polled(SERVER)
         made["dynamic_resources"] = {"lds_config": source, "cds_config": source}
         return made
     source = {"ads": {}, "resource_api_version": "V3"}
@@ -65,6 +56,20 @@ def bootstrap(node: Node, server: tuple[str, int], transport: Transport, admin: 
         },
     }
     return made
+
+
+def polled(server: str) -> Json:
+    """A ConfigSource: ask the cluster `server` again and again."""
+    return {
+        "resource_api_version": "V3",
+        "api_config_source": {
+            "api_type": "REST",
+            "transport_api_version": "V3",
+            "cluster_names": [server],
+            "refresh_delay": REFRESH,
+            "request_timeout": "2s",
+        },
+    }
 
 
 def static(node: Node, generated: Generated, admin: tuple[str, int] | None) -> Json:

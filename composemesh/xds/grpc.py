@@ -6,9 +6,10 @@ import enum
 import re
 from collections.abc import Iterable, Iterator
 
-MOST_BYTES = 16 << 20
-"""Of one message. A client that names ten thousand resources needs one; who sends more means something else."""
-_PREFIX = 5
+MOST_BYTES = 4 << 20
+"""Of one message (gRPC's own default). One that names twenty thousand resources has less."""
+PREFIX = 5
+"""Bytes before each message: whether it is compressed, and its size."""
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII)
 _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("%")}
@@ -50,32 +51,31 @@ class Messages:
     def __repr__(self) -> str:
         return f"<Messages {len(self._data)} bytes of {self.missing + len(self._data)}>"
 
+    def __len__(self) -> int:
+        """Bytes of what has begun and is not complete."""
+        return len(self._data)
+
     def feed(self, data: bytes) -> None:
         self._data += data
 
     @property
     def missing(self) -> int:
         """Bytes until the next message is complete, at least."""
-        if len(self._data) < _PREFIX:
-            return _PREFIX - len(self._data)
-        return _PREFIX + int.from_bytes(self._data[1:_PREFIX], "big") - len(self._data)
-
-    @property
-    def torn(self) -> bool:
-        """Whether there is a part of a message; at the end of a call there should be none."""
-        return bool(self._data)
+        if len(self._data) < PREFIX:
+            return PREFIX - len(self._data)
+        return PREFIX + int.from_bytes(self._data[1:PREFIX], "big") - len(self._data)
 
     def __iter__(self) -> Iterator[bytes]:
-        while len(self._data) >= _PREFIX:
-            size = int.from_bytes(self._data[1:_PREFIX], "big")
+        while len(self._data) >= PREFIX:
+            size = int.from_bytes(self._data[1:PREFIX], "big")
             if self._data[0]:
                 raise RpcError(Status.UNIMPLEMENTED, "compressed messages are not taken: send them as they are")
             if size > self._most:
                 raise RpcError(Status.RESOURCE_EXHAUSTED, f"a message of {size} bytes is more than {self._most}")
-            if len(self._data) < _PREFIX + size:
+            if len(self._data) < PREFIX + size:
                 return
-            message = bytes(self._data[_PREFIX : _PREFIX + size])
-            del self._data[: _PREFIX + size]
+            message = bytes(self._data[PREFIX : PREFIX + size])
+            del self._data[: PREFIX + size]
             yield message
 
 

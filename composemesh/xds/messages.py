@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from composemesh.xds import protos
@@ -80,15 +81,25 @@ def delta_response(push: Push) -> bytes:
     return b"".join((made.SerializeToString(), *resources))
 
 
-def response_as_json(push: Push) -> bytes:
-    """A DiscoveryResponse in JSON, its fields named as in Envoy's documentation. Slow: call it in a thread."""
-    from google.protobuf import json_format
+def response_as_json(push: Push, source: Mapping[str, Any]) -> bytes:
+    """A DiscoveryResponse in JSON, its fields named as in Envoy's documentation. Slow: call it in a thread.
 
-    made = protos.message(_RESPONSE).FromString(response(push))
-    text: str = json_format.MessageToJson(
-        made, preserving_proto_field_name=True, descriptor_pool=protos.pool(), indent=None
-    )
-    return text.encode()
+    Who polls has no aggregated stream: where a resource says that the next ones come by that, it says `source`.
+    """
+    said = protos.as_dict(protos.message(_RESPONSE).FromString(response(push)))
+    _replace_streams(said, source)
+    return json.dumps(said).encode()
+
+
+def _replace_streams(value: Any, source: Mapping[str, Any]) -> None:
+    if isinstance(value, dict):
+        if value.pop("ads", None) is not None:
+            value |= source
+        for each in value.values():
+            _replace_streams(each, source)
+    elif isinstance(value, list):
+        for each in value:
+            _replace_streams(each, source)
 
 
 def _parsed(name: str, data: bytes) -> Any:

@@ -29,6 +29,8 @@ class Session(Generic[WatchT]):
 
     def __init__(self) -> None:
         self.world: World = {}
+        self.began = False
+        """Whether it has seen a world."""
         self._watches: dict[str, WatchT] = {}
         self._nonce = 0
 
@@ -40,6 +42,10 @@ class Session(Generic[WatchT]):
         """In the order of pushes."""
         yield from (self._watches[url] for url in KINDS if url in self._watches)
         yield from (watch for url, watch in self._watches.items() if url not in KINDS)
+
+    def see(self, world: World) -> None:
+        """The world is this from now on."""
+        self.world, self.began = world, True
 
     def next(self, now: float) -> Push | None:
         """What is to be sent now, if anything. `now` is seconds on any clock that only goes forward."""

@@ -96,6 +96,11 @@ class Watch:
         """`refused`, `waiting` for the client's word, or `synced`."""
         return "refused" if self.words else "waiting" if self._sent or not self.version else "synced"
 
+    @property
+    def pending(self) -> bool:
+        """Whether a push is not acknowledged yet."""
+        return bool(self._sent)
+
     def waits(self, now: float) -> bool:
         """Whether the client owes us a word on the last push, and not for too long."""
         return bool(self._sent) and now < self._since + PATIENCE
@@ -258,17 +263,18 @@ class StateWatch(Watch):
             self._sent.clear()
             return
         latest = next(reversed(self._sent), None)
-        if request.nonce != self._nonce:
+        if request.nonce != self.nonce:
             return  # an answer to what was overtaken: the answer to the latest is still to come
         if latest is not None:
             self._judge(request, latest)
         if names != self._names or self._wildcard:
             self._resubscribe(names)
 
-    _nonce = ""
+    nonce = ""
+    """Of the latest push."""
 
     def push(self, draft: Draft, found: Found, nonce: str, now: float) -> Push:
-        self._nonce = nonce
+        self.nonce = nonce
         return super().push(draft, found, nonce, now)
 
     def _judge(self, request: Request, latest: str) -> None:

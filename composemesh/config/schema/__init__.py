@@ -56,6 +56,9 @@ MESH = Object(
         "capture": Key(Choice(CaptureMode, later=("hosts",)), "How traffic reaches the mesh.", "auto"),
         "exclude": Key(EXCLUDE, "Traffic of every service that capture leaves alone, in both directions."),
         "admin": Key(Address(), "Where the admin API and the metrics listen.", "127.0.0.1:15000"),
+        "xds": Key(
+            Address(usual=15010, off=True), "Where Envoys and gRPC clients get the configuration.", "127.0.0.1:15010"
+        ),
         "access_log": Key(Choice(AccessLog), "A line for each request.", "off"),
         "sinks": Key(Whole(Named("sink", elsewhere=("access_log",))), "Who else is told of each request, by name."),
         "egress": Key(Choice(Egress), "Whether services may call hosts that nobody declared.", "allow"),
@@ -66,7 +69,6 @@ MESH = Object(
         "discovery": Key(Whole(short.DISCOVERY), "What is found besides containers."),
         "publish": Key(Whole(short.PUBLISH), "Every service is announced to others."),
         "mtls": Key(Later(), "Encryption and identity between workloads."),
-        "xds": Key(Later(), "Where the configuration is served to other proxies."),
         "tracing": Key(Later(), "Where spans are sent."),
         "plugins": Key(
             Each(Text()), "Files of Python that extend the mesh, relative to the first Compose file.", "[]"

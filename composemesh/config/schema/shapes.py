@@ -96,11 +96,21 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`host:port`, on loopback only: what listens there has no authentication yet."""
+    """`host:port`, on loopback only: what listens there has no authentication yet. `off` is read as port 0."""
 
-    wanted: str = "a loopback address and a port, like 127.0.0.1:15000"
+    usual: int = 15000
+    """The port of the examples in hints."""
+    off: bool = False
+    """Whether `off` may be said."""
+
+    @property
+    def wanted(self) -> str:
+        return f"a loopback address and a port, like 127.0.0.1:{self.usual}" + (", or off" if self.off else "")
 
     def read(self, path: KeyPath, value: Any, reading: Reading) -> None:
+        if self.off and (value is False or value == "off"):  # the former is what YAML 1.1 makes of a bare `off`
+            reading.said[path] = ("", 0)
+            return
         if not isinstance(value, str):
             hint = f"Write 127.0.0.1:{value}." if read_port(value) else ""
             reading.wrong_type(path, value, self.wanted, hint)
@@ -108,7 +118,7 @@ class Address:
         host, _, port_text = value.rpartition(":")
         port = read_port(port_text)
         if port is None or not host:
-            reading.wrong_value(path, value, self.wanted, f"Write 127.0.0.1:{port or 15000}.")
+            reading.wrong_value(path, value, self.wanted, f"Write 127.0.0.1:{port or self.usual}.")
             return
         address = read_address("127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]"))
         if address is not None and address.is_loopback:

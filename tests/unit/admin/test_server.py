@@ -16,6 +16,7 @@ from composemesh.admin import server as module
 from composemesh.admin.api import make_app
 from composemesh.admin.server import serve
 from composemesh.model.peer import UNKNOWN
+from composemesh.runtime import ports
 from composemesh.stack.client import MeshClient
 
 from .conftest import Served, converse, parse, peer
@@ -226,7 +227,7 @@ async def test_a_taken_port_is_passed_over(mesh, nursery: trio.Nursery) -> None:
         port = taken.getsockname()[1]
         url = await nursery.start(partial(serve, make_app(mesh), host="127.0.0.1", port=port, unix_path=None))
         used = int(url.rpartition(":")[2])
-        assert port < used <= port + module.MORE_PORTS
+        assert port < used <= port + ports.MORE_PORTS
         served = Served(url, used, Path(), nursery)
         assert (await served.get("/healthz/live"))[0] == 200
         assert (await served.get("/healthz/live", host=f"127.0.0.1:{port}"))[0] == 421
@@ -234,7 +235,7 @@ async def test_a_taken_port_is_passed_over(mesh, nursery: trio.Nursery) -> None:
 
 
 async def test_no_port_left_is_one_sentence(mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MORE_PORTS", 0)
+    monkeypatch.setattr(ports, "MORE_PORTS", 0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

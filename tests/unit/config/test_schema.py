@@ -23,6 +23,9 @@ from composemesh.model.snapshot import AccessLog, CaptureMode, Protocol
         ({"admin": "127.0.0.1:15001"}, {("admin",): ("127.0.0.1", 15001)}),
         ({"admin": "[::1]:15000"}, {("admin",): ("::1", 15000)}),
         ({"admin": "localhost:80"}, {("admin",): ("127.0.0.1", 80)}),
+        ({"xds": "[::1]:15011"}, {("xds",): ("::1", 15011)}),
+        ({"xds": "off"}, {("xds",): ("", 0)}),
+        ({"xds": False}, {("xds",): ("", 0)}),
         ({"exclude": None}, {}),
         ({"exclude": {"ports": [22, "25", 22]}}, {("exclude", "ports"): (22, 25)}),
         ({"exclude": {"ports": []}}, {("exclude", "ports"): ()}),
@@ -75,6 +78,10 @@ def test_what_a_service_may_say(value: Any, said: dict[Any, Any]) -> None:
         ({"admin": "127.0.0.1:\u0665"}, "wrong-value", "Write 127.0.0.1:15000."),
         ({"admin": "0.0.0.0:15000"}, "wrong-value", "Write 127.0.0.1:15000."),
         ({"admin": "example.org:80"}, "wrong-value", "Write 127.0.0.1:80."),
+        ({"admin": "off"}, "wrong-value", "Write 127.0.0.1:15000."),
+        ({"xds": 0}, "wrong-type", ""),
+        ({"xds": "0.0.0.0:15010"}, "wrong-value", "Write 127.0.0.1:15010."),
+        ({"xds": "on"}, "wrong-value", "Write 127.0.0.1:15010."),
         ({"exclude": {"ports": 22}}, "wrong-type", "Write [22]."),
         ({"exclude": {"ports": [0]}}, "wrong-value", ""),
         ({"exclude": {"ports": [65536]}}, "wrong-value", ""),
@@ -91,7 +98,7 @@ def test_what_a_service_may_say(value: Any, said: dict[Any, Any]) -> None:
         (
             {"zzz": 1},
             "unknown-key",
-            "Use one of capture, exclude, admin, access_log, sinks, egress, listeners, resources, gateways, "
+            "Use one of capture, exclude, admin, xds, access_log, sinks, egress, listeners, resources, gateways, "
             "external, discovery, publish, plugins.",
         ),
     ],

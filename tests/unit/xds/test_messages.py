@@ -89,7 +89,7 @@ def test_answers_are_what_protobuf_reads() -> None:
 
 
 def test_an_answer_in_json_spells_its_resources_out() -> None:
-    said = json.loads(response_as_json(Push(CLUSTER, "v", "n", resources(1))))
+    said = json.loads(response_as_json(Push(CLUSTER, "v", "n", resources(1)), {}))
     assert said["version_info"] == "v"
     assert said["resources"][0] == {"@type": CLUSTER, "name": "c0" + "x" * 200}
 

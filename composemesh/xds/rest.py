@@ -1,0 +1,176 @@
+"""Discovery over REST: a DiscoveryRequest as JSON is posted now and then, and answered with what is new, or 304.
+
+Envoy sends no error by this way. It keeps asking with the version that it has, so who does not take an answer that it
+got twice has refused it. Once may be an accident: an answer that came too late for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import structlog
+import trio
+
+from composemesh.xds import messages
+from composemesh.xds.bootstrap import polled
+from composemesh.xds.kinds import KINDS, Kind
+from composemesh.xds.messages import Malformed
+from composemesh.xds.resources import Node
+from composemesh.xds.roster import Roster, clean
+from composemesh.xds.talk import Push, Request
+from composemesh.xds.watch import Found, StateWatch, TooMuch, Watch
+from composemesh.xds.worlds import TooMany, Worlds
+
+log = structlog.get_logger()
+
+MOST_BYTES = 4 << 20
+"""Of a request's body."""
+MOST_POLLERS = 4096
+FORGOTTEN = 300.0
+"""Seconds after its last poll; an Envoy that has nothing to do polls every few."""
+MOST_TEXTS = 64
+"""Answers that are kept as JSON, for the next client."""
+TRIES = 2
+"""Answers that are not taken, after which they count as refused."""
+REFUSED = "It keeps asking with the version that it had (over REST, Envoy sends no reason: its log has it)."
+_PATHS = {f"/v3/discovery:{kind.word}s": kind for kind in KINDS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=((b"content-type", b"application/json"),))
+
+
+def refusal(status: int, error: str) -> Reply:
+    """A reply that says what is wrong, in one line of JSON."""
+    return Reply(status, json.dumps({"error": error}).encode() + b"\n")
+
+
+class Poller:
+    """Somebody who polls for some resources of one type."""
+
+    def __init__(self, kind: Kind, node: str, address: str) -> None:
+        self.node = node
+        self.address = address
+        self.seen = 0.0
+        self._watch = StateWatch(kind)
+        self._tries = 0
+        self._pushes = 0
+
+    def __repr__(self) -> str:
+        return f"<Poller {self.node!r:.40} {self.address} {self._watch!r}>"
+
+    @property
+    def watches(self) -> Iterable[Watch]:
+        return (self._watch,)
+
+    def poll(self, request: Request, found: Found, now: float) -> Push | None:
+        """What is new to it; None for nothing. Raises TooMuch."""
+        watch, self.seen = self._watch, now
+        asked = replace(request, url=watch.kind.url, nonce=watch.nonce, error=None)
+        took = bool(request.version) and request.version == watch.version
+        if took and not watch.words:
+            self._tries = 0
+            watch.hear(asked)
+        elif not request.version or not watch.version or took:
+            self._anew(asked)  # it has begun anew, or we have, or it took what seemed to be refused
+        elif watch.pending:
+            self._tries += 1
+            if self._tries < TRIES:
+                self._anew(asked)
+            else:
+                watch.hear(replace(asked, error=REFUSED))
+        push = self._push(found, now)
+        if push is None or push.version != request.version:
+            return push
+        watch.hear(replace(asked, nonce=push.nonce))  # an earlier mesh told it the same
+        return None
+
+    def _anew(self, asked: Request) -> None:
+        if self._watch.words:
+            self._watch = StateWatch(self._watch.kind)
+        self._watch.hear(replace(asked, nonce=""))
+
+    def _push(self, found: Found, now: float) -> Push | None:
+        draft = self._watch.draft(found, removals=True)
+        if draft is None:
+            return None
+        self._pushes += 1
+        return self._watch.push(draft, found, str(self._pushes), now)
+
+
+class Rest:
+    """The resources, for everybody who polls."""
+
+    def __init__(self, worlds: Worlds, roster: Roster) -> None:
+        self._worlds = worlds
+        self._roster = roster
+        self._pollers: OrderedDict[tuple[object, ...], Poller] = OrderedDict()
+        self._texts: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+
+    def refuse(self, method: str, path: str, *, origin: str) -> Reply | None:
+        """Why a request is refused before its body is read; None where it is not."""
+        if origin:
+            return refusal(403, "web pages are not told about the mesh")
+        if path.partition("?")[0] not in _PATHS:
+            return refusal(404, f"there are {', '.join(_PATHS)}; gRPC speaks HTTP/2")
+        if method != "POST":
+            return replace(refusal(405, "POST a DiscoveryRequest"), headers=((b"allow", b"POST"),))
+        return None
+
+    async def answer(self, path: str, host: str, body: bytes, address: str) -> Reply:
+        """Answer a request that `refuse` let pass. `host` is whom it means: of Envoy, its name for us."""
+        kind = _PATHS[path.partition("?")[0]]
+        await trio.to_thread.run_sync(messages.load)
+        try:
+            request = messages.request_of_json(body)
+        except Malformed as problem:
+            return refusal(400, f"that is no DiscoveryRequest: {clean(str(problem))}")
+        if request.url not in ("", kind.url):
+            return refusal(400, f"this is the address of {kind.word}s")
+        node = request.node or Node("")
+        try:
+            async with self._worlds.of(node) as world:
+                poller = self._poller(kind, node, request, address)
+                push = poller.poll(request, world.value.get(kind.url, {}), trio.current_time())
+        except TooMany:
+            return refusal(503, "there are too many different clients")
+        except TooMuch as problem:
+            return refusal(400, str(problem))
+        return Reply(304, headers=()) if push is None else Reply(200, await self._text(push, host[:100]))
+
+    def _poller(self, kind: Kind, node: Node, request: Request, address: str) -> Poller:
+        """Envoy asks for each cluster's endpoints by itself, so names are a part of who asks."""
+        host = address.rpartition(":")[0]
+        key = (host, node.id, kind.url, request.names)
+        long_ago = trio.current_time() - FORGOTTEN
+        poller = self._pollers.pop(key, None)
+        if poller is None:
+            poller = Poller(kind, node.id, host)
+            self._roster.add(poller)
+        while self._pollers:
+            oldest, other = next(iter(self._pollers.items()))
+            if other.seen > long_ago and len(self._pollers) < MOST_POLLERS:
+                break
+            del self._pollers[oldest]
+            self._roster.remove(other)
+        self._pollers[key] = poller
+        return poller
+
+    async def _text(self, push: Push, server: str) -> bytes:
+        # Of endpoints and routes an answer holds what is new alone, which its version doesn't tell.
+        key = (push.url, push.version, server, tuple(each.name for each in push.resources))
+        text = self._texts.get(key)
+        if text is None:
+            source = polled(server)
+            text = self._texts[key] = await trio.to_thread.run_sync(messages.response_as_json, push, source)
+            while len(self._texts) > MOST_TEXTS:
+                self._texts.popitem(last=False)
+        return text

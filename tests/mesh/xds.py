@@ -1,0 +1,127 @@
+"""The xDS server of a mesh on loopback, and real clients of it: an Envoy, a grpcio, bytes of any kind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+import trio
+
+from composemesh.model.snapshot import Protocol, ServiceSettings
+from composemesh.xds.bootstrap import Transport, bootstrap
+from composemesh.xds.door import Door
+from composemesh.xds.resources.listeners import OwnAddresses
+from composemesh.xds.resources.node import Node
+from environment.tools import find
+from mesh.net import PORT, Net
+
+ENVOY = find("envoy")
+needs_envoy = pytest.mark.skipif(ENVOY is None, reason="Envoy is not on this machine (`make environment` brings it)")
+
+
+def speaks_http(*services: str) -> dict[str, ServiceSettings]:
+    """Settings by which everybody knows that these services speak HTTP on PORT."""
+    return {name: ServiceSettings(name, ports={PORT: Protocol.HTTP}) for name in services}
+
+
+class Control:
+    """The server, as its clients and `status` see it."""
+
+    def __init__(self, door: Door, url: str) -> None:
+        self.door = door
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        self.place = (parts.hostname, parts.port)
+
+    def states(self, node: str = "") -> dict[str, str]:
+        """Type → state of one client, or of the only one."""
+        return {row["type"]: row["state"] for row in self.door.rows() if node in ("", row["node"])}
+
+    async def until(self, **states: str) -> None:
+        """Wait until the client's types are in these states."""
+        with trio.fail_after(20):
+            while not states.items() <= self.states().items():  # noqa: ASYNC110 - clients tell nobody
+                await trio.sleep(0.005)
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream(*self.place)
+
+
+@asynccontextmanager
+async def control(net: Net) -> AsyncIterator[Control]:
+    door = Door(net.snapshot, net.discovered)
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(door.serve, "127.0.0.1", 0)
+        yield Control(door, url)
+        nursery.cancel_scope.cancel()
+
+
+class Envoy:
+    """A running Envoy that stands before a caller."""
+
+    def __init__(self, process: trio.Process, node: Node, folder: Path) -> None:
+        self.process = process
+        self._addresses = OwnAddresses(node)
+        self._admin = folder / "admin-address"
+        self._log = folder / "envoy.log"
+
+    def address(self, service: str) -> tuple[str, int]:
+        """Where its caller finds a service."""
+        return self._addresses.of(service), PORT
+
+    async def get(self, service: str, path: str = "/", **headers: str) -> bytes:
+        """The answer to a request; waits for a listener that is not there yet."""
+        fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        with trio.fail_after(20):
+            while True:
+                try:
+                    stream = await trio.open_tcp_stream(*self.address(service))
+                except OSError:
+                    await trio.sleep(0.005)
+                    continue
+                async with stream:
+                    await stream.send_all(
+                        f"GET {path} HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n{fields}\r\n".encode()
+                    )
+                    answer = b""
+                    while data := await stream.receive_some():
+                        answer += data
+                    return answer
+
+    async def admin(self, path: str) -> str:
+        """What its own admin port says."""
+        with trio.fail_after(20):
+            while not self._admin.exists():  # noqa: ASYNC110 - Envoy writes it when it listens
+                await trio.sleep(0.005)
+        url = f"http://{self._admin.read_text()}{path}"
+        return await trio.to_thread.run_sync(lambda: urlopen(url, timeout=10).read().decode())
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+
+@asynccontextmanager
+async def envoy(server: Control, folder: Path, transport: Transport, node: Node) -> AsyncIterator[Envoy]:
+    """An Envoy that takes everything from the mesh."""
+    made = bootstrap(node, server.place, transport, ("127.0.0.1", 0))
+    file = folder / "bootstrap.json"
+    file.write_text(json.dumps(made))
+    command = [
+        *(str(ENVOY), "--config-path", str(file), "--concurrency", "1", "--disable-hot-restart"),
+        *("--log-level", "warning", "--admin-address-path", str(folder / "admin-address")),
+    ]
+    with (folder / "envoy.log").open("wb") as log:
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield Envoy(process, node, folder)
+        finally:
+            process.terminate()
+            with trio.CancelScope(shield=True):
+                await process.wait()
