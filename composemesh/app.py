@@ -26,6 +26,7 @@ from composemesh.admin.token import token_in
 from composemesh.capture.modes import Capture
 from composemesh.config.publish import Publisher, Resolve
 from composemesh.discovery.docker.client import DockerClient
+from composemesh.discovery.found import FoundSources
 from composemesh.discovery.mdns.source import MdnsSource
 from composemesh.discovery.registry import Registry, Source
 from composemesh.extensions import Extensions
@@ -142,7 +143,8 @@ async def _run(
             await client.negotiate()
             sources = [extensions.catalogs.sources["docker"](client, options.project)]
         mdns = MdnsSource(options.project)
-        rooms.start_soon(registry.run, [*sources, mdns])
+        found = FoundSources(lambda name, settings: extensions.catalogs.sources[name](settings))
+        rooms.start_soon(registry.run, [*sources, mdns, found])
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
 
         applied = options.state / "resources.yaml"
@@ -155,6 +157,7 @@ async def _run(
         config.hold(*(word for word, overridden in given.items() if not overridden))
         rooms.start_soon(supervise, "config", config.run)
         rooms.start_soon(mdns.follow, config.snapshot, registry.discovered)
+        rooms.start_soon(found.follow, config.snapshot, registry.discovered)
 
         in_effect = CaptureMode.LOOPBACK
         if capture is None:
@@ -173,6 +176,7 @@ async def _run(
             *fleet.planner.egress.problems(),
             *sinks.problems(),
             *balancers.problems(),
+            *found.problems(),
             *mdns.problems(),
             *door.problems(),
         )

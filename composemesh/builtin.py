@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from composemesh.config import kinds
 from composemesh.proxy.balance import BALANCERS
 
 if TYPE_CHECKING:
@@ -35,3 +36,6 @@ def register(mesh: Registrar) -> None:
         mesh.sink(name, where)
     for name, where in BALANCERS.items():
         mesh.balancer(name, where)
+    for key, where in kinds.BUILT_IN.items():
+        group, _, name = key.rpartition("/")
+        mesh.kind(group, name, f"{kinds.__name__}.{where}")

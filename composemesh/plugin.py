@@ -24,11 +24,27 @@ from typing import Annotated, Any, Protocol, overload
 
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.schema.scalars import HEADER_NAME, HEADER_VALUE, Duration, Number, PortNumber, Text
-from composemesh.config.schema.settings import Size, setting
+from composemesh.config.schema.settings import Size, setting, settings
 from composemesh.discovery.registry import Source
 from composemesh.model.peer import Peer, PeerKind
-from composemesh.model.policy import Balance
+from composemesh.model.policy import (
+    Balance,
+    ConnectionLimits,
+    DestinationPolicy,
+    OutlierDetection,
+    Retry,
+    TrafficPolicy,
+)
 from composemesh.model.record import Record
+from composemesh.model.route import (
+    Destination,
+    HttpMatch,
+    HttpRule,
+    MatchKind,
+    StringMatch,
+    VirtualHost,
+    WeightedDestination,
+)
 from composemesh.model.workload import Attachment, Discovered, Health, State, Workload
 from composemesh.proxy.balance.base import Asked, Candidate
 from composemesh.proxy.balance.base import Picker as Balancer
@@ -44,7 +60,10 @@ __all__ = [
     "Balancer",
     "Bytes",
     "Candidate",
+    "ConnectionLimits",
     "Context",
+    "Destination",
+    "DestinationPolicy",
     "Discovered",
     "Draft",
     "Exchange",
@@ -53,7 +72,11 @@ __all__ = [
     "HeaderValue",
     "Headers",
     "Health",
+    "HttpMatch",
+    "HttpRule",
     "Kind",
+    "MatchKind",
+    "OutlierDetection",
     "Peer",
     "PeerKind",
     "Port",
@@ -61,15 +84,21 @@ __all__ = [
     "Records",
     "Registrar",
     "Reply",
+    "Retry",
     "Seconds",
     "Sink",
     "Source",
     "State",
+    "StringMatch",
     "Then",
+    "TrafficPolicy",
+    "VirtualHost",
+    "WeightedDestination",
     "Workload",
     "between",
     "matching",
     "setting",
+    "settings",
 ]
 
 API = 1

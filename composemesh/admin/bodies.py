@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from composemesh.admin.guard import refusal
+from composemesh.config.kinds import Kinds
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.model.problem import Problem, Severity
 
@@ -75,12 +76,12 @@ class Asked:
         return all(problem.severity is not Severity.ERROR for problem in self.problems)
 
 
-async def asked_change(request: Request, most: int) -> Asked:
-    """What a body of at most `most` bytes asks for. Raises BadBody.
+async def asked_change(request: Request, most: int, kinds: Kinds) -> Asked:
+    """What a body of at most `most` bytes asks for, in documents of these kinds. Raises BadBody.
 
     Read in another thread: traffic goes on meanwhile. Cancelled, that thread ends its reading for nobody.
     """
-    return await _read(request, most, _change)
+    return await _read(request, most, partial(_change, kinds=kinds))
 
 
 async def asked_step(request: Request, most: int) -> str:
@@ -113,12 +114,12 @@ async def _body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _change(said: Any) -> Asked:
+def _change(said: Any, kinds: Kinds) -> Asked:
     """Raises what a JSON of another shape leads to: ValueError, TypeError, KeyError, AttributeError."""
     resources: list[Resource] = []
     problems: list[Problem] = []
     for file in said.get("files", ()):
-        found, wrong = load_documents(str(file["text"]), str(file["name"]))
+        found, wrong = load_documents(str(file["text"]), str(file["name"]), kinds=kinds)
         resources += found
         problems += wrong
     delete, expect = ([_named(one) for one in said.get(word, ())] for word in ("delete", "expect"))

@@ -57,7 +57,7 @@ class Resources:
 
     async def changed(self, request: Request) -> Response:
         """`POST /api/v1/resources`, with `files` (`name`, `text`), `delete`, `expect` (`kind`, `name`), `dry_run`."""
-        asked = await asked_change(request, MOST_BYTES)
+        asked = await asked_change(request, MOST_BYTES, self._publisher.kinds)
         keys: list[ResourceKey] = []
         for named in asked.delete:
             found = named.among(self._publisher.resources)

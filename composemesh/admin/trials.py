@@ -45,6 +45,6 @@ class Trials:
 
     async def _try(self, request: Request) -> tuple[Asked, Change]:
         """Those documents that can be read are tried, whatever the others are: an editor shows all at once."""
-        asked = await asked_change(request, MOST_BYTES)
+        asked = await asked_change(request, MOST_BYTES, self._publisher.kinds)
         applied = [key for named in asked.delete for key in named.among(self._publisher.resources)]
         return asked, await self._publisher.change(asked.resources, applied, carry_out=False)

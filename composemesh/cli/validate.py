@@ -37,14 +37,24 @@ def validate(context: click.Context, project: ComposeProject, names: tuple[str, 
     stands for are warned of.
     """
     from composemesh.cli.logs import run
-    from composemesh.stack.validation import validate as look
 
     given = list(_read(names))
-    problems = run(look, given, project)
+    problems = run(_look, given, project)
     shown = [{**asdict(problem), "severity": problem.severity.value} for problem in problems]
     emit(form, {"problems": shown}, lambda: _lines(problems, len(given)), lines=True)
     if any(problem.severity == "error" for problem in problems):
         context.exit(1)
+
+
+async def _look(given: Sequence[Given], project: ComposeProject) -> Sequence[Problem]:
+    """What is wrong, plugins included: those that are installed, and those that the files name."""
+    from composemesh.extensions import Extensions
+    from composemesh.stack.validation import validate
+
+    extensions = Extensions()
+    await extensions.load_installed()
+    found = await validate(given, project, extensions)
+    return (*found, *extensions.problems.value)
 
 
 def _read(names: Sequence[str]) -> Iterator[Given]:

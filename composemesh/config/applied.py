@@ -11,6 +11,7 @@ from typing import Any
 import trio
 import yaml
 
+from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.config.yaml import parse
 from composemesh.model.problem import Problem
@@ -24,8 +25,9 @@ HEADER = "# What `composemesh apply` put in force. `composemesh delete` takes it
 class Applied:
     """The applied resources by key. Without a path they live as long as the process."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, kinds: Kinds = KINDS) -> None:
         self.path = path
+        self._kinds = kinds
         self.resources: dict[ResourceKey, Resource] = {}
         self._unread = False
         """Whether the file holds something that was not understood, which must not be written over."""
@@ -39,7 +41,7 @@ class Applied:
             text = b"" if self.path is None else self.path.read_bytes()
         except FileNotFoundError:
             return ()
-        resources, problems = load_documents(text, str(self.path), max_bytes=MAX_BYTES)
+        resources, problems = load_documents(text, str(self.path), kinds=self._kinds, max_bytes=MAX_BYTES)
         self.resources = {resource.key: resource for resource in resources}
         self._unread = bool(problems)
         return tuple(problems)

@@ -172,6 +172,7 @@ def _mesh(said: Settings) -> MeshSettings:
         xds_host=xds_host,
         xds_port=xds_port,
         sinks=_sinks(said),
+        sources={name: it for name, it in said_value(said, "discovery", {}).items() if name != "mdns"},
         egress=said_value(said, "egress", default.egress),
         listeners=ListenerLimits(**said_value(said, "listeners", {})),
         mdns=mdns_of(said),

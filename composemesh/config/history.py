@@ -20,6 +20,7 @@ import trio
 
 from composemesh.config.applied import dump
 from composemesh.config.difference import Change
+from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.runtime.files import replace
 
@@ -51,13 +52,13 @@ class Step:
     left: tuple[tuple[ResourceKey, str], ...]
     """Every resource that the change touched, and the version that it has since: empty where it was taken out."""
 
-    def taken_back(self, applied: Resources) -> dict[ResourceKey, Resource]:
+    def taken_back(self, applied: Resources, kinds: Kinds = KINDS) -> dict[ResourceKey, Resource]:
         """The applied resources without this change. Raises CannotUndo where another came after it."""
         for key, version in self.left:
             found = applied.get(key)
             if (found.version if found is not None else "") != version:
                 raise CannotUndo(f"{key} was changed since, and not by a change that is known.")
-        resources, _ = load_documents(self.before, "undo", max_bytes=MOST_BYTES)
+        resources, _ = load_documents(self.before, "undo", kinds=kinds, max_bytes=MOST_BYTES)
         touched = {key for key, _ in self.left}
         kept = {key: resource for key, resource in applied.items() if key not in touched}
         return kept | {resource.key: resource for resource in resources}

@@ -9,24 +9,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 import trio
 
-from composemesh.catalog import Catalogs
 from composemesh.config.applied import Applied
 from composemesh.config.compile import compile_mesh
 from composemesh.config.difference import Change, difference, effects
+from composemesh.config.extended import Plugins, read_extended
 from composemesh.config.history import History, Step, step
+from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.loaders.compose import Resolved, explain
 from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
-from composemesh.config.loaders.said import Place
-from composemesh.config.loaders.sources import Sources, read_sources
+from composemesh.config.loaders.sources import read_sources
 from composemesh.config.next_start import AT_START, waiting
 from composemesh.config.resources import Resource, ResourceKey
 from composemesh.config.watch import Watch
-from composemesh.config.written import NOTHING, Written, plugins_of, read_written
+from composemesh.config.written import NOTHING, Written
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot, infer_service
 from composemesh.model.workload import Discovered, Workload
@@ -38,17 +37,6 @@ RETRY = 10.0
 """Seconds until Compose is asked again after it could not answer, even when no file has changed."""
 
 NO_VERSIONS: Mapping[ResourceKey, str] = {}
-
-
-class Plugins(Protocol):
-    """Who loads what extends the mesh."""
-
-    catalogs: Catalogs
-
-    async def load_files(self, files: Sequence[tuple[Path, Place]]) -> bool:
-        """Load those that are not here yet, named at these places. Whether there is news."""
-
-
 Resolve = Callable[[], Awaitable[Resolved]]
 """Asks Compose for the resolved project. Raises `Unresolved` with Compose's own words."""
 Compiled = tuple[Snapshot, tuple[Problem, ...]]
@@ -85,9 +73,11 @@ class Publisher:
         self._watch = Watch()
         self._watch.follow(self._files)
         self._written = NOTHING
-        self._applied = Applied(applied)
-        self._history = History(applied.with_name("undo.json") if applied is not None else None)
         self._plugins = plugins
+        self.kinds = KINDS if plugins is None else Kinds(plugins.catalogs.kinds)
+        """What documents may be of."""
+        self._applied = Applied(applied, self.kinds)
+        self._history = History(applied.with_name("undo.json") if applied is not None else None)
         self._unread: tuple[Problem, ...] = ()
         """What is wrong with the file of applied resources."""
         self._rejected: tuple[Problem, ...] = ()
@@ -130,10 +120,11 @@ class Publisher:
 
         Never raises for what users or Compose do. Cancelled, nothing is published.
         """
-        self._unread = await trio.to_thread.run_sync(self._applied.load)
-        await trio.to_thread.run_sync(self._history.load)
         if self._resolve is not None:
             await self._reload(self._resolve)
+        # Only now: what is applied may be of kinds that the files' plugins bring along.
+        self._unread = await trio.to_thread.run_sync(self._applied.load)
+        await trio.to_thread.run_sync(self._history.load)
         self._loaded = True
         self._publish()
         return self.problems.value
@@ -184,7 +175,7 @@ class Publisher:
         """
         async with self._changing:
             last = self._history.newest(wanted)
-            applied = last.taken_back(self._applied.resources)
+            applied = last.taken_back(self._applied.resources, self.kinds)
             change, compiled = self._try(applied, {key: applied[key] for key, _ in last.left if key in applied})
             if change.accepted:
                 await self._carry_out(applied, self._history.steps[:-1], *compiled)
@@ -258,20 +249,9 @@ class Publisher:
         self._unanswered = False
         self._named = resolved.files or self._named
         sources = await trio.to_thread.run_sync(read_sources, self._named)
-        written = await self._read(resolved, sources)
+        written = await read_extended(resolved, sources, self._plugins)
         self._watch.follow((*self._files, *sources.watched, *written.watched))
         self._accept(written)
-
-    async def _read(self, resolved: Resolved, sources: Sources) -> Written:
-        """What is written, read with the words of the plugins that it names itself."""
-        plugins = self._plugins
-        if plugins is None:
-            return await trio.to_thread.run_sync(read_written, resolved, sources)
-        written = await trio.to_thread.run_sync(read_written, resolved, sources, plugins.catalogs)
-        files = plugins_of(written, resolved)
-        if await plugins.load_files(files):
-            written = await trio.to_thread.run_sync(read_written, resolved, sources, plugins.catalogs)
-        return replace(written, watched=(*written.watched, *(path for path, _ in files)))
 
     def _accept(self, written: Written) -> None:
         _, problems = self._compile(written, {}, labels=False)

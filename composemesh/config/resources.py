@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.delegation import http_rules
 from composemesh.config.kinds.gateway_api.common import joined
 from composemesh.config.kinds.kind import Context, Draft
 from composemesh.config.kinds.resource import Resource, ResourceKey
 from composemesh.config.loaders.documents import load_documents
+from composemesh.config.yaml import quotable
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
 from composemesh.model.policy import DestinationPolicy
@@ -91,13 +93,25 @@ def _meaning(resource: Resource, services: frozenset[str], project: str) -> tupl
     """What one resource means by itself. Remembered with it: most edits change one resource of hundreds."""
     if (services, project) not in resource.memory:
         context, part = Context(resource, services, project), Draft()
-        resource.means.take(context, part)
+        _take(resource, context, part)
         if len(resource.memory) >= MOST_MEANINGS:
             resource.memory.clear()
         resource.memory[services, project] = context, part, context.mark()
     context, part, mark = resource.memory[services, project]
     context.forget(mark)
     return context, part
+
+
+def _take(resource: Resource, context: Context, part: Draft) -> None:
+    """Compile one resource. A plugin's kind may raise: then its document is wrong, and the mesh isn't."""
+    if (resource.group, resource.kind) in KINDS:
+        resource.means.take(context, part)
+        return
+    try:
+        resource.means.take(context, part)
+    except Exception as problem:
+        message = f"its kind comes from a plugin, which failed: {quotable(repr(problem), 300)}."
+        context.refuse((), "plugin-broken", message, "Mend the plugin, or take this out.")
 
 
 def _refuse_second(context: Context, first: Resource) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from composemesh.catalog import Catalogs
+from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.loaders.compose import ComposeDocument, Resolved, load_compose
 from composemesh.config.loaders.said import Place
 from composemesh.config.loaders.sources import Sources
@@ -47,6 +48,7 @@ def read_written(resolved: Resolved, sources: Sources, catalogs: Catalogs | None
     watched: list[Path] = []
     resources: list[Resource] = []
     problems: list[Problem] = []
+    kinds = KINDS if catalogs is None else Kinds(catalogs.kinds)
     for pattern in said.value:
         files = tuple(matching(base / pattern))
         watched += [*files, *folders(base / pattern)]
@@ -56,7 +58,7 @@ def read_written(resolved: Resolved, sources: Sources, catalogs: Catalogs | None
             problems.append(
                 Problem(Severity.WARNING, "no-file", message, "", place.file, place.line, place.column, "mesh")
             )
-        found, wrong = load_files(files)
+        found, wrong = load_files(files, kinds)
         resources += found
         problems += wrong
     problems += _duplicates(resources)
@@ -86,7 +88,7 @@ def _duplicates(resources: Iterable[Resource]) -> Iterator[Problem]:
             )
 
 
-def load_files(files: Sequence[Path]) -> tuple[list[Resource], list[Problem]]:
+def load_files(files: Sequence[Path], kinds: Kinds = KINDS) -> tuple[list[Resource], list[Problem]]:
     """The resources of some files, and what is wrong with them. Blocks; never raises."""
     resources: list[Resource] = []
     problems: list[Problem] = []
@@ -99,7 +101,7 @@ def load_files(files: Sequence[Path]) -> tuple[list[Resource], list[Problem]]:
             message = f"{file}: {problem.strerror}."
             problems.append(Problem(Severity.ERROR, "unreadable", message, "", str(file)))
             continue
-        found, wrong = load_documents(text, str(file))
+        found, wrong = load_documents(text, str(file), kinds=kinds)
         resources += found
         problems += wrong
     return resources, problems

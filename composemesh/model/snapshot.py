@@ -85,6 +85,8 @@ class MeshSettings:
     admin_port: int = 15000
     sinks: Mapping[str, Any] = field(default_factory=dict)
     """Who is told of every exchange, by name; the value is what the sink is made of."""
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    """Who looks for workloads besides those of the project, the same way."""
     egress: Egress = Egress.ALLOW
     listeners: ListenerLimits = field(default_factory=ListenerLimits)
     mdns: Mdns = field(default_factory=Mdns)

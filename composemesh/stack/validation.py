@@ -15,10 +15,12 @@ import trio
 
 from composemesh.config.analysis import analyse
 from composemesh.config.compile import compile_mesh
+from composemesh.config.extended import Plugins, read_extended
+from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.loaders.compose import ComposeDocument, Resolved, Unresolved, explain
 from composemesh.config.loaders.sources import Sources, read_sources
 from composemesh.config.resources import Resource, ResourceKey, compile_resources, load_documents
-from composemesh.config.written import Written, read_written
+from composemesh.config.written import Written
 from composemesh.config.yaml import parse
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
@@ -34,7 +36,9 @@ class Given(NamedTuple):
     text: bytes
 
 
-async def validate(given: Sequence[Given], project: ComposeProject) -> tuple[Problem, ...]:
+async def validate(
+    given: Sequence[Given], project: ComposeProject, plugins: Plugins | None = None
+) -> tuple[Problem, ...]:
     """Everything wrong with some files, by file and line. Raises UserError only where Compose itself fails."""
     composes = [one for one in given if is_compose(one.text)]
     problems: list[Problem] = []
@@ -42,14 +46,15 @@ async def validate(given: Sequence[Given], project: ComposeProject) -> tuple[Pro
     files = (*project.files, *(Path(one.name) for one in composes))
     if files:
         try:
-            name, written = await _written(replace(project, files=files), composes)
+            name, written = await _written(replace(project, files=files), composes, plugins)
         except Unresolved as refused:
             sources = await trio.to_thread.run_sync(read_sources, files)
             problems.append(explain(str(refused), sources))
     resources: list[Resource] = []
+    kinds = KINDS if plugins is None else Kinds(plugins.catalogs.kinds)
     for one in given:
         if one not in composes:
-            found, wrong = load_documents(one.text, one.name)
+            found, wrong = load_documents(one.text, one.name, kinds=kinds)
             resources += found
             problems += wrong
     named, others = _besides(written, given)
@@ -64,7 +69,9 @@ def is_compose(text: bytes) -> bool:
     return isinstance(value, dict) and "kind" not in value and isinstance(value.get("services"), dict)
 
 
-async def _written(project: ComposeProject, composes: Sequence[Given]) -> tuple[str, Written]:
+async def _written(
+    project: ComposeProject, composes: Sequence[Given], plugins: Plugins | None
+) -> tuple[str, Written]:
     """What Compose files say, and the name of their project. Raises Unresolved."""
     if all([await trio.Path(path).is_file() for path in project.files]):
         sources = await trio.to_thread.run_sync(read_sources, project.files)
@@ -78,11 +85,12 @@ async def _written(project: ComposeProject, composes: Sequence[Given]) -> tuple[
             name = project.name
         else:
             name = project.name or project_name(resolved)
-        return name, await trio.to_thread.run_sync(read_written, resolved, sources)
+        return name, await read_extended(resolved, sources, plugins)
     if not composes:
         raise CallError(f"There is no file {project.files[0]}.")
     path, text = Path(composes[0].name), composes[0].text.decode("utf-8", "replace")
-    return project.name, read_written(Resolved(text, (path,)), Sources({path: parse(text, str(path))}))
+    sources = Sources({path: parse(text, str(path))})
+    return project.name, await read_extended(Resolved(text, (path,)), sources, plugins)
 
 
 def _besides(written: Written, given: Iterable[Given]) -> tuple[list[Resource], list[Problem]]:

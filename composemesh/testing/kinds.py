@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
-from composemesh.config.kinds import KINDS, Entry, Kinds
+from composemesh.config.kinds import KINDS, Kinds, built_in
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.loaders.documents import load_documents
 from composemesh.config.schema.messages import Message, rows
+from composemesh.config.schema.settings import Settings
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Problem, Severity
 from composemesh.testing.broken import Broken
@@ -41,7 +42,10 @@ def check_kind(make: Callable[[], Kind], sound: str, *, milliseconds: float = 5.
     kind = make()
     _is_named(kind)
     _is_explained(kind)
-    kinds = KINDS.with_others(Entry(kind.group, kind.name, lambda: kind))
+    catalog = built_in()
+    if (kind.group, kind.name) not in KINDS:
+        catalog.add(f"{kind.group}/{kind.name}", kind, "checked")
+    kinds = Kinds(catalog)
     draft, problems = _compiled(kind, kinds, sound)
     if errors := [problem for problem in problems if problem.severity is Severity.ERROR]:
         raise Broken(kind.name, f"refuses the sound document: {errors[0]}", "Mend the document, or the kind.")
@@ -73,13 +77,13 @@ def _is_named(kind: Kind) -> None:
 
 
 def _is_explained(kind: Kind) -> None:
-    if isinstance(kind.spec, Message):
-        for path, field in rows(kind.spec):
+    if (message := _message(kind)) is not None:
+        for path, field in rows(message):
             if not field.doc:
                 raise Broken(
                     kind.name,
                     f"does not say what `spec.{'.'.join(path)}` is for.",
-                    "Give each Field(type, doc) a sentence: editors and the reference show it.",
+                    "Give each setting(doc, …) or Field(type, doc) a sentence: editors and the reference show it.",
                 )
     try:
         schema = json.dumps(kind.schema())
@@ -89,6 +93,12 @@ def _is_explained(kind: Kind) -> None:
         ) from problem
     if kind.name not in schema:
         raise Broken(kind.name, "is not named in its own schema.", "Leave Kind.schema as it is.")
+
+
+def _message(kind: Kind) -> Message | None:
+    """The table of its fields; None where its spec is read by something else."""
+    spec = kind.spec.message if isinstance(kind.spec, Settings) else kind.spec
+    return spec if isinstance(spec, Message) else None
 
 
 def _compiled(kind: Kind, kinds: Kinds, text: str) -> tuple[Draft, tuple[Problem, ...]]:
@@ -162,7 +172,7 @@ def _bears(kind: Kind, kinds: Kinds, text: str, path: KeyPath, value: Any) -> No
 
 
 def _names_what_it_does_not_know(kind: Kind, kinds: Kinds, document: dict[str, Any]) -> None:
-    if not isinstance(kind.spec, Message):
+    if _message(kind) is None:
         return
     changed = deepcopy(document)
     changed["spec"] = {**(changed.get("spec") or {}), "noSuchField": 1}
@@ -171,7 +181,7 @@ def _names_what_it_does_not_know(kind: Kind, kinds: Kinds, document: dict[str, A
         raise Broken(
             kind.name,
             "took a field that it does not know in silence.",
-            "Describe `spec` by a Message of Fields: it names the rest, with the nearest word.",
+            "Describe `spec` by settings(…) or a Message: they name the rest, with the nearest word.",
         )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 
 import trio
 
 from composemesh.discovery.registry import Source
-from composemesh.model.workload import Discovered, Workload
+from composemesh.discovery.soundness import wrong_with
+from composemesh.model.workload import Discovered
 from composemesh.testing.broken import Broken, same_object
 from composemesh.testing.watch import LONGEST_PAUSE, PATIENCE, Attempt, attempt, best_pause, settle, stop
 
@@ -139,10 +139,8 @@ def _is_sound(source: Source, state: Discovered) -> None:
         )
     seen: set[str] = set()
     for workload in state.workloads:
-        if not isinstance(workload, Workload):
-            raise Broken(source, f"published {workload!r:.100} as a workload.", "Make a Workload(…) of it.")
-        if wrong := _wrong_with(workload):
-            raise Broken(source, f"published {workload!r:.300}.", wrong)
+        if wrong := wrong_with(workload):
+            raise Broken(source, f"published {workload!r:.300} as a workload.", wrong)
         if workload.id in seen:
             raise Broken(
                 source,
@@ -150,30 +148,6 @@ def _is_sound(source: Source, state: Discovered) -> None:
                 "Give each one an id of its own, and put your source's name in front: ids of all sources meet.",
             )
         seen.add(workload.id)
-
-
-def _wrong_with(workload: Workload) -> str:
-    """What to write instead, as a sentence; empty where it can be dealt with."""
-    for word in ("id", "name", "compose_service"):
-        value = getattr(workload, word)
-        if not isinstance(value, str) or not value or not value.isprintable() or len(value) > 255:
-            return (
-                f"`{word}` must be up to 255 printable letters: it goes into logs, metrics and the list of services."
-            )
-    for address in workload.addresses:
-        try:
-            plain = str(ipaddress.ip_address(address)) == address
-        except ValueError:
-            plain = False
-        if not plain:
-            return f"{address!r} is no address as `ipaddress` prints it: resolve names before you publish."
-    if not workload.addresses:
-        return "A workload that stands nowhere cannot be called: give it an Attachment with its addresses."
-    if list(workload.ports) != sorted(
-        {port for port in workload.ports if isinstance(port, int) and 0 < port < 65536}
-    ):
-        return "`ports` must be TCP ports from 1 to 65535, ascending, each once."
-    return ""
 
 
 def _names(state: Discovered) -> str:

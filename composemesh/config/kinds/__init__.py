@@ -1,4 +1,4 @@
-"""The kinds of resources. To add one is a file here, and a line in `KINDS`.
+"""The kinds of resources. To add one is a file here, and a line in `BUILT_IN`.
 
 Reading order: `resource` one document · `kind` what a kind is · `common` fields that several have · `http_match`,
 `http_fields` → `http_route` and `traffic_fields` → `traffic_policy` the two large messages · a file for each kind ·
@@ -10,112 +10,99 @@ document of it is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from composemesh.catalog import Catalog
 
 if TYPE_CHECKING:
     from composemesh.config.kinds.kind import Kind
 
-__all__ = ["KINDS", "Entry", "Kinds"]
+__all__ = ["BUILT_IN", "KINDS", "Kinds"]
 
-
-class Entry(NamedTuple):
-    """A kind by its name, before anybody has asked for it."""
-
-    group: str
-    """`networking.istio.io`"""
-    name: str
-    load: Callable[[], Kind]
+BUILT_IN: Mapping[str, str] = {
+    "networking.istio.io/VirtualService": "virtual_service:KIND",
+    "networking.istio.io/DestinationRule": "destination_rule:KIND",
+    "networking.istio.io/ServiceEntry": "service_entry:KIND",
+    "networking.istio.io/WorkloadEntry": "workload_entry:KIND",
+    "networking.istio.io/WorkloadGroup": "workload_group:KIND",
+    "networking.istio.io/Sidecar": "sidecar:KIND",
+    "networking.istio.io/Gateway": "gateway:KIND",
+    "security.istio.io/AuthorizationPolicy": "authorization_policy:KIND",
+    "security.istio.io/PeerAuthentication": "peer_authentication:KIND",
+    "security.istio.io/RequestAuthentication": "request_authentication:KIND",
+    "telemetry.istio.io/Telemetry": "telemetry:KIND",
+    "networking.istio.io/EnvoyFilter": "extensions:ENVOY_FILTER",
+    "networking.istio.io/ProxyConfig": "extensions:PROXY_CONFIG",
+    "extensions.istio.io/WasmPlugin": "extensions:WASM_PLUGIN",
+    "extensions.istio.io/TrafficExtension": "extensions:TRAFFIC_EXTENSION",
+    "rbac.istio.io/ServiceRole": "extensions:SERVICE_ROLE",
+    "rbac.istio.io/ServiceRoleBinding": "extensions:SERVICE_ROLE_BINDING",
+    "rbac.istio.io/ClusterRbacConfig": "extensions:CLUSTER_RBAC_CONFIG",
+    "rbac.istio.io/RbacConfig": "extensions:RBAC_CONFIG",
+    "gateway.networking.k8s.io/GatewayClass": "extensions:GATEWAY_CLASS",
+    "gateway.networking.k8s.io/ReferenceGrant": "extensions:REFERENCE_GRANT",
+    "gateway.networking.k8s.io/TCPRoute": "extensions:TCP_ROUTE",
+    "gateway.networking.k8s.io/TLSRoute": "extensions:TLS_ROUTE",
+    "gateway.networking.k8s.io/UDPRoute": "extensions:UDP_ROUTE",
+    "gateway.networking.k8s.io/BackendTLSPolicy": "extensions:BACKEND_TLS_POLICY",
+    "gateway.networking.k8s.io/HTTPRoute": "gateway_api.http_route:KIND",
+    "gateway.networking.k8s.io/GRPCRoute": "gateway_api.grpc_route:KIND",
+    "gateway.networking.k8s.io/Gateway": "gateway_api.gateway:KIND",
+}
+"""Those of Istio and of the Gateway API by group and name, in the order of the reference; paths in this folder."""
 
 
 class Kinds:
-    """The kinds that documents may be of. Each is loaded when it is asked for, and iterating loads them all."""
+    """The kinds that documents may be of: a catalog, asked by group and name. It may grow while it is in use."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        """Of two entries of one group and name, the first one counts."""
-        self._entries: dict[tuple[str, str], Entry] = {}
-        for entry in entries:
-            self._entries.setdefault((entry.group, entry.name), entry)
-        self._loaded: dict[tuple[str, str], Kind] = {}
+    def __init__(self, catalog: Catalog[Any]) -> None:
+        """`catalog` has them by `GROUP/NAME`."""
+        self._catalog = catalog
 
     def __repr__(self) -> str:
-        return f"<Kinds {len(self._loaded)} of {len(self._entries)} loaded>"
+        return f"<Kinds {len(self._catalog)}>"
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._catalog)
 
     def __iter__(self) -> Iterator[Kind]:
-        for group, name in self._entries:
-            yield self[group, name]
+        """All of them, loaded."""
+        for key in self._catalog:
+            yield self._catalog[key]
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._entries
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        return f"{key[0]}/{key[1]}" in self._catalog
 
     def __getitem__(self, key: tuple[str, str]) -> Kind:
         """By group and name. Raises KeyError, and what the kind's own module raises."""
-        kind = self._loaded.get(key)
-        if kind is None:
-            kind = self._loaded[key] = self._entries[key].load()
+        kind: Kind = self._catalog[f"{key[0]}/{key[1]}"]
         return kind
-
-    def with_others(self, *others: Entry) -> Kinds:
-        """These and others; nobody takes a name that is taken."""
-        return Kinds((*self._entries.values(), *others))
 
     @property
     def groups(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(entry.group for entry in self._entries.values()))
+        return tuple(dict.fromkeys(key.rpartition("/")[0] for key in self._catalog))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name once, whatever its group."""
-        return tuple(dict.fromkeys(entry.name for entry in self._entries.values()))
+        return tuple(dict.fromkeys(key.rpartition("/")[2] for key in self._catalog))
 
     def names_in(self, group: str) -> list[str]:
-        return [entry.name for entry in self._entries.values() if entry.group == group]
+        return [name for said, _, name in (key.rpartition("/") for key in self._catalog) if said == group]
 
     def called(self, name: str) -> list[Kind]:
         """Those of one name, in any group."""
-        return [self[key] for key in self._entries if key[1] == name]
+        return [self._catalog[key] for key in self._catalog if key.rpartition("/")[2] == name]
 
 
-def _in(module: str, group: str, *names: str) -> Iterator[Entry]:
-    """The entries of a module of this folder, which has a `KIND`, or `KINDS` where it has several."""
-    for name in names:
-
-        def load(name: str = name) -> Kind:
-            found = import_module(f"{__name__}.{module}")
-            kinds: Iterable[Kind] = getattr(found, "KINDS", None) or (found.KIND,)
-            return next(kind for kind in kinds if (kind.group, kind.name) == (group, name))
-
-        yield Entry(group, name, load)
+def built_in() -> Catalog[Any]:
+    """The built-in kinds alone."""
+    catalog: Catalog[Any] = Catalog("kind")
+    for name, where in BUILT_IN.items():
+        catalog.add(name, f"{__name__}.{where}", "composemesh")
+    return catalog
 
 
-_NETWORKING, _SECURITY = "networking.istio.io", "security.istio.io"
-_GATEWAY_API = "gateway.networking.k8s.io"
-
-KINDS = Kinds(
-    (
-        *_in("virtual_service", _NETWORKING, "VirtualService"),
-        *_in("destination_rule", _NETWORKING, "DestinationRule"),
-        *_in("service_entry", _NETWORKING, "ServiceEntry"),
-        *_in("workload_entry", _NETWORKING, "WorkloadEntry"),
-        *_in("workload_group", _NETWORKING, "WorkloadGroup"),
-        *_in("sidecar", _NETWORKING, "Sidecar"),
-        *_in("gateway", _NETWORKING, "Gateway"),
-        *_in("authorization_policy", _SECURITY, "AuthorizationPolicy"),
-        *_in("peer_authentication", _SECURITY, "PeerAuthentication"),
-        *_in("request_authentication", _SECURITY, "RequestAuthentication"),
-        *_in("telemetry", "telemetry.istio.io", "Telemetry"),
-        *_in("extensions", _NETWORKING, "EnvoyFilter", "ProxyConfig"),
-        *_in("extensions", "extensions.istio.io", "WasmPlugin", "TrafficExtension"),
-        *_in("extensions", "rbac.istio.io", "ServiceRole", "ServiceRoleBinding", "ClusterRbacConfig", "RbacConfig"),
-        *_in("extensions", _GATEWAY_API, "GatewayClass", "ReferenceGrant", "TCPRoute", "TLSRoute", "UDPRoute"),
-        *_in("extensions", _GATEWAY_API, "BackendTLSPolicy"),
-        *_in("gateway_api.http_route", _GATEWAY_API, "HTTPRoute"),
-        *_in("gateway_api.grpc_route", _GATEWAY_API, "GRPCRoute"),
-        *_in("gateway_api.gateway", _GATEWAY_API, "Gateway"),
-    )
-)
-"""Those of Istio and of the Gateway API, in the order of the reference."""
+KINDS = Kinds(built_in())
+"""What documents may be of where there are no plugins."""

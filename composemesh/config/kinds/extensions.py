@@ -18,19 +18,19 @@ def _gateway_api(name: str) -> Kind:
     return Kind(name, "gateway.networking.k8s.io", Anything(), versions=versions, spec_required=False)
 
 
-KINDS = (
-    Kind("EnvoyFilter", "networking.istio.io", Anything(), versions=("v1alpha3",), instead=_PLUGIN),
-    Kind("ProxyConfig", "networking.istio.io", Anything(), versions=("v1beta1",), spec_required=False),
-    Kind("WasmPlugin", "extensions.istio.io", Anything(), versions=("v1alpha1",), instead=_PLUGIN),
-    Kind("TrafficExtension", "extensions.istio.io", Anything(), versions=("v1alpha1",), instead=_PLUGIN),
-    _old("ServiceRole"),
-    _old("ServiceRoleBinding"),
-    _old("ClusterRbacConfig"),
-    _old("RbacConfig"),
-    _gateway_api("GatewayClass"),
-    _gateway_api("ReferenceGrant"),
-    _gateway_api("TCPRoute"),
-    _gateway_api("TLSRoute"),
-    _gateway_api("UDPRoute"),
-    _gateway_api("BackendTLSPolicy"),
+ENVOY_FILTER = Kind("EnvoyFilter", "networking.istio.io", Anything(), versions=("v1alpha3",), instead=_PLUGIN)
+PROXY_CONFIG = Kind("ProxyConfig", "networking.istio.io", Anything(), versions=("v1beta1",), spec_required=False)
+WASM_PLUGIN = Kind("WasmPlugin", "extensions.istio.io", Anything(), versions=("v1alpha1",), instead=_PLUGIN)
+TRAFFIC_EXTENSION = Kind(
+    "TrafficExtension", "extensions.istio.io", Anything(), versions=("v1alpha1",), instead=_PLUGIN
 )
+SERVICE_ROLE = _old("ServiceRole")
+SERVICE_ROLE_BINDING = _old("ServiceRoleBinding")
+CLUSTER_RBAC_CONFIG = _old("ClusterRbacConfig")
+RBAC_CONFIG = _old("RbacConfig")
+GATEWAY_CLASS = _gateway_api("GatewayClass")
+REFERENCE_GRANT = _gateway_api("ReferenceGrant")
+TCP_ROUTE = _gateway_api("TCPRoute")
+TLS_ROUTE = _gateway_api("TLSRoute")
+UDP_ROUTE = _gateway_api("UDPRoute")
+BACKEND_TLS_POLICY = _gateway_api("BackendTLSPolicy")

@@ -122,7 +122,8 @@ class Context:
         )
 
 
-Compile = Callable[[Context, Said, Draft], None]
+Compile = Callable[[Context, Any, Draft], None]
+"""Is given what the spec's type read: what a Message says, or an instance of a dataclass (`settings`)."""
 Check = Callable[[Context, Said], None]
 
 

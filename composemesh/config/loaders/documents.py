@@ -103,7 +103,9 @@ class _Loader:
         group, _, version = api_version.rpartition("/")
         kinds = self._kinds
         if (group, name) in kinds:
-            kind = kinds[group, name]
+            kind = self._loaded(document, at, group, name)
+            if kind is None:
+                return None
             if version in kind.versions:
                 return kind
             message = f"{name} has no version {quotable(version)}."
@@ -125,6 +127,18 @@ class _Loader:
         else:
             message = f"{quotable(name)} ({quotable(api_version)}) is for Kubernetes and is passed over."
             self._say(Severity.INFO, document, at, "passed-over", message)
+        return None
+
+    def _loaded(self, document: Document, at: KeyPath, group: str, name: str) -> Kind | None:
+        """The kind itself; None where the plugin that brings it along does not work, which has been said."""
+        try:
+            kind: object = self._kinds[group, name]
+        except Exception as problem:  # whatever a plugin's module does when it is imported
+            kind = problem
+        if isinstance(kind, Kind):
+            return kind
+        message = f"The kind {quotable(name)} cannot be used: {quotable(repr(kind), 200)}."
+        self._refuse(document, (*at, "kind"), "plugin-broken", message, "Mend the plugin, or take this out.")
         return None
 
     # --- the rest of the envelope ---

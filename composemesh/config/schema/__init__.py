@@ -44,6 +44,7 @@ __all__ = [
     "read",
 ]
 
+DISCOVERY = Named("source", elsewhere=("docker", "static"), ours={"mdns": short.MDNS})
 EXCLUDE = Object(
     {
         "ports": Key(ListOf(Port()), "TCP ports of the destination that capture leaves alone.", "[]"),
@@ -66,7 +67,7 @@ MESH = Object(
         "resources": Key(ListOf(Pattern()), "Files of Istio documents, relative to the first Compose file.", "[]"),
         "gateways": Key(Whole(short.GATEWAYS), "Ways into the mesh from outside, by name."),
         "external": Key(Whole(short.EXTERNALS), "Hosts outside the project that services call."),
-        "discovery": Key(Whole(short.DISCOVERY), "What is found besides containers."),
+        "discovery": Key(Whole(DISCOVERY), "What is found besides containers, by the name of who finds it."),
         "publish": Key(Whole(short.PUBLISH), "Every service is announced to others."),
         "mtls": Key(Later(), "Encryption and identity between workloads."),
         "tracing": Key(Later(), "Where spans are sent."),

@@ -253,17 +253,10 @@ _SERVICE_TYPE = Text(
 _INTERFACE = Text(
     re.compile(r"[0-9A-Za-z][-0-9A-Za-z_.]{0,63}"), "the name of an interface, or one of its IPv4 addresses"
 )
-DISCOVERY = Message(
+MDNS = Message(
     {
-        "mdns": Field(
-            Message(
-                {
-                    "browse": Field(Some(_SERVICE_TYPE), "Service types whose instances are services of the mesh."),
-                    "interfaces": Field(Some(_INTERFACE), "Where; the interface of the default route if unsaid."),
-                }
-            ),
-            "Services on the local network.",
-        )
+        "browse": Field(Some(_SERVICE_TYPE), "Service types whose instances are services of the mesh."),
+        "interfaces": Field(Some(_INTERFACE), "Where; the interface of the default route if unsaid."),
     }
 )
 PUBLISH = Either(

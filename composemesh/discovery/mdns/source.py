@@ -18,12 +18,11 @@ from composemesh.discovery.mdns.health import Health
 from composemesh.discovery.mdns.interfaces import Interfaces, NoInterface, look_up
 from composemesh.discovery.mdns.translate import Found, translate
 from composemesh.discovery.mdns.zone import Announced, Heard, Zone
+from composemesh.discovery.own_names import own_names
 from composemesh.model.mdns import Mdns
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered, Kind, Workload
-from composemesh.routing.hosts import canonical
-from composemesh.routing.names import names_of
 from composemesh.runtime.latest import Latest
 
 log = structlog.get_logger()
@@ -192,14 +191,9 @@ def wish_of(snapshot: Snapshot, discovered: Discovered) -> Wish:
     versions: dict[str, set[str]] = {}
     for _, said in settings:
         versions.setdefault(said.service, set()).add(said.version)
-    running = {name for each, said in settings for name in (said.service.lower(), each.name.lower(), *names_of(each))}
-    configured = {name.lower() for name in snapshot.names} | {
-        said.service.lower() for said in snapshot.services.values() if said.service
-    }
-    declared = {canonical(host) for entry in snapshot.entries for host in entry.hosts}
     return Wish(
         snapshot.mesh.mdns,
-        frozenset({*running, *configured, *declared}),
+        own_names(snapshot, discovered),
         frozenset(
             Announced(each, next(iter(those)) if len(those) == 1 else "")
             for each in snapshot.publications
