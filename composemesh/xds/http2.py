@@ -170,6 +170,7 @@ class Connection:
         self._asked = 0.0
         self._patience = FIRST_CALL
         self._draining = False
+        self._drained = trio.Event()
         self._over = trio.CancelScope()
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
         self._h2.local_settings = Settings(
@@ -198,6 +199,7 @@ class Connection:
                 with self._over:
                     self._nursery.start_soon(self._write)
                     self._nursery.start_soon(self._look_after)
+                    self._nursery.start_soon(self._end_when_drained)
                     self._h2.initiate_connection()
                     self._h2.increment_flow_control_window(MOST_CALLS * WINDOW)  # no call takes another's share
                     self._flush()
@@ -412,9 +414,10 @@ class Connection:
 
     def _end_if_drained(self) -> None:
         if self._draining and not self._calls:
-            self._nursery.start_soon(self._deliver_and_end)
+            self._drained.set()
 
-    async def _deliver_and_end(self) -> None:
+    async def _end_when_drained(self) -> None:
+        await self._drained.wait()
         await self._delivered()
         self._end("")
 

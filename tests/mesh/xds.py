@@ -39,6 +39,7 @@ class Control:
         assert parts.hostname
         assert parts.port
         self.place = (parts.hostname, parts.port)
+        self._clients: list[trio.SocketStream] = []
 
     def states(self, node: str = "") -> dict[str, str]:
         """Type → state of one client, or of the only one."""
@@ -51,7 +52,13 @@ class Control:
                 await trio.sleep(0.005)
 
     async def connect(self) -> trio.SocketStream:
-        return await trio.open_tcp_stream(*self.place)
+        """A client, whose socket is closed with the server at the latest."""
+        self._clients.append(await trio.open_tcp_stream(*self.place))
+        return self._clients[-1]
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.socket.close()
 
 
 @asynccontextmanager
@@ -59,8 +66,12 @@ async def control(net: Net) -> AsyncIterator[Control]:
     door = Door(net.snapshot, net.discovered)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(door.serve, "127.0.0.1", 0)
-        yield Control(door, url)
-        nursery.cancel_scope.cancel()
+        server = Control(door, url)
+        try:
+            yield server
+        finally:
+            server.close()
+            nursery.cancel_scope.cancel()
 
 
 class Envoy:
