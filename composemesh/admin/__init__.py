@@ -5,5 +5,7 @@ api         addresses → answers
 guard       who may ask, and who may change something
 mesh_view   the live values that answers are made of
 resources, trials, streams    the handlers of more than one line; bodies reads what clients send
+page        the files of composemesh.ui, and the headers that fence them in
+sampling    the mesh once a second, for all who watch
 views, resource_views         pure: values → the JSON shapes that others build on
 """

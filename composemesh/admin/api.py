@@ -15,6 +15,7 @@ from composemesh.admin import views
 from composemesh.admin.bodies import BadBody
 from composemesh.admin.exports import Exports
 from composemesh.admin.guard import Guard, refusal
+from composemesh.admin.page import NOT_BUILT, Page
 from composemesh.admin.resources import Resources
 from composemesh.admin.streams import Streams
 from composemesh.admin.trials import Trials
@@ -33,6 +34,7 @@ composemesh {version}, project {project}: {state}
 /api/v1/status             the mesh, its services and workloads, its problems
 /api/v1/services           the services alone
 /api/v1/graph?window=60s   who calls whom; window is 1s to 1h, or all
+/api/v1/series             one edge or node over time: source, destination, window
 /api/v1/problems           what is wrong with the configuration
 /api/v1/resources          the Istio documents in force; POST changes them
 /api/v1/resources/KIND/NAME  one of them, with its text
@@ -55,8 +57,14 @@ _HINTS = {404: "GET / lists the addresses.", 405: "GET / lists the addresses."}
 def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
     """The ASGI application. `token` is what a change over TCP must show; without one there are none."""
 
+    page = Page()
+
     async def index(request: Request) -> Response:
-        return PlainTextResponse(INDEX.format_map(mesh.status()))
+        if (document := await page.document(request)) is not None:
+            return document
+        wanted = "text/html" in request.headers.get("accept", "")
+        text = INDEX.format_map(mesh.status()) + (NOT_BUILT if wanted else "")
+        return PlainTextResponse(text, headers={"vary": "accept"})
 
     async def status(request: Request) -> Response:
         return JSONResponse(mesh.status())
@@ -69,6 +77,12 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             return JSONResponse(mesh.graph(_window(request)))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /api/v1/graph?window=60s.")
+
+    async def series(request: Request) -> Response:
+        try:
+            return JSONResponse(_series(request, mesh))
+        except ValueError as problem:
+            return refusal(400, str(problem), "Try /api/v1/series?destination=reviews/v1&window=5m.")
 
     async def explain(request: Request) -> Response:
         try:
@@ -104,9 +118,11 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/", index),
+            *page.routes(),
             Route("/api/v1/status", status),
             Route("/api/v1/services", services),
             Route("/api/v1/graph", graph),
+            Route("/api/v1/series", series),
             Route("/api/v1/problems", problems),
             Route("/api/v1/explain", explain),
             Route("/api/v1/export/envoy", Exports(mesh).envoy, methods=["GET"]),
@@ -156,6 +172,14 @@ def _question(request: Request) -> Question:
 
 def _window(request: Request) -> int | None:
     return views.window_seconds(request.query_params.get("window", "60s"))
+
+
+def _series(request: Request, mesh: MeshView) -> views.Json:
+    seconds = _window(request)
+    if seconds is None:
+        raise ValueError("window is 1s to 1h here: what is older has no steps.")
+    asked = request.query_params
+    return views.series(mesh.hub, seconds, asked.get("source", ""), asked.get("destination", ""))
 
 
 class Metrics(Response):

@@ -35,6 +35,7 @@ _HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"server", b"composemesh"),
 ]
+"""On every answer that does not say otherwise itself, as the page does of its policy and its caches."""
 
 
 def refusal(status: int, error: str, hint: str = "") -> Response:
@@ -64,7 +65,8 @@ class Guard:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _HEADERS if each[0] not in said)]
                 if not read:
                     await _drain(receive)
             await send(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 import trio
 from starlette.responses import Response
 
-from composemesh.admin import tapping
+from composemesh.admin import tapping, views
 from composemesh.admin.guard import refusal
-from composemesh.admin.views import Json, tapped
+from composemesh.admin.sampling import Sample, Sampler, event
+from composemesh.admin.views import tapped
 from composemesh.telemetry.tap import TooMany, watching
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 BEAT = 10.0
 """Seconds of silence after which a line says that the stream lives."""
-LOOK = 1.0
-"""Seconds between looks at what has changed."""
 BATCH = 100
 """Records in one write."""
 PACE = 0.25
@@ -63,6 +61,7 @@ class Streams:
 
     def __init__(self, mesh: MeshView) -> None:
         self._mesh = mesh
+        self._sampler = Sampler(mesh)
 
     async def tap(self, request: Request) -> Response:
         """`GET /api/v1/tap?service=&source=&status=&flag=&failed=&text=&limit=`: every exchange as it ends.
@@ -76,22 +75,29 @@ class Streams:
         return Stream(lambda: _tap(self._mesh.hub, wanted, most))
 
     async def events(self, request: Request) -> Response:
-        """`GET /api/v1/events`: `status` when it has changed, and `graph` once a second while there is traffic."""
-        mesh = self._mesh
+        """`GET /api/v1/events?window=60s&changes=true`: `status` and `graph` when they have changed.
+
+        With `changes`, whole only at first, and then the parts that are others now: see `sampling`.
+        """
+        try:
+            window = views.window_seconds(request.query_params.get("window", "60s"))
+        except ValueError as problem:
+            return refusal(400, str(problem), "Try /api/v1/events?window=60s.")
+        changes = request.query_params.get("changes") == "true"
 
         async def events() -> AsyncGenerator[str, None]:
-            before: dict[str, Json] = {}
+            known: Sample | None = None
             silent_since = trio.current_time()
             while True:
-                for name, value in (("status", mesh.status()), ("graph", mesh.graph(60.0))):
-                    if before.get(name) != value:
-                        before[name] = value
-                        silent_since = trio.current_time()
-                        yield _event(name, value)
-                if trio.current_time() - silent_since > BEAT:
+                sample = self._sampler.look(window)
+                text = sample.since(known, changes) if sample is not known else ""
+                known = sample
+                if not text and trio.current_time() - silent_since > BEAT:
+                    text = ": nothing\n\n"
+                if text:
                     silent_since = trio.current_time()
-                    yield ": nothing\n\n"
-                await trio.sleep(LOOK)
+                    yield text
+                await trio.sleep_until(sample.due)
 
         return Stream(events)
 
@@ -109,17 +115,13 @@ async def _tap(hub: Hub, wanted: Wanted, most: int) -> AsyncGenerator[str, None]
                     yield ": nothing\n\n"
                 chosen = tapping.sample(records, max(1, round(most * PACE))) if most else records
                 for start in range(0, len(chosen), BATCH):
-                    yield "".join(_event("record", tapped(each)) for each in chosen[start : start + BATCH])
+                    yield "".join(event("record", tapped(each)) for each in chosen[start : start + BATCH])
                 if len(chosen) < len(records):
-                    yield _event("sampled", {"records": len(records), "told": len(chosen)})
+                    yield event("sampled", {"records": len(records), "told": len(chosen)})
                 if watcher.dropped > told:
-                    yield _event("lost", {"records": watcher.dropped - told})
+                    yield event("lost", {"records": watcher.dropped - told})
                     told = watcher.dropped
                 if most:
                     await trio.sleep(PACE)
     except TooMany:
-        yield _event("refused", {"error": "Too many are watching already."})
-
-
-def _event(name: str, value: Json) -> str:
-    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
+        yield event("refused", {"error": "Too many are watching already."})

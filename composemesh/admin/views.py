@@ -23,6 +23,8 @@ Json = dict[str, Any]
 Ejected = Callable[[str, tuple[str, str]], float]
 """Service, and life of a workload → seconds for which callers still leave it out; 0 where they don't."""
 
+STEPS = ((2, 60), (10, 300), (60, LONGEST))
+"""Seconds in one step of a series, and the longest window that has such steps."""
 _WINDOW = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}
 
@@ -97,6 +99,7 @@ def services(
         {
             "name": name,
             "versions": sorted({version for version, _ in members[name]}),
+            "ports": sorted({port for _, one in members[name] for port in _ports(one, captures)}),
             "workloads": [
                 _workload(version, one, captures, ejected(name, one.life))
                 for version, one in sorted(members[name], key=lambda member: (member[0], member[1].name))
@@ -132,6 +135,48 @@ def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()
         "nodes": list(nodes.values()),
         "edges": sorted(edges, key=lambda edge: (edge["source"], edge["destination"], edge["protocol"])),
     }
+
+
+def series(hub: Hub, seconds: int, source: str, destination: str) -> Json:
+    """What went from one end to the other, step by step, the oldest first. An end is a node's id, a service's name,
+    or empty for whoever it was; the last step is not over yet."""
+    step = next(step for step, span in STEPS if seconds <= span)
+    now = hub.clock()
+    slots: dict[int, Tally] = {}
+    answered: dict[int, Tally] = {}
+    for edge in hub.edges:
+        if _is_end(edge.source, source) and _is_end(edge.destination, destination):
+            for at, tally in edge.window.slots(now, seconds, step).items():
+                slots.setdefault(at, Tally(at)).add(tally)
+                if edge.protocol != "tcp":
+                    answered.setdefault(at, Tally(at)).add(tally)
+    newest = int(now) - int(now) % step
+    nothing = Tally(0)
+    return {
+        "window_seconds": seconds,
+        "step_seconds": step,
+        "points": [
+            _point(now, at, step, slots.get(at, nothing), answered.get(at, nothing))
+            for at in range(newest - (seconds - 1) // step * step, newest + 1, step)
+        ],
+    }
+
+
+def _point(now: float, at: int, step: int, tally: Tally, answered: Tally) -> Json:
+    return {
+        "ago": round(now - at, 3),
+        "seconds": round(min(step, now - at), 3),
+        "requests": tally.requests,
+        "errors": tally.errors,
+        "p50_ms": _milliseconds(answered.quantile(0.5)),
+        "p99_ms": _milliseconds(answered.quantile(0.99)),
+        "bytes_sent": tally.sent,
+        "bytes_received": tally.received,
+    }
+
+
+def _is_end(peer: Peer, asked: str) -> bool:
+    return not asked or asked == node_id(peer) or (peer.kind is PeerKind.SERVICE and asked == peer.service)
 
 
 def problem(one: Problem) -> Json:
@@ -206,6 +251,12 @@ def _impostor(one: Impostor) -> Problem:
         "Start it with Compose if it belongs to the project; otherwise find out who put these labels on the image.",
         resource=f"container {one.name}",
     )
+
+
+def _ports(one: Workload, captures: Captures) -> Iterable[int]:
+    """What is declared; of who declares nothing, what it listens on."""
+    captured = captures.captured.get(one.life)
+    return one.ports or (captured.listening() if captured is not None else ())
 
 
 def _workload(version: str, one: Workload, captures: Captures, ejected: float) -> Json:

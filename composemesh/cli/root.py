@@ -18,6 +18,10 @@ COMMANDS = {
     "status": ("composemesh.cli.status:status", "Show services, versions, instances and their health."),
     "graph": ("composemesh.cli.graph:graph", "Show who calls whom."),
     "tap": ("composemesh.cli.tap:tap", "Show requests as they end."),
+    "dashboard": (
+        "composemesh.cli.dashboard:dashboard",
+        "Open the mesh in a browser: graph, services, requests, config.",
+    ),
     "apply": ("composemesh.cli.apply:apply", "Change the running mesh by Istio documents."),
     "delete": ("composemesh.cli.delete:delete", "Take out what was applied."),
     "undo": ("composemesh.cli.undo:undo", "Take the last apply or delete back."),

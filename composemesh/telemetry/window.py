@@ -118,6 +118,17 @@ class Window:
             total.add(tally)
         return total
 
+    def slots(self, now: float, seconds: int, step: int) -> dict[int, Tally]:
+        """The same in stretches of `step` seconds, by the second that each begins with; where nothing happened, none.
+
+        `step` must be a multiple of the slots that so long a window has: see `TIERS`.
+        """
+        found: dict[int, Tally] = {}
+        for tally in self._within(int(now), seconds):
+            at = tally.at - tally.at % step
+            found.setdefault(at, Tally(at)).add(tally)
+        return found
+
     def _within(self, second: int, seconds: int | None) -> Iterator[Tally]:
         if seconds is None:
             yield self._before

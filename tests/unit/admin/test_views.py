@@ -37,6 +37,7 @@ def test_status_has_the_promised_shape(mesh) -> None:
                 "reason": "",
             }
         ],
+        "ports": [],
         "requests_per_second": 0.0,
         "success_rate": None,
         "p50_ms": None,

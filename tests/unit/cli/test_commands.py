@@ -92,6 +92,7 @@ def test_every_command_is_where_it_says_and_has_help(name: str) -> None:
         (["-p", "shop", "status"], 1, ["No mesh serves project shop", "composemesh up"]),
         (["status", "-p", "shop"], 1, ["No mesh serves project shop"]),
         (["-p", "shop", "graph"], 1, ["No mesh serves project shop"]),
+        (["-p", "shop", "dashboard", "--print"], 1, ["No mesh serves project shop", "composemesh up"]),
         (["-p", "shop", "graph", "--window", "soon"], 2, ["--window=soon: window is 1s to 1h, or all"]),
         (["demo", "--seconds", "abc"], 2, ["'abc' is not a valid number of seconds", "`composemesh demo --help`"]),
         (["demo", "--seconds", "nan"], 2, ["'nan' is not a valid number of seconds"]),

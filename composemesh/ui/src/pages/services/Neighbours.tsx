@@ -1,0 +1,72 @@
+// Who calls a service, or whom it calls: one line an edge of the graph.
+
+import { milliseconds, percent, rate } from "../../format";
+import { toneOfErrors } from "../../health";
+import { graph } from "../../live";
+import { href } from "../../router";
+import type { GraphNode } from "../../shapes";
+
+interface Props {
+  title: string;
+  service: string;
+  /** The end at which the neighbour stands. */
+  side: "source" | "destination";
+}
+
+export function Neighbours({ title, service, side }: Props) {
+  const shown = graph.value;
+  const nodes = new Map(shown?.nodes.map((node) => [node.id, node]));
+  const own = side === "source" ? "destination" : "source";
+  const isOwn = (id: string) => nodes.get(id)?.kind === "service" && nodes.get(id)?.service === service;
+  const edges = (shown?.edges ?? []).filter((edge) => isOwn(edge[own])).sort((a, b) => b.requests - a.requests);
+  const seconds = shown?.window_seconds ?? 60;
+  return (
+    <section class="card" aria-label={title}>
+      <h2>
+        {title} <span class="count">{edges.length}</span>
+      </h2>
+      {edges.length ? (
+        <table class="table">
+          <thead>
+            <tr>
+              <th>{side === "source" ? "Who" : "Whom"}</th>
+              <th>Here</th>
+              <th class="number">Requests / s</th>
+              <th class="number">Errors</th>
+              <th class="number">p99</th>
+            </tr>
+          </thead>
+          <tbody>
+            {edges.map((edge) => (
+              <tr>
+                <td class="cut">
+                  <Who node={nodes.get(edge[side])} id={edge[side]} />
+                </td>
+                <td>
+                  <span class="chip cut">{nodes.get(edge[own])?.version || "–"}</span>
+                </td>
+                <td class="number">{rate(edge.requests / seconds)}</td>
+                <td class={`number ${edge.errors ? `is-${toneOfErrors(edge.requests, edge.errors)}` : ""}`}>
+                  {percent(edge.requests ? edge.errors / edge.requests : null)}
+                </td>
+                <td class="number">{edge.protocol === "tcp" ? <span class="faint">tcp</span> : milliseconds(edge.p99_ms)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : (
+        <p class="card-nothing">{side === "source" ? "Nobody called it in the last minute." : "It called nobody in the last minute."}</p>
+      )}
+    </section>
+  );
+}
+
+function Who({ node, id }: { node: GraphNode | undefined; id: string }) {
+  if (!node || node.kind === "unknown") return <span class="dim">outside the mesh</span>;
+  if (node.kind !== "service") return <span>{id}</span>;
+  return (
+    <a href={href("services", [node.service])}>
+      {node.service} <span class="faint">{node.version}</span>
+    </a>
+  );
+}
