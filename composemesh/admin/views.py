@@ -218,6 +218,7 @@ def tapped(record: Record) -> Json:
         "attempts": record.attempts,
         "trace_id": trace[1] if len(trace) == 4 else "",
         "route": record.route,
+        "headers": dict(record.headers),
     }
 
 

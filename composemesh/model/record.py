@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer, PeerKind
 
 LONGEST_TEXT = 2048
 """Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
+
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Record:
@@ -21,6 +25,7 @@ class Record:
         "duration",
         "flag",
         "grpc_status",
+        "headers",
         "http_version",
         "method",
         "path",
@@ -70,6 +75,8 @@ class Record:
         self.request_id = ""
         self.route = ""
         """The rule that decided, by its name or where it is written (Envoy's %ROUTE_NAME%); empty where none did."""
+        self.headers: Mapping[str, str] = NO_HEADERS
+        """Of the request, those that the rule that decided compares, but for secrets; others are not kept."""
         self.traceparent = ""
         self.upstream_address = ""
         self.sni = ""

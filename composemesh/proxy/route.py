@@ -42,6 +42,8 @@ async def route(x: Exchange, down: Downstream, cluster: Cluster, rules: Rules) -
     actions = actions_of(decision.candidate)
     arm = actions.arm(decision)
     x.record.route = actions.name
+    if actions.asks:
+        x.record.headers = actions.noted(x.head.values)
     x.course = course = Course(decision.rule)
     if arm.response:
         course.on_response.append(arm.response.on(x, down))

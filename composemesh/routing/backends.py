@@ -36,6 +36,7 @@ class Notes:
                 "because": because,
                 "file": origin.file or None,
                 "line": origin.line or None,
+                "resource": f"{origin.kind} {origin.name}".strip() or None,
             }
         )
 

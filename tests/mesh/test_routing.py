@@ -38,6 +38,18 @@ async def test_a_header_decides_and_the_rest_goes_elsewhere(net: Net) -> None:
     first, second = await net.records.next(), await net.records.next(2)
     assert (first.route, first.destination.version) == ("jason", "v2")
     assert second.destination.version == "v1"
+    assert (first.headers, second.headers) == ({"end-user": "jason"}, {})
+
+
+async def test_a_record_has_the_headers_that_its_rule_compares_but_for_secrets(net: Net) -> None:
+    versions = await add_versions(net, "v1")
+    asked = dict.fromkeys(("x-a", "cookie", "authorization"), ANY)
+    configure(net, rule(to("v1"), match=HttpMatch(headers=asked)))
+    await applied(net)
+    client = await connect(net, versions["v1"])
+    sent = {"x-a": "b" * 1000, "cookie": "secret", "authorization": "secret", "x-other": "c"}
+    assert (await client.ask(fields=sent)).status == 200
+    assert (await net.records.next()).headers == {"x-a": "b" * 256}
 
 
 MATCHES = {

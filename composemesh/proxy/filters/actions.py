@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from composemesh.model.route import NO_HEADERS, HttpMatch, HttpRule
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from composemesh.routing.resolve import Decision, HttpCandidate
 
 
+LONGEST_NOTED = 256
+"""Bytes of a header's value that a record keeps."""
+SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""Headers that rules may compare and no record shows."""
+
+
 class Arm(NamedTuple):
     """What a rule and one arm of its split change together."""
 
@@ -28,12 +35,14 @@ class Arm(NamedTuple):
 class Actions:
     """All that one rule does besides choosing. Shared by all requests that meet it through one match."""
 
-    __slots__ = ("_arms", "_none", "cors", "faults", "mirrors", "name", "path", "rule", "uri")
+    __slots__ = ("_arms", "_none", "asks", "cors", "faults", "mirrors", "name", "path", "rule", "uri")
 
     def __init__(self, candidate: HttpCandidate) -> None:
         self.rule = rule = candidate.rule
         self.name = candidate.name
         self.uri = candidate.match.uri
+        self.asks = tuple(sorted(candidate.match.headers.keys() - SECRETS))
+        """Headers without which nobody can tell why the rule was met."""
         self.faults = Faults(rule.fault) if rule.fault is not None else None
         self.cors = CorsPolicy(rule.cors) if rule.cors is not None else None
         self.path = path_rewrite(rule.rewrite, self.uri) if rule.rewrite is not None else None
@@ -43,6 +52,11 @@ class Actions:
 
     def __repr__(self) -> str:
         return f"<Actions of {self.name}>"
+
+    def noted(self, values: Mapping[bytes, bytes]) -> dict[str, str]:
+        """Of a request's headers, those that the rule asked for."""
+        found = {name: values.get(name.encode()) for name in self.asks}
+        return {name: value[:LONGEST_NOTED].decode("latin-1") for name, value in found.items() if value is not None}
 
     def arm(self, decision: Decision[HttpRule, HttpMatch]) -> Arm:
         """What is changed on the way to where a decision leads."""
