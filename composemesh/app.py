@@ -228,9 +228,8 @@ async def _serve_admin(view: MeshView, options: MeshOptions, *, task_status: tri
 async def _until(feed: Latest[T], enough: Callable[[T], bool]) -> None:
     """Wait, within bounds, for a feed's value to be good enough to go on."""
     with trio.move_on_after(SETTLED_WITHIN):
-        async for value in feed:
-            if enough(value):
-                return
+        while not enough(feed.value):
+            await feed.after(feed.version)
 
 
 def _settled(discovered: Discovered, captures: Captures) -> bool:
