@@ -8,6 +8,7 @@
     introduction   who the client is, where a proxy in front of us says it
     first_words    who speaks first, and what that means
     downstream/    callers, a file a protocol: h1 · h2 · opaque
+    lane           the fast lane: a plain exchange in two calls of the reactor, by the spine's own decisions
     serve          THE SPINE, page 1: route → forward → record
     route          what rules make of a request: resolve, then every action in its order
     filters/       the actions, a file each: faults · cors · redirect · rewrite · changes · mirror · timeout …

@@ -9,7 +9,7 @@ from composemesh.proxy.headers import response_fields, without_length
 
 if TYPE_CHECKING:
     from composemesh.model.record import Record
-    from composemesh.proxy.codec.parts import Fields, RequestHead
+    from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
 
 
@@ -19,12 +19,9 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
     Raises Broken (nothing came), Refused (what came is not HTTP), Again (a rule wants a better one) and Cut. If
     cancelled, both ends must be closed.
     """
-    began = time.monotonic()
     head, payload, ended = await up.answer(x, down)
     record = x.record
-    record.upstream_duration = elapsed = time.monotonic() - began
-    record.response_code = head.status
-    fields = response_fields(head.fields, head.values, int(elapsed * 1000))
+    fields = returning(x, head)
     if x.tries is not None:
         x.tries.answered(head, fields)
     if x.course is not None:
@@ -49,6 +46,14 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
             if record.protocol == "grpc":
                 note_grpc_status(record, up.trailers)
             await down.finish(up.trailers)
+
+
+def returning(x: Exchange, head: ResponseHead) -> Fields:
+    """Write down that an answer has come; the fields of it that travel on."""
+    record = x.record
+    record.upstream_duration = elapsed = time.monotonic() - x.asked
+    record.response_code = head.status
+    return response_fields(head.fields, head.values, int(elapsed * 1000))
 
 
 def opens_tunnel(method: bytes, status: int) -> bool:

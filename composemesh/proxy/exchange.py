@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.model.record import Record
     from composemesh.model.route import HttpRule
-    from composemesh.proxy.cluster import Cluster
+    from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.load import Load
@@ -62,18 +63,40 @@ class Course:
         return fields
 
 
+class Begun:
+    """A first try that is under way: the request has gone to the target, and the answer is awaited."""
+
+    __slots__ = ("fields", "target", "up")
+
+    def __init__(self, target: Target, up: Upstream, fields: Fields) -> None:
+        self.target = target
+        self.up = up
+        self.fields = fields
+        """As they were sent, for another try."""
+
+    def __repr__(self) -> str:
+        return f"<Begun {self.target!r} {self.up!r}>"
+
+
 class Exchange:
     """One request in flight. Slotted and plain: it lives for milliseconds, thousands of times a second."""
 
     __slots__ = (
-        *("_kept", "answered", "body", "course", "ended", "head"),
-        *("port", "record", "replayable", "sent", "tries", "via", "whole"),
+        *("_kept", "answered", "asked", "begun", "body", "cluster", "course", "ended", "head"),
+        *("port", "record", "replayable", "sent", "started", "tries", "unsent", "via", "whole"),
     )
 
-    def __init__(self, head: RequestHead, record: Record, body: bytes, whole: bool, port: int) -> None:
+    def __init__(
+        self, head: RequestHead, record: Record, cluster: Cluster, body: bytes, whole: bool, port: int
+    ) -> None:
+        self.started = time.monotonic()
+        self.asked = 0.0
+        """When the latest try had been sent upstream, or as much of it as was there."""
         self.head = head
         """What is sent upstream: as received, until a rule rewrites it."""
         self.record = record
+        self.cluster = cluster
+        """Where the client sent it."""
         self.body = body
         """Body payload that came along with the head."""
         self.port = port
@@ -94,6 +117,10 @@ class Exchange:
         """Whether another try could be made: all of the body so far is at hand, and the client has heard nothing."""
         self.via: Downstream | None = None
         """What the client is answered through, where it is not spoken to in the protocol of the call."""
+        self.begun: Begun | None = None
+        """What the lane has done of it, when it leaves the lane for the structured path."""
+        self.unsent = b""
+        """What is left of a whole answer that the client did not take at once, when it does so."""
         self._kept: bytearray | None = None
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import trio
@@ -34,15 +35,7 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
     """
     if cluster.spoken.declared.get(x.port) is Protocol.GRPC_WEB:
         down = bridged(x, down)
-    head, record = x.head, x.record
-    if down.edge is not None:
-        fields, request_id = down.edge.request_fields(head, down.peer_address)
-    else:
-        outside = down.source is UNKNOWN
-        fields, request_id = request_fields(head.fields, head.values, down.peer_address, outside=outside)
-    record.request_id = request_id.decode("latin-1")
-    if x.course is not None:
-        fields = x.course.request(fields)
+    fields = outgoing(x, down) if x.begun is None else x.begun.fields
     retry = x.course.retry if x.course is not None else None
     policy = None if cluster.policies is None else cluster.policies[x.port]
     if retry is None and policy is None:
@@ -55,13 +48,38 @@ async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
         tries.close()
 
 
+def outgoing(x: Exchange, down: Downstream) -> Fields:
+    """The fields that travel on, and the id that goes with them."""
+    head = x.head
+    if down.edge is not None:
+        fields, request_id = down.edge.request_fields(head, down.peer_address)
+    else:
+        outside = down.source is UNKNOWN
+        fields, request_id = request_fields(head.fields, head.values, down.peer_address, outside=outside)
+    x.record.request_id = request_id.decode("latin-1")
+    return fields if x.course is None else x.course.request(fields)
+
+
+def attempt(x: Exchange, target: Target) -> None:
+    """A try begins; when it is over, one less is active there."""
+    record = x.record
+    record.attempts += 1
+    record.destination = target.endpoint.peer
+    target.endpoint.active += 1
+
+
 async def _plainly(x: Exchange, down: Downstream, cluster: Cluster, fields: Fields) -> None:
     """Try as the default has it. Most requests meet no rule and no policy, and must not pay for those that do."""
     record = x.record
     tried: list[Target] = []
     pause = FIRST_PAUSE
     while True:
-        target = cluster.pick(x.port, tried)
+        if x.begun is not None:
+            target: Target | None = x.begun.target
+        else:
+            target = cluster.pick(x.port, tried)
+            if target is not None:
+                attempt(x, target)
         if target is None:
             if not tried:
                 raise cluster.nobody()
@@ -69,9 +87,6 @@ async def _plainly(x: Exchange, down: Downstream, cluster: Cluster, fields: Fiel
             await trio.sleep(pause)
             pause *= 2
             continue
-        record.attempts += 1
-        record.destination = target.endpoint.peer
-        target.endpoint.active += 1
         try:
             await _attempt(x, down, target, target.pool(x.port), fields)
             return
@@ -121,11 +136,14 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
     x.record.upstream_address = pool.address
     repeatable = x.whole and x.head.method in SAFE
     while True:
-        up = await checkout(x, down, target, pool)
+        begun, x.begun = x.begun, None
+        up = begun.up if begun is not None else await checkout(x, down, target, pool)
         if x.tries is not None:
             x.tries.connected(up)
         try:
-            await up.ask(x, fields)
+            if begun is None:
+                await up.ask(x, fields)
+                x.asked = time.monotonic()
             if x.whole:
                 await answer(x, down, up)
             else:

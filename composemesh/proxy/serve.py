@@ -17,6 +17,7 @@ from composemesh.proxy.refuse import Cut, Refused, grpc_refusal, refusal
 from composemesh.proxy.route import route
 
 if TYPE_CHECKING:
+    from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import RequestHead
     from composemesh.proxy.exchange import Downstream
 
@@ -27,21 +28,25 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
     Returns the exchange as it ended. Raises Cut, for the connection to be cut, where an answer began and could not be
     finished. If cancelled, the exchange is lost; its record is not.
     """
-    started = time.monotonic()
-    cluster = down.cluster().named(head.authority)
-    protocol = "grpc" if head.version == HTTP2 and is_grpc(head) else "http"
-    record = describe(Record(down.source, cluster.unreached, protocol), head, down)
-    record.bytes_received = len(body)
-    x = Exchange(head, record, body, whole, down.port)
+    x = opened(down, head, body, whole, down.cluster().named(head.authority))
+    return await resume(x, down)
+
+
+async def resume(x: Exchange, down: Downstream) -> Exchange:
+    """Have the request answered, from wherever it stands: at its beginning, or where the lane has left it. Ends as
+    `serve` does."""
+    record, cluster = x.record, x.cluster
     try:
-        if down.load.overfull:
-            raise Refused(Flag.OVERLOAD_MANAGER, f"more than {down.load.limits.requests} requests at a time")
-        if down.edge is not None:
-            down.edge.admit(head)
-        if cluster.rules is None:
+        if x.unsent:
+            await down.send(x.unsent)
+        elif x.begun is not None:
             await forward(x, down, cluster)
         else:
-            await route(x, down, cluster, cluster.rules)
+            admit(x, down)
+            if cluster.rules is None:
+                await forward(x, down, cluster)
+            else:
+                await route(x, down, cluster, cluster.rules)
     except Refused as refused:
         await refuse(x, down, refused)
     except Malformed as problem:
@@ -53,14 +58,16 @@ async def serve(down: Downstream, head: RequestHead, body: bytes, whole: bool) -
         record.flag = down.why
         raise
     finally:
-        record.duration = time.monotonic() - started
-        down.hub.tell(record)
+        tell(x, down)
     return x
 
 
-def describe(record: Record, head: RequestHead, down: Downstream) -> Record:
-    """Write down what the request said of itself."""
+def opened(down: Downstream, head: RequestHead, body: bytes, whole: bool, cluster: Cluster) -> Exchange:
+    """The exchange that a request begins, and its record: written down is what the request said of itself."""
+    protocol = "grpc" if head.version == HTTP2 and is_grpc(head) else "http"
+    record = Record(down.source, cluster.unreached, protocol)
     record.start = time.time()
+    record.bytes_received = len(body)
     record.http_version = head.version
     record.method = head.method.decode("latin-1")
     record.path = head.target[:LONGEST_TEXT].decode("latin-1")
@@ -71,7 +78,22 @@ def describe(record: Record, head: RequestHead, down: Downstream) -> Record:
     if traceparent is not None:
         record.traceparent = traceparent[:LONGEST_TEXT].decode("latin-1")
     record.x_forwarded_for = down.peer_text
-    return record
+    return Exchange(head, record, cluster, body, whole, down.port)
+
+
+def admit(x: Exchange, down: Downstream) -> None:
+    """Raises Refused for a request that is one too many, or not welcome at a gateway."""
+    if down.load.overfull:
+        raise Refused(Flag.OVERLOAD_MANAGER, f"more than {down.load.limits.requests} requests at a time")
+    if down.edge is not None:
+        down.edge.admit(x.head)
+
+
+def tell(x: Exchange, down: Downstream) -> None:
+    """The exchange is over. This is said of each once, and of none twice."""
+    record = x.record
+    record.duration = time.monotonic() - x.started
+    down.hub.tell(record)
 
 
 async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:

@@ -227,6 +227,7 @@ async def read_all(stream: trio.SocketStream) -> bytes:
 
 async def ask(stream: trio.SocketStream, request: bytes, body: bytes = b"ok") -> bytes:
     """Send a request on a connection that stays open, and read the answer until `body` has come after its head."""
+    await trio.lowlevel.checkpoint()  # what was published before is heard before: no wire carries it
     await stream.send_all(request)
     data = await read_until(stream, b"\r\n\r\n")
     if body not in data.partition(b"\r\n\r\n")[2]:

@@ -59,6 +59,8 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
     else:
         authority, path = _other_target(method, target, host)
 
+    if _FRAMING.isdisjoint(values):  # most requests: one question instead of four
+        return RequestHead(method, target, version, fields, values, authority, path, 0, version == 11, False, b"")
     body = _body(values, version, limits) or 0
     if body and method == b"CONNECT":
         raise Malformed(400, "CONNECT with a body")  # which some take for the tunnel's first bytes (RFC 9110, 9.3.6)
@@ -112,6 +114,8 @@ def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> Respo
 
 
 _SLASH = ord("/")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+"""What says that more comes than a head, or that the connection does not just go on."""
 
 
 def _by_name(fields: Fields) -> dict[bytes, bytes]:

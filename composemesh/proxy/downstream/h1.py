@@ -14,15 +14,17 @@ from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, en
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_response, parse_request
 from composemesh.proxy.codec.parts import HTTP2, LIMITS, NO_FIELDS, Fields, Malformed, RequestHead, ResponseHead
 from composemesh.proxy.downstream.tunnel import tunnel
+from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.headers import takes_trailers, trailer_fields
+from composemesh.proxy.lane import Lane
 from composemesh.proxy.refuse import Cut, Refused, refusal
 from composemesh.proxy.relay import Moved
-from composemesh.proxy.serve import serve
+from composemesh.proxy.serve import resume, serve
 
 if TYPE_CHECKING:
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.connection import Connection
-    from composemesh.proxy.exchange import Exchange, Upstream
+    from composemesh.proxy.exchange import Upstream
 
 HEAD_TIMEOUT = 10.0
 """Seconds from the first byte of a request's head to its last; slower clients are attacks, or broken."""
@@ -38,18 +40,21 @@ class Http1Downstream:
     """One connection, as the spine sees it while it serves a request from it."""
 
     __slots__ = (
-        *("_chunked", "_connection", "_keep", "_reader", "_rest", "_takes_trailers", "_version", "_wire"),
-        *("edge", "hub", "load", "peer_address", "peer_text", "port", "reactor", "source", "trailers"),
+        *("_chunked", "_connection", "_lane", "_reader", "_takes_trailers", "_version", "_wire"),
+        *("edge", "hub", "keep", "load", "peer_address", "peer_text", "port", "reactor", "rest"),
+        *("source", "trailers"),
     )
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._wire = connection.wire
+        self._lane = Lane(self, connection)
         self._reader: BodyReader | None = None
         """What reads the rest of the present request's body."""
-        self._rest = b""
+        self.rest = b""
         """What the client sent after the present request: the beginning of the next."""
-        self._keep = True
+        self.keep = True
+        """Whether the connection goes on after the present exchange."""
         self._chunked = False
         self._version = 11
         self._takes_trailers = False
@@ -82,67 +87,82 @@ class Http1Downstream:
         Raises OSError where the client has gone. If cancelled, close the connection.
         """
         connection = self._connection
-        patience = self.load.limits.idle_timeout or math.inf
         while True:
-            connection.exchanging = bool(data)
+            x: Exchange | None = None
             if not data:
-                connection.deadline = time.monotonic() + patience
-                data = await self._wire.receive()
-                if not data:
+                connection.idle()
+                x, data = await self._lane.run()
+                if x is None and not data:
+                    if not self.keep:
+                        await self._linger()
                     return
-                connection.exchanging = True
-            end = data.find(b"\r\n\r\n") + 4
+            connection.exchanging = True
+            if x is None:
+                end = data.find(b"\r\n\r\n") + 4
+                try:
+                    if 3 < end <= LIMITS.head:
+                        raw, data = data[:end], data[end:]
+                    else:
+                        raw, data = await self._slow_head(data)
+                        if not raw:
+                            return
+                    head = parse_request(raw, LIMITS)
+                    body, whole = self.take_body(head, data)
+                except Malformed as problem:
+                    await self._refuse_malformed(problem)
+                    return
+                self.begin(head, whole)
+                exchange = serve(self, head, body, whole)
+            else:
+                exchange = resume(x, self)
             try:
-                if 3 < end <= LIMITS.head:
-                    raw, data = data[:end], data[end:]
-                else:
-                    raw, data = await self._slow_head(data)
-                    if not raw:
-                        return
-                head = parse_request(raw, LIMITS)
-                body, whole = self._take_body(head, data)
-            except Malformed as problem:
-                await self._refuse_malformed(problem)
-                return
-            connection.deadline = math.inf
-            self._keep = head.keep_alive
-            self._version = head.version
-            connection.waiting = time.monotonic() if whole else 0.0
-            self.load.requests += 1
-            try:
-                x = await serve(self, head, body, whole)
+                x = await exchange
             except BaseException as problem:
                 self._wire.reset()  # after an orderly close, a body that ends with its connection passes for complete
                 if isinstance(problem, Cut):
                     return
                 raise
             finally:
-                self.load.requests -= 1
-                connection.waiting = 0.0
+                self.end()
             if connection.unsure and x.record.upstream_duration:
                 connection.heard_http()
-            if not self._keep or connection.draining:
+            if not self.keep or connection.draining:
                 await self._linger()
                 return
-            data = self._rest
+            data = self.rest
 
-    def _take_body(self, head: RequestHead, data: bytes) -> tuple[bytes, bool]:
+    def begin(self, head: RequestHead, whole: bool) -> None:
+        """From now on an answer is awaited, unless the request itself still is."""
+        connection = self._connection
+        connection.exchanging = True
+        connection.deadline = math.inf
+        connection.waiting = time.monotonic() if whole else 0.0
+        self.keep = head.keep_alive
+        self._version = head.version
+        self.load.requests += 1
+
+    def end(self) -> None:
+        """No answer is awaited any more."""
+        self._connection.waiting = 0.0
+        self.load.requests -= 1
+
+    def take_body(self, head: RequestHead, data: bytes) -> tuple[bytes, bool]:
         """Split what came after the head into the body, and what follows it. Raises Malformed."""
         length = head.body
         self._reader = None
         self.trailers = NO_FIELDS
         if length == 0:
-            self._rest = data
+            self.rest = data
             return b"", True
         if 0 < length <= len(data):
-            self._rest = data[length:]
+            self.rest = data[length:]
             return data[:length], True
         reader = body_reader(length)
         body = reader.feed(data) if data else b""
         if not reader.done:
             self._reader = reader
             return body, False
-        self._rest = reader.rest
+        self.rest = reader.rest
         self.trailers = trailer_fields(reader.trailers)
         return body, not self.trailers
 
@@ -161,7 +181,7 @@ class Http1Downstream:
                 raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION)
             payload = reader.feed(data)
         if reader.done:
-            self._rest, self._reader = reader.rest, None
+            self.rest, self._reader = reader.rest, None
             self.trailers = trailer_fields(reader.trailers)
             x.ended = True
             self._connection.waiting = time.monotonic()
@@ -172,6 +192,10 @@ class Http1Downstream:
             await self._write(encode_response(head.status, head.reason, head.fields))
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
+        await self._write(self.response(x, head, fields, payload, ended))
+
+    def response(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> bytes:
+        """What to send of the response, as far as it is there."""
         x.answered = True
         length_known = head.body >= 0
         if ended and head.version == HTTP2 and _lacks_length(x, head):
@@ -182,10 +206,10 @@ class Http1Downstream:
             fields.append(_CHUNKED)
             self._takes_trailers = takes_trailers(x.head.values)
         elif not length_known:
-            self._keep = False  # HTTP/1.0 knows no other end of such a body than the connection's
+            self.keep = False  # HTTP/1.0 knows no other end of such a body than the connection's
         if self._connection.draining or not x.ended:
-            self._keep = False
-        if not self._keep:
+            self.keep = False
+        if not self.keep:
             fields.append(_CLOSE)
         elif self._version < 11:
             fields.append(_KEEP_ALIVE)
@@ -194,7 +218,7 @@ class Http1Downstream:
             out += encode_chunk(payload) if chunked else payload
         if ended and chunked:
             out += LAST_CHUNK
-        await self._write(out)
+        return out
 
     async def send(self, payload: bytes) -> None:
         await self._write(encode_chunk(payload) if self._chunked else payload)
@@ -204,7 +228,7 @@ class Http1Downstream:
             await self._write(encode_end(trailers) if trailers and self._takes_trailers else LAST_CHUNK)
 
     async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
-        self._keep = False
+        self.keep = False
         self._connection.waiting = 0.0
         x.answered = True
         if head.upgrade:
@@ -214,9 +238,9 @@ class Http1Downstream:
         moved = Moved()
         self._connection.pumps(moved, self.load.limits.idle_timeout)
         try:
-            await tunnel(self._wire, up, self._rest, moved)
+            await tunnel(self._wire, up, self.rest, moved)
         finally:
-            x.record.bytes_received += moved.received + len(self._rest)
+            x.record.bytes_received += moved.received + len(self.rest)
             x.record.bytes_sent += moved.sent + len(data)
 
     async def _write(self, data: bytes) -> None:

@@ -95,7 +95,7 @@ class Mirroring:
         started = trio.current_time()
         record = shadow.record(head, route)
         record.bytes_received = len(body)
-        x = Exchange(head, record, body, True, shadow.port)
+        x = Exchange(head, record, shadow.cluster(), body, True, shadow.port)
         x.course = course
         try:
             with trio.move_on_after(course.rule.timeout or PATIENCE) as scope:

@@ -52,7 +52,7 @@ class Http1Upstream:
 
     __slots__ = (
         *("_chunked", "_early", "_head", "_key", "_opened", "_pool", "_reader", "_reusable"),
-        *("expires", "idle_since", "left", "reused", "trailers", "wire"),
+        *("expires", "held", "idle_since", "left", "reused", "trailers", "wire"),
     )
 
     def __init__(self, wire: Wire, pool: Pool) -> None:
@@ -60,6 +60,8 @@ class Http1Upstream:
         self.wire = wire
         self.reused = False
         self.trailers = NO_FIELDS
+        self.held = b""
+        """What the lane has read of an answer that is not for it."""
         self.idle_since = 0.0
         """When its last exchange ended; kept by the pool."""
         self.left = limits.max_requests_per_connection or math.inf
@@ -99,7 +101,8 @@ class Http1Upstream:
         """Whether an idle connection can take a request."""
         return self.wire.is_quiet()
 
-    async def ask(self, x: Exchange, fields: Fields) -> None:
+    def request(self, x: Exchange, fields: Fields) -> bytes:
+        """What to send of the request, as far as it is there. Raises Refused."""
         head, values = x.head, x.head.values
         self._reusable = self._chunked = False
         self._opened = None
@@ -113,6 +116,10 @@ class Http1Upstream:
             message += encode_chunk(x.body) + (LAST_CHUNK if x.whole else b"")
         elif x.body:
             message += x.body
+        return message
+
+    async def ask(self, x: Exchange, fields: Fields) -> None:
+        message = self.request(x, fields)
         try:
             await self.wire.send(message)
         except OSError as problem:
@@ -134,7 +141,7 @@ class Http1Upstream:
             await self.wire.send(LAST_CHUNK)
 
     async def answer(self, x: Exchange, down: Downstream) -> tuple[ResponseHead, bytes, bool]:
-        data = b""
+        data, self.held = self.held, b""
         for _ in range(MOST_INTERIM):
             raw, data = await self._raw_head(data)
             try:
@@ -152,6 +159,22 @@ class Http1Upstream:
                 x.replayable = False
                 await down.interim(head)
         raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, f"more than {MOST_INTERIM} interim responses")
+
+    def whole_answer(self, x: Exchange, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        """The final response's head and all of its body, where that is what `data` is; otherwise it is held, for
+        `answer` to begin with."""
+        end = data.find(b"\r\n\r\n") + 4
+        if 3 < end <= LIMITS.head:
+            try:
+                head = parse_response(data[:end], x.head.method, LIMITS)
+            except Malformed:
+                pass  # it is `answer`'s to say what is wrong
+            else:
+                if head.body == len(data) - end and head.status >= 200:
+                    self._reusable = head.keep_alive
+                    return head, data[end:]
+        self.held = data
+        return None
 
     async def _open(self, x: Exchange, head: ResponseHead) -> None:
         """The answer to a request that asks for a tunnel. Raises Refused for one that makes no sense."""

@@ -1,0 +1,251 @@
+"""THE FAST LANE. A plain exchange in two plain functions, called by the reactor when the sockets have something.
+
+What it spares is the task: to be put aside and taken up twice, and to go a dozen coroutines down to the socket and
+back. It decides nothing of its own: what is written down, what is sent and where to is asked of the functions that
+the spine asks (`opened`, `outgoing`, `attempt`, `returning`, `tell`).
+
+The lane takes an exchange while all it needs is at hand: a whole request and nothing behind it, a place to send it
+that no rule and no policy speaks of, a connection there that waits, an answer that is whole. At the first thing that
+is not so, the connection's task takes over: before the request has gone anywhere with the bytes of it, afterwards
+with the exchange, which `resume` continues. It is also the task that is cancelled, and it takes over for that too.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import outcome
+import trio
+
+from composemesh.model.snapshot import Protocol
+from composemesh.proxy.answer import returning
+from composemesh.proxy.codec.h1 import parse_request
+from composemesh.proxy.codec.parts import LIMITS, Malformed
+from composemesh.proxy.exchange import Begun, Exchange
+from composemesh.proxy.forward import attempt, outgoing
+from composemesh.proxy.headers import without_length
+from composemesh.proxy.retry import SAFE
+from composemesh.proxy.serve import opened, tell
+from composemesh.proxy.wire import WOKEN
+
+if TYPE_CHECKING:
+    from composemesh.proxy.cluster import Cluster, Target
+    from composemesh.proxy.codec.parts import Fields
+    from composemesh.proxy.connection import Connection
+    from composemesh.proxy.downstream.h1 import Http1Downstream
+    from composemesh.proxy.upstream.h1 import Http1Upstream
+
+
+class _UnderWay:
+    """The exchange on a lane: its request has gone, its answer is awaited."""
+
+    __slots__ = ("fields", "target", "up", "x")
+
+    def __init__(self, x: Exchange, target: Target, up: Http1Upstream, fields: Fields) -> None:
+        self.x = x
+        self.target = target
+        self.up = up
+        self.fields = fields
+
+
+class Lane:
+    """The lane of one connection."""
+
+    __slots__ = ("_connection", "_data", "_down", "_exchange", "_open", "_task", "_under_way", "_wire")
+
+    def __init__(self, down: Http1Downstream, connection: Connection) -> None:
+        self._down = down
+        self._connection = connection
+        self._wire = connection.wire
+        self._task: trio.lowlevel.Task | None = None
+        """Who waits for what leaves the lane."""
+        self._open = False
+        """Whether nothing has left it since somebody began to wait."""
+        self._exchange: Exchange | None = None
+        self._data: bytes | None = b""
+        """What has left it; None where the task is to read for itself."""
+        self._under_way: _UnderWay | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lane of {self._connection!r} {self._exchange!r}>"
+
+    async def run(self) -> tuple[Exchange | None, bytes]:
+        """Serve what fits. What doesn't is returned: the bytes of a request, or an exchange to `resume`; neither
+        where the connection is to end. Raises OSError where the client has gone.
+
+        If cancelled while an exchange is under way, that is returned: it ends as the task's next wait does.
+        """
+        wire, connection = self._wire, self._connection
+        if not wire.plain or connection.unsure or self._down.edge is not None or not connection.reactor.quick:
+            return None, await wire.receive()
+        self._open = True
+        wire.on_readable = self._asked
+        if wire.readable:
+            self._asked()
+        if self._open:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        if self._data is None:
+            return None, await wire.receive()
+        return self._exchange, self._data
+
+    def _leave(self, exchange: Exchange | None, data: bytes | None) -> None:
+        """The task goes on from here."""
+        self._open = False
+        self._wire.on_readable = None
+        self._exchange, self._data = exchange, data
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task, WOKEN)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        if self._under_way is not None:
+            self._give_up(self._under_way)
+            return trio.lowlevel.Abort.FAILED
+        self._wire.on_readable = self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _give_up(self, under_way: _UnderWay) -> None:
+        """The answer is not for the lane."""
+        x, up = under_way.x, under_way.up
+        self._under_way = up.wire.on_readable = None
+        x.begun = Begun(under_way.target, up, under_way.fields)
+        self._leave(x, b"")
+
+    def _fail(self, problem: Exception) -> None:
+        """A bug that one peer has found must not end the reactor, which is everybody's."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.up.close()
+            under_way.target.endpoint.active -= 1
+            self._down.end()
+        task, self._task = self._task, None
+        if task is None:
+            raise problem
+        self._wire.on_readable = None
+        trio.lowlevel.reschedule(task, outcome.Error(problem))
+
+    def _asked(self) -> None:
+        """The client's socket has something: a request, mostly."""
+        wire = self._wire
+        if wire.ended:
+            self._leave(None, None)
+            return
+        try:
+            data = wire.receive_now()
+            if data is not None and not self._ask(data):
+                self._leave(None, data)
+        except OSError:
+            self._leave(None, None)
+        except Exception as problem:
+            self._fail(problem)
+
+    def _ask(self, data: bytes) -> bool:
+        """Send a request on its way; false, and as if nothing had been, where it is not for the lane."""
+        down = self._down
+        cluster = down.cluster()
+        end = data.find(b"\r\n\r\n") + 4
+        if not (_is_plain(cluster, down.port) and 3 < end <= LIMITS.head):
+            return False
+        try:
+            head = parse_request(data[:end], LIMITS)
+            body, whole = down.take_body(head, data[end:])
+        except Malformed:
+            return False  # the task finds that out again, and says it
+        cluster = cluster.named(head.authority)
+        if not whole or down.rest or head.upgrade or head.is_connect or not _is_plain(cluster, down.port):
+            return False
+        most = down.load.limits.requests
+        target = cluster.pick(down.port) if not most or down.load.requests < most else None
+        if target is None:
+            return False
+        pool = target.pool(down.port)
+        up = pool.checkout(repeatable=head.method in SAFE)
+        if up is None:
+            cluster.turn -= 1  # the task will pick, too
+            return False
+        x = opened(down, head, body, True, cluster)
+        fields = outgoing(x, down)
+        if not _sends(up, up.request(x, fields)):
+            cluster.turn -= 1
+            return False
+        down.begin(head, True)
+        attempt(x, target)
+        x.record.upstream_address = pool.address
+        x.asked = time.monotonic()
+        self._wire.on_readable = None
+        self._under_way = _UnderWay(x, target, up, fields)
+        up.wire.on_readable = self._answered
+        return True
+
+    def _answered(self) -> None:
+        """The upstream's socket has something: the answer, mostly."""
+        under_way = self._under_way
+        assert under_way is not None, "who calls this waits for an answer"
+        wire = under_way.up.wire
+        if wire.ended:
+            self._give_up(under_way)
+            return
+        try:
+            data = wire.receive_now()
+            if data is not None:
+                self._answer(under_way, data)
+        except OSError:
+            self._give_up(under_way)
+        except Exception as problem:
+            self._fail(problem)
+
+    def _answer(self, under_way: _UnderWay, data: bytes) -> None:
+        """Pass an answer on, if it is whole."""
+        x, up, down, wire = under_way.x, under_way.up, self._down, self._wire
+        found = up.whole_answer(x, data)
+        if found is None:
+            self._give_up(under_way)
+            return
+        head, payload = found
+        self._under_way = up.wire.on_readable = None
+        fields = returning(x, head)
+        if head.status == 204:
+            fields = without_length(fields)
+        x.record.bytes_sent = len(payload)
+        out = down.response(x, head, fields, payload, True)
+        try:
+            sent = wire.send_now(out)
+        except OSError:
+            sent = 0  # as the task will find out
+        up.release(x)
+        under_way.target.endpoint.active -= 1
+        if sent < len(out):
+            x.unsent = out[sent:]
+            self._leave(x, b"")
+            return
+        tell(x, down)
+        down.end()
+        if not down.keep:
+            self._leave(None, b"")
+            return
+        self._connection.idle()
+        wire.on_readable = self._asked
+        if wire.readable:
+            self._asked()
+
+
+def _is_plain(cluster: Cluster, port: int) -> bool:
+    """Whether no rule and no policy has a say in what is sent here."""
+    return (
+        cluster.rules is None
+        and cluster.policies is None
+        and cluster.spoken.declared.get(port) is not Protocol.GRPC_WEB
+    )
+
+
+def _sends(up: Http1Upstream, message: bytes) -> bool:
+    """Send a request, all of it. Half of one is no request to any server: then the connection is closed."""
+    try:
+        sent = up.wire.send_now(message)
+    except OSError:
+        sent = 0
+    if sent < len(message):
+        up.close()
+    return sent == len(message)

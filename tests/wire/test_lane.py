@@ -1,0 +1,115 @@
+"""The fast lane changes nothing: every conversation has the same bytes, on both sides, and the same records with it
+and without it."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import pytest
+
+from composemesh.proxy.downstream import h1 as downstream
+from composemesh.proxy.wire import Reactor
+from mesh.net import GET, OK, running_net
+from wire import corpus
+from wire.origin import Origin
+from wire.transcript import Stage, Transcript
+
+POST = b"POST /p HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = b"POST /c HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+HEAD = b"HEAD / HTTP/1.1\r\nHost: app\r\n\r\n"
+EXPECTING = b"PUT / HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+CLOSING = b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+PROXIED = GET.replace(b"\r\n\r\n", b"\r\nX-Request-Id: mine\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+ONE_HOP = GET.replace(b"\r\n\r\n", b"\r\nConnection: x-a, te\r\nX-A: 1\r\nTE: trailers\r\n\r\n")
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+Script = tuple[list[bytes], bool]
+CONVERSATIONS: dict[str, tuple[list[bytes], Script | None]] = {
+    "plain": ([GET, GET, GET], None),
+    "with a body": ([POST, GET, POST], None),
+    "in chunks": ([CHUNKED, GET], None),
+    "pipelined": ([GET + GET + POST, GET], None),
+    "in pieces": ([GET[:9], GET[9:], POST[:-2], POST[-2:], GET], None),
+    "the next one's beginning along": ([GET + GET[:5], GET[5:]], None),
+    "HEAD": ([HEAD, GET], None),
+    "the client's last": ([GET, CLOSING], None),
+    "HTTP/1.0": ([GET.replace(b"1.1", b"1.0")], None),
+    "HTTP/1.0 that stays": ([GET.replace(b"1.1\r\n", b"1.0\r\nConnection: keep-alive\r\n"), GET], None),
+    "absolute target": ([GET.replace(b" / ", b" http://other:8080/x "), GET], None),
+    "an id of its own": ([PROXIED], None),
+    "fields for one hop": ([ONE_HOP], None),
+    "malformed": ([GET, b"GET / HTTP/1.1\r\nHost : app\r\n\r\n"], None),
+    "CONNECT": ([b"CONNECT app:80 HTTP/1.1\r\nHost: app\r\n\r\n"], None),
+    "upgrade": ([GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")], None),
+    "100": ([EXPECTING, b"hello"], ([CONTINUE + OK], False)),
+    "103": ([GET, GET], ([EARLY + OK], False)),
+    "103, then the answer": ([GET, GET], ([EARLY, OK], False)),
+    "answered in pieces": ([GET, GET], ([OK[:10], OK[10:30], OK[30:]], False)),
+    "answered in chunks": ([GET, GET], ([IN_CHUNKS], False)),
+    "answered until the close": ([GET], ([b"HTTP/1.1 200 OK\r\n\r\nok"], True)),
+    "the server's last": ([GET, GET], ([OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n")], True)),
+    "204": ([GET, GET], ([b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n"], False)),
+    "204 with a length": ([GET, GET], ([b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"], False)),
+    "304": ([GET, GET], ([b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"], False)),
+    "more than was announced": ([GET, GET], ([OK + b"surplus"], False)),
+    "less than was announced": ([GET], ([OK[:-1]], True)),
+    "nothing": ([GET], ([], True)),
+    "nothing to a POST": ([POST], ([], True)),
+    "nonsense": ([GET, GET], ([b"HTTP/1.1 abc\r\n\r\n"], False)),
+    "101 that nobody asked for": ([GET], ([b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"], False)),
+    "an early answer to a body": ([POST[:-3], b"llo"], ([OK], False)),
+    "64 KiB": ([GET, GET], ([b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + b"x" * 65536], False)),
+}  # fmt: skip
+
+
+async def play_both_ways(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, tuple[list[bytes], Script | None]]
+) -> tuple[dict[str, Transcript], dict[str, Transcript]]:
+    """All conversations with the lane, and without."""
+    seen: list[dict[str, Transcript]] = []
+    for quick in (True, False):
+        monkeypatch.setattr(Reactor, "quick", quick)
+        async with running_net() as net:
+            stage = Stage(net)
+            await stage.start()
+            seen.append({name: await stage.play(*conversation) for name, conversation in said.items()})
+    return seen[0], seen[1]
+
+
+async def test_conversations_are_the_same_with_the_lane_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_lane, without = await play_both_ways(monkeypatch, CONVERSATIONS)
+    for name, transcript in with_lane.items():
+        assert (name, *astuple(transcript)) == (name, *astuple(without[name]))
+
+
+async def test_every_recorded_case_is_the_same_with_the_lane_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: dict[str, tuple[list[bytes], Script | None]] = {}
+    for row in corpus.needed():
+        if row.type == "request":
+            cases[row.id] = ([row.raw], None)
+        else:
+            cases[row.id] = ([row.client or GET], ([row.raw], row.close))
+    with_lane, without = await play_both_ways(monkeypatch, cases)
+    for name, transcript in with_lane.items():
+        assert (name, *astuple(transcript)) == (name, *astuple(without[name]))
+
+
+async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    structured: list[bytes] = []
+    serve = downstream.serve
+
+    async def noting(down, head, body, whole):
+        structured.append(head.target)
+        return await serve(down, head, body, whole)
+
+    monkeypatch.setattr(downstream, "serve", noting)
+    async with running_net() as net:
+        stage = Stage(net)
+        await stage.start()
+        assert isinstance(stage.origin, Origin)
+        heard = await stage.play([GET, POST, HEAD, GET])
+    assert heard.client.count(b"HTTP/1.1 200 OK") == 4
+    assert structured == [b"/warm"]
