@@ -102,13 +102,14 @@ async def run(
     *,
     sources: Sequence[Source] | None = None,
     capture: Capturing | None = None,
+    names: Names | None = None,
     task_status: trio.TaskStatus[MeshView] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be the mesh of one project until cancelled; then release capture and drain, within a few seconds.
 
     `task_status` is told, once the mesh serves, what the live view and the commands may ask of it. `sources`
-    and `capture` stand in for Docker and its namespaces (`composemesh demo`). Raises Rejected, and EngineUnreachable
-    where there is no Docker at the start; later absences are survived.
+    and `capture` stand in for Docker and its namespaces (`composemesh demo`), `names` for its book of names.
+    Raises Rejected, and EngineUnreachable where there is no Docker at the start; later absences are survived.
     """
     ending = trio.Event()
 
@@ -122,7 +123,7 @@ async def run(
         outer.start_soon(hear_the_end)
         # From here on a cancellation is heard, not suffered: what is in flight gets its time to end well.
         with trio.CancelScope(shield=True):
-            await _run(options, sources, capture, ending, task_status)
+            await _run(options, sources, capture, names or Names(), ending, task_status)
         outer.cancel_scope.cancel()
 
 
@@ -130,11 +131,11 @@ async def _run(
     options: MeshOptions,
     sources: Sequence[Source] | None,
     capture: Capturing | None,
+    names: Names,
     ending: trio.Event,
     task_status: trio.TaskStatus[MeshView],
 ) -> None:
     registry = Registry()
-    names = Names()
     hub = Hub()
     extensions = Extensions()
     async with trio.open_nursery() as rooms:

@@ -6,7 +6,8 @@
         await check_sink(lambda: MySink(MySink.Config(address="127.0.0.1:9125")))
 
 `check_sink` `check_source` `check_balancer` `check_kind` are given a maker and test what it makes, as the mesh would
-use it; each raises Broken with what it saw and what to write instead. Built-ins pass the same suites.
+use it; each raises Broken with what it saw and what to write instead. Built-ins pass the same suites. `running_mesh`
+is a whole mesh on loopback, for what only a request can show.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from __future__ import annotations
 from composemesh.telemetry.records import Records
 from composemesh.testing.balancers import Choice, check_balancer
 from composemesh.testing.broken import Broken
+from composemesh.testing.http import Request, Response, echo
 from composemesh.testing.kinds import check_kind
+from composemesh.testing.mesh import RunningMesh, running_mesh
 from composemesh.testing.sinks import check_sink
 from composemesh.testing.sources import check_source
 from composemesh.testing.values import HOSTILE_TEXTS, hostile_records, make_peer, make_record, make_workload
@@ -24,12 +27,17 @@ __all__ = [
     "Broken",
     "Choice",
     "Records",
+    "Request",
+    "Response",
+    "RunningMesh",
     "check_balancer",
     "check_kind",
     "check_sink",
     "check_source",
+    "echo",
     "hostile_records",
     "make_peer",
     "make_record",
     "make_workload",
+    "running_mesh",
 ]
