@@ -26,4 +26,27 @@ export const PAGES: Page[] = [
       ["Esc", "back to the table"],
     ],
   },
+  {
+    name: "requests",
+    title: "Requests",
+    icon: "requests",
+    load: async () => (await import("./pages/requests/RequestsPage")).RequestsPage,
+    keys: [
+      ["/", "find"],
+      ["Space", "pause and resume"],
+      ["↑ ↓", "move from request to request"],
+      ["Esc", "close the request"],
+    ],
+  },
+  {
+    name: "config",
+    title: "Config",
+    icon: "config",
+    load: async () => (await import("./pages/config/ConfigPage")).ConfigPage,
+    keys: [
+      ["Ctrl+S", "review and apply"],
+      ["Ctrl+Space", "complete"],
+      ["F8", "the next problem"],
+    ],
+  },
 ];

@@ -1,0 +1,72 @@
+// The editor in the page. Its code is fetched when it is first shown.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get } from "../../api";
+import type { Schema } from "./completion";
+import type { Handle } from "./editor";
+import type { Problem } from "./resources";
+
+/** A text to show. Another object is another opening: what was typed since the last one goes. */
+export interface Opening {
+  text: string;
+}
+
+interface Props {
+  opening: Opening;
+  readOnly: boolean;
+  problems: Problem[];
+  /** A line to go to, from 1. */
+  line?: number;
+  onChange: (text: string) => void;
+  onSave: () => void;
+}
+
+export function Yaml({ opening, readOnly, problems, line, onChange, onSave }: Props) {
+  const frame = useRef<HTMLDivElement>(null);
+  const [handle, setHandle] = useState<Handle | null>(null);
+  const [failure, setFailure] = useState("");
+  const latest = useRef({ onChange, onSave });
+  latest.current = { onChange, onSave };
+
+  useEffect(() => {
+    let opened: Handle | null = null;
+    let gone = false;
+    import("./editor").then(
+      ({ edit }) => {
+        if (gone) return;
+        opened = edit(frame.current!, {
+          onChange: (now) => latest.current.onChange(now),
+          onSave: () => latest.current.onSave(),
+          schemaOf,
+        });
+        setHandle(opened);
+      },
+      () => setFailure("The editor could not be loaded: reload the page."),
+    );
+    return () => {
+      gone = true;
+      opened?.close();
+    };
+  }, []);
+  useEffect(() => {
+    handle?.open(opening.text, readOnly);
+  }, [handle, opening, readOnly]);
+  useEffect(() => handle?.mark(problems), [handle, opening, problems]);
+  useEffect(() => {
+    if (handle && line) handle.reveal(line);
+  }, [handle, line]);
+
+  return failure ? <p class="is-bad">{failure}</p> : <div class="yaml" ref={frame} />;
+}
+
+const schemas = new Map<string, Promise<Schema | null>>();
+
+function schemaOf(kind: string): Promise<Schema | null> {
+  if (!kind) return Promise.resolve(null);
+  let found = schemas.get(kind);
+  if (!found) {
+    found = get<Schema>(`/api/v1/schema/${encodeURIComponent(kind)}`).catch(() => null);
+    schemas.set(kind, found);
+  }
+  return found;
+}
