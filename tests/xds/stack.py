@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 from composemesh.stack.client import MeshClient
 from composemesh.stack.examples import example
-from composemesh.stack.processes import Processes
+from composemesh.stack.processes import Process, Processes
 from environment.tools import find
 
 CALLER = "productpage"
@@ -52,32 +52,36 @@ class Answer:
         return str(json.loads(self.body)["podname"])
 
 
-async def ask(address: Address, path: str, **headers: str) -> Answer:
-    """One GET on a connection of its own."""
+async def ask(
+    address: Address, path: str, *, method: str = "GET", host: str = "reviews:9080", **headers: str
+) -> Answer:
+    """One request on a connection of its own. In names of headers an underscore is a hyphen."""
     began = trio.current_time()
     said = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    request = f"GET {path} HTTP/1.1\r\nHost: reviews:9080\r\nConnection: close\r\n{said}\r\n"
+    request = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{said}\r\n"
     received = b""
     try:
         async with await trio.open_tcp_stream(*address) as stream:
             await stream.send_all(request.encode())
             async for data in stream:
                 received += data
-                if _is_whole(received):
+                if _is_whole(method, received):
                     break  # of its own answers Envoy lets a second pass before it closes
     except (OSError, trio.BrokenResourceError):
         return Answer(0)
     head, _, body = received.partition(b"\r\n\r\n")
     line, *rest = head.decode("latin-1").split("\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in rest)}
-    status = int(line.split()[1]) if _is_whole(received) else 0
+    status = int(line.split()[1]) if _is_whole(method, received) else 0
     return Answer(
         status, fields, _joined(body) if "transfer-encoding" in fields else body, trio.current_time() - began
     )
 
 
-def _is_whole(received: bytes) -> bool:
+def _is_whole(method: str, received: bytes) -> bool:
     head, blank, body = received.partition(b"\r\n\r\n")
+    if method == "HEAD" or b" 204 " in head[:16]:
+        return bool(blank)
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     return bool(blank) and (len(body) == int(length[1]) if length is not None else body.endswith(b"0\r\n\r\n"))
 
@@ -101,8 +105,8 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 # === the mesh ===
 
 
-class Bookinfo:
-    """Bookinfo's processes, which know nothing of a mesh, and live whether or not there is one."""
+class Stack:
+    """Processes that know nothing of a mesh, and live whether or not there is one."""
 
     def __init__(self, folder: Path, doors: dict[str, Doors], discovered: Latest[Discovered]) -> None:
         self.folder = folder
@@ -115,10 +119,9 @@ class Bookinfo:
         """A Compose file that has each life of the mesh serve xDS at the same port."""
         return Resolved(f"name: bookinfo\nservices: {{}}\nx-mesh: {{xds: '127.0.0.1:{self._port}'}}\n")
 
-    @property
-    def door(self) -> Address:
-        """Where our own sidecar of the caller takes requests for reviews."""
-        return self.doors[f"process:{CALLER}"].calls["reviews"]
+    def door(self, host: str) -> Address:
+        """Where our own sidecar of the caller takes requests for a host."""
+        return self.doors[f"process:{CALLER}"].calls[host]
 
     async def watch(self, publish: Callable[[Discovered], None]) -> None:
         """Be a source."""
@@ -172,10 +175,17 @@ class Mesh:
 
 
 @asynccontextmanager
-async def running_bookinfo(folder: Path) -> AsyncIterator[Bookinfo]:
+async def running_bookinfo(folder: Path) -> AsyncIterator[Stack]:
     """All six processes, listening."""
+    with example("bookinfo") as source:
+        async with running(bookinfo(source), folder) as stack:
+            yield stack
+
+
+@asynccontextmanager
+async def running(processes: Sequence[Process], folder: Path) -> AsyncIterator[Stack]:
+    """These processes, listening; one of them is the caller."""
     with ExitStack() as stack:
-        processes = bookinfo(stack.enter_context(example("bookinfo")))
         doors = open_doors([process.member for process in processes])
         for each in doors.values():
             stack.callback(each.close)
@@ -184,7 +194,7 @@ async def running_bookinfo(folder: Path) -> AsyncIterator[Bookinfo]:
             nursery.start_soon(source.watch, lambda _: None)
             with trio.fail_after(PATIENCE):
                 await source.listening()
-            yield Bookinfo(folder, doors, source.discovered)
+            yield Stack(folder, doors, source.discovered)
             nursery.cancel_scope.cancel()
 
 

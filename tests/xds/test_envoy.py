@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from xds.stack import Address, Answer, Bookinfo, Envoy, Mesh, ask, running_bookinfo, running_envoy, until
+from xds.stack import Address, Answer, Envoy, Mesh, Stack, ask, running_bookinfo, running_envoy, until
 
 TRANSPORTS = ("ads", "delta", "rest")
 RULES = """
@@ -66,7 +66,7 @@ def rules(edition: int, v1: int = 90, v2: int = 10) -> str:
 
 
 @pytest.fixture
-async def bookinfo(tmp_path: Path) -> AsyncIterator[Bookinfo]:
+async def bookinfo(tmp_path: Path) -> AsyncIterator[Stack]:
     async with running_bookinfo(tmp_path) as running:
         yield running
 
@@ -89,10 +89,10 @@ class Caller:
         await until(is_new)
 
 
-async def way(name: str, bookinfo: Bookinfo, mesh: Mesh, folder: Path, nursery: trio.Nursery) -> Caller:
+async def way(name: str, bookinfo: Stack, mesh: Mesh, folder: Path, nursery: trio.Nursery) -> Caller:
     """The caller's data plane: our own sidecar, or an Envoy that asks in some way."""
     if name == "sidecar":
-        return Caller(bookinfo.door)
+        return Caller(bookinfo.door("reviews"))
     return Caller((await envoy(name, mesh, folder, nursery)).addresses["reviews"])
 
 
@@ -110,7 +110,7 @@ async def envoy(transport: str, mesh: Mesh, folder: Path, nursery: trio.Nursery)
 
 
 @pytest.mark.parametrize("name", ["sidecar", *TRANSPORTS])
-async def test_rules_mean_the_same_to_all(name: str, bookinfo: Bookinfo, tmp_path: Path) -> None:
+async def test_rules_mean_the_same_to_all(name: str, bookinfo: Stack, tmp_path: Path) -> None:
     async with bookinfo.mesh() as mesh, trio.open_nursery() as nursery:
         await mesh.apply(rules(1))
         caller = await way(name, bookinfo, mesh, tmp_path, nursery)
@@ -131,7 +131,7 @@ async def test_rules_mean_the_same_to_all(name: str, bookinfo: Bookinfo, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["sidecar", *TRANSPORTS])
-async def test_weights_change_under_way_and_no_request_fails(name: str, bookinfo: Bookinfo, tmp_path: Path) -> None:
+async def test_weights_change_under_way_and_no_request_fails(name: str, bookinfo: Stack, tmp_path: Path) -> None:
     async with bookinfo.mesh() as mesh, trio.open_nursery() as nursery:
         await mesh.apply(rules(1))
         caller = await way(name, bookinfo, mesh, tmp_path, nursery)
@@ -159,7 +159,7 @@ async def test_weights_change_under_way_and_no_request_fails(name: str, bookinfo
 
 @pytest.mark.parametrize("transport", ["ads", "delta"])
 async def test_a_resource_that_envoy_refuses_is_named_and_the_rest_goes_on(
-    transport: str, bookinfo: Bookinfo, tmp_path: Path
+    transport: str, bookinfo: Stack, tmp_path: Path
 ) -> None:
     async with bookinfo.mesh() as mesh, trio.open_nursery() as nursery:
         await mesh.apply(rules(1))
@@ -185,7 +185,7 @@ async def test_a_resource_that_envoy_refuses_is_named_and_the_rest_goes_on(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_envoy_serves_on_without_the_mesh_and_catches_up(
-    transport: str, bookinfo: Bookinfo, tmp_path: Path
+    transport: str, bookinfo: Stack, tmp_path: Path
 ) -> None:
     async with trio.open_nursery() as nursery:
         async with bookinfo.mesh() as mesh:
