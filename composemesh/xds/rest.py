@@ -79,18 +79,24 @@ class Poller:
         if took and not watch.words:
             self._tries = 0
             watch.hear(asked)
-        elif not request.version or not watch.version or took:
-            self._anew(asked)  # it has begun anew, or we have, or it took what seemed to be refused
-        elif watch.pending:
+        elif not watch.pending or took:
+            self._tries = 0
+            if request.version and watch.version and not took:
+                watch.hear(asked)  # it has what it had before it refused what we said last
+            else:
+                self._anew(asked)  # it has begun anew, or we have, or it took what seemed to be refused
+        else:
             self._tries += 1
-            if self._tries < TRIES:
-                self._anew(asked)
+            if self._tries < TRIES or not request.version:
+                self._anew(asked)  # without a version it may as well have been started again
             else:
                 watch.hear(replace(asked, error=REFUSED))
         push = self._push(found, now)
+        if self._tries >= TRIES:
+            self._watch.words = REFUSED
         if push is None or push.version != request.version:
             return push
-        watch.hear(replace(asked, nonce=push.nonce))  # an earlier mesh told it the same
+        self._watch.hear(replace(asked, nonce=push.nonce))  # an earlier mesh told it the same
         return None
 
     def _anew(self, asked: Request) -> None:

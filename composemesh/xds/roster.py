@@ -14,8 +14,10 @@ MOST_WORDS = 300
 MOST_PROBLEMS = 20
 MOST_NAMED = 3
 """Clients, or resources, in one Problem."""
-_UNFIT = re.compile(r"[^\x20-\x7e\xa0-\ufdff\ufe10-\ufffd]+")
-"""What has no place in a line: control characters and the like. Envoy's texts are in ASCII."""
+_UNFIT = re.compile(
+    r"[^\x20-\x7e\xa1-\xac\xae-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\ud7ff\uf900-\ufdff\uff01-\ufffb]+"
+)
+"""What has no place in a line: control characters, and those that turn text around. Envoy's texts are in ASCII."""
 
 
 class Member(Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +27,14 @@ ENVOY = find("envoy")
 needs_envoy = pytest.mark.skipif(ENVOY is None, reason="Envoy is not on this machine (`make environment` brings it)")
 
 
+_names = itertools.count(1)
+
+
+def node() -> Node:
+    """A client whose name nobody else has: an Envoy listens at addresses that are made of it."""
+    return Node(f"caller-{os.getpid()}-{next(_names)}")
+
+
 def speaks_http(*services: str) -> dict[str, ServiceSettings]:
     """Settings by which everybody knows that these services speak HTTP on PORT."""
     return {name: ServiceSettings(name, ports={PORT: Protocol.HTTP}) for name in services}
@@ -33,8 +43,10 @@ def speaks_http(*services: str) -> dict[str, ServiceSettings]:
 class Control:
     """The server, as its clients and `status` see it."""
 
-    def __init__(self, door: Door, url: str) -> None:
+    def __init__(self, door: Door, url: str, life: trio.CancelScope, ended: trio.Event) -> None:
         self.door = door
+        self._life = life
+        self._ended = ended
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
@@ -44,6 +56,10 @@ class Control:
     def states(self, node: str = "") -> dict[str, str]:
         """Type → state of one client, or of the only one."""
         return {row["type"]: row["state"] for row in self.door.rows() if node in ("", row["node"])}
+
+    def version(self, kind: str) -> str:
+        """What the only client was told of a type."""
+        return next(row["version"] for row in self.door.rows() if row["type"] == kind)
 
     async def until(self, **states: str) -> None:
         """Wait until the client's types are in these states."""
@@ -56,22 +72,34 @@ class Control:
         self._clients.append(await trio.open_tcp_stream(*self.place))
         return self._clients[-1]
 
+    async def end(self) -> None:
+        """End as a mesh does, and wait until it has."""
+        self._life.cancel()
+        with trio.fail_after(10):
+            await self._ended.wait()
+
     def close(self) -> None:
         for client in self._clients:
             client.socket.close()
 
 
 @asynccontextmanager
-async def control(net: Net) -> AsyncIterator[Control]:
+async def control(net: Net, port: int = 0) -> AsyncIterator[Control]:
     door = Door(net.snapshot, net.discovered)
+    life, ended = trio.CancelScope(), trio.Event()
+
+    async def serve(task_status: trio.TaskStatus[str]) -> None:
+        with life:
+            await door.serve("127.0.0.1", port, task_status=task_status)
+        ended.set()
+
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(door.serve, "127.0.0.1", 0)
-        server = Control(door, url)
+        server = Control(door, await nursery.start(serve), life, ended)
         try:
             yield server
         finally:
             server.close()
-            nursery.cancel_scope.cancel()
+            life.cancel()
 
 
 class Envoy:
