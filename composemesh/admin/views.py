@@ -274,6 +274,7 @@ def _workload(version: str, one: Workload, captures: Captures, ejected: float) -
         "health": health,
         "captured": captured,
         "reason": reason,
+        "kind": one.kind.value,
     }
 
 
