@@ -13,7 +13,7 @@ each other. Numbers below FIRST are left to the demo, which gives them out itsel
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +35,8 @@ FIRST, LAST = 32, 254
 CLAIM_PORT = 15001
 """At address 127.80.C.0: whoever listens there has the number C."""
 MOST_SERVICES = 254
+LOOK = 1.0
+"""Seconds between looks at what containers listen on, while there is a process that may call them."""
 HTTP = 80
 """Where whoever names no port comes; only root may listen there."""
 PORTS_TRIED = 50
@@ -69,10 +71,18 @@ class Porch:
 class ProcessCapture:
     """Takes what joined processes call. Nothing is redirected: a process is told where the doors are."""
 
-    def __init__(self, discovered: Latest[Discovered], snapshot: Latest[Snapshot], names: Names) -> None:
+    def __init__(
+        self,
+        discovered: Latest[Discovered],
+        snapshot: Latest[Snapshot],
+        names: Names,
+        containers: Latest[Captures] | None = None,
+    ) -> None:
+        """`containers` are captured by others: where nobody said their ports, those count that they listen on."""
+        self._containers = containers if containers is not None else Latest(Captures())
         self.captures: Latest[Captures] = Latest(Captures())
         self._discovered, self._snapshot, self._names = discovered, snapshot, names
-        self._services: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         """Service → its number, for good: callers keep addresses."""
         self._wanted: dict[str, Mapping[str, int]] = {}
         self._porches: dict[tuple[str, str], Porch] = {}
@@ -96,10 +106,17 @@ class ProcessCapture:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow, self._snapshot)
             nursery.start_soon(self._follow, self._discovered)
+            nursery.start_soon(self._look_again)
 
     async def _follow(self, feed: Latest[Snapshot] | Latest[Discovered]) -> None:
         async for _ in feed:
             self._reconcile()
+
+    async def _look_again(self) -> None:
+        while True:
+            await trio.sleep(LOOK)
+            if self._porches:
+                self._reconcile()
 
     def _reconcile(self) -> None:
         if self._resting:
@@ -111,7 +128,7 @@ class ProcessCapture:
             self._porches.pop(life).claim.close()  # the other sockets are the proxy's
             self._captured.pop(life)
             self._wanted.pop(life[0], None)
-        services = sorted(set(_services(snapshot, discovered))) if processes else []
+        services = sorted(set(self._services_of(snapshot, discovered))) if processes else []
         anywhere = sorted(set(_with_one_port(snapshot, discovered))) if processes else []
         self._names.update(snapshot, discovered)
         for life, workload in processes.items():
@@ -133,6 +150,18 @@ class ProcessCapture:
                 self._captured[life] = _captured(workload, porch)
         self.captures.publish(Captures(dict(self._captured), refused))
 
+    def _services_of(self, snapshot: Snapshot, discovered: Discovered) -> Iterator[tuple[str, int]]:
+        """What can be called by name, and at which ports."""
+        for workload in discovered.workloads:
+            if workload.oneoff:
+                continue
+            settings = snapshot.settings_of(workload)
+            ports: Iterable[int] = settings.ports or workload.ports
+            if not ports and (captured := self._containers.value.captured.get(workload.life)) is not None:
+                ports = captured.listening()
+            for port in ports:
+                yield settings.service.lower(), port
+
     def _open(self, life: tuple[str, str]) -> Porch:
         taken = OSError()
         for number in range(FIRST, LAST + 1):
@@ -146,7 +175,7 @@ class ProcessCapture:
         raise taken
 
     def _add(self, porch: Porch, service: str, port: int, *, exactly: bool = False) -> None:
-        number = self._services.setdefault(service, len(self._services) + 1)
+        number = self._numbers.setdefault(service, len(self._numbers) + 1)
         if number > MOST_SERVICES:
             return
         host = f"127.80.{porch.number}.{number}"
@@ -172,15 +201,6 @@ class ProcessCapture:
 
     async def release(self) -> None:
         """Nothing outlives `rest`: there are no rules."""
-
-
-def _services(snapshot: Snapshot, discovered: Discovered) -> Iterator[tuple[str, int]]:
-    """What can be called by name, and at which port."""
-    for workload in discovered.workloads:
-        if not workload.oneoff:
-            settings = snapshot.settings_of(workload)
-            for port in settings.ports or workload.ports:
-                yield settings.service.lower(), port
 
 
 def _with_one_port(snapshot: Snapshot, discovered: Discovered) -> Iterator[str]:
