@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 API = 1
 
-FILTERS: Mapping[str, str] = {}
+FILTERS: Mapping[str, str] = {
+    "headers": "composemesh.proxy.filters.header_filter:HeaderFilter",
+}
 SOURCES: Mapping[str, str] = {
     "docker": "composemesh.discovery.docker.source:DockerSource",
     "static": "composemesh.discovery.static:StaticSource",

@@ -113,7 +113,6 @@ def services(
 def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()) -> Json:
     """Who calls whom. Nodes are (service, version): those `running`, and those seen at either end of an edge."""
     now = hub.clock()
-    lived = max(1, round(now - hub.started))
     nodes: dict[str, Json] = {}
     for service, version in sorted(running):
         _see(nodes, Peer(service, version, "", PeerKind.SERVICE, captured=True))
@@ -132,8 +131,7 @@ def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()
                 shown["bytes_received"] = sum(one.received for one in connections)
         edges.append(shown)
     return {
-        "window_seconds": seconds if seconds is not None else lived,
-        "elapsed_seconds": lived if seconds is None else min(seconds, lived),
+        "window_seconds": seconds if seconds is not None else max(1, round(now - hub.started)),
         "nodes": list(nodes.values()),
         "edges": sorted(edges, key=lambda edge: (edge["source"], edge["destination"], edge["protocol"])),
     }
@@ -160,7 +158,6 @@ def series(hub: Hub, seconds: int, source: str, destination: str) -> Json:
         "points": [
             _point(now, at, step, slots.get(at, nothing), answered.get(at, nothing))
             for at in range(newest - (seconds - 1) // step * step, newest + 1, step)
-            if at + step > hub.started
         ],
     }
 
@@ -210,6 +207,7 @@ def tapped(record: Record) -> Json:
         "status": record.response_code,
         "grpc_status": record.grpc_status if record.grpc_status >= 0 else None,
         "flags": [] if flag == "-" else [flag],
+        "details": record.details,
         "failed": failed(record.protocol, record.response_code, record.grpc_status, record.flag),
         "duration_ms": _milliseconds(record.duration),
         "upstream_ms": _milliseconds(record.upstream_duration) if record.upstream_duration else None,
@@ -277,7 +275,6 @@ def _workload(version: str, one: Workload, captures: Captures, ejected: float) -
         "health": health,
         "captured": captured,
         "reason": reason,
-        "kind": one.kind.value,
     }
 
 

@@ -18,6 +18,7 @@ from composemesh.config.loaders.labels import ContainerLabels
 from composemesh.config.loaders.said import Said, Settings
 from composemesh.config.resources import Resource, compile_resources
 from composemesh.config.short import OF_A_SERVICE, compile_short
+from composemesh.config.short.filters import filters_of
 from composemesh.config.short.published import mdns_of, published
 from composemesh.config.yaml import KeyPath
 from composemesh.model.listener import ListenerLimits
@@ -75,6 +76,7 @@ def compile_mesh(
         scopes=compiled.scopes,
         gateways={**{gateway.name: gateway for _, gateway, _ in announced}, **short.gateways, **compiled.gateways},
         publications=tuple(publication for publication, _, _ in announced),
+        filters=short.filters,
     )
     called = {name: ports.get(name, ()) for name in names} if names else None
     findings = analyse(snapshot, called, _versions(snapshot, running))
@@ -174,6 +176,7 @@ def _mesh(said: Settings) -> MeshSettings:
         sinks=_sinks(said),
         sources={name: it for name, it in said_value(said, "discovery", {}).items() if name != "mdns"},
         egress=said_value(said, "egress", default.egress),
+        filters=filters_of("", said),
         listeners=ListenerLimits(**said_value(said, "listeners", {})),
         mdns=mdns_of(said),
     )

@@ -22,6 +22,7 @@ class Record:
         "bytes_received",
         "bytes_sent",
         "destination",
+        "details",
         "duration",
         "flag",
         "grpc_status",
@@ -66,6 +67,8 @@ class Record:
         self.grpc_status = -1
         """The `grpc-status` of the answer (Istio's grpc_response_status); -1 where there is none."""
         self.flag = Flag.NONE
+        self.details = ""
+        """More about the flag, where there is more to say (Envoy's %RESPONSE_CODE_DETAILS%): which filter failed."""
         self.bytes_received = 0
         """Body bytes from the downstream."""
         self.bytes_sent = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from composemesh.model.entry import Scope, ServiceEntry
+from composemesh.model.filter import FilterUse
 from composemesh.model.gateway import Gateway
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.mdns import Mdns, Publication
@@ -93,6 +94,8 @@ class MeshSettings:
     xds_host: str = "127.0.0.1"
     xds_port: int = 15010
     """0 where the configuration is served to nobody."""
+    filters: tuple[FilterUse, ...] = ()
+    """What every request goes through, before any rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ class Snapshot:
     """By name."""
     publications: tuple[Publication, ...] = ()
     """Services that are announced, each by a gateway of its own."""
+    filters: Mapping[str, tuple[FilterUse, ...]] = field(default_factory=dict)
+    """By service: what each request goes through that is sent to it."""
 
     def settings_of(self, workload: Workload) -> ServiceSettings:
         """The settings of the workload's Compose service, with the service and version inferred where unsaid."""

@@ -9,9 +9,9 @@
     first_words    who speaks first, and what that means
     downstream/    callers, a file a protocol: h1 · h2 · opaque
     lane           the fast lane: a plain exchange in two calls of the reactor, by the spine's own decisions
-    serve          THE SPINE, page 1: route → forward → record
+    serve          THE SPINE, page 1: filter → route → forward → record
     route          what rules make of a request: resolve, then every action in its order
-    filters/       the actions, a file each: faults · cors · redirect · rewrite · changes · mirror · timeout …
+    filters/       the actions of rules: faults · cors · redirect · rewrite · changes · mirror · timeout …
     forward        THE SPINE, page 2: pick → checkout → send → retry
     answer         the way back: head, body, trailers
     checkout       which connection, and in which protocol
@@ -25,6 +25,7 @@
     rules          the rules that one caller may meet on its way to one place, and where they lead
     tries          whom to ask, how long, and again, where a rule or a policy has a say
     cluster        endpoints, and the targets that one caller can reach
+    chain/         filters of plugins: hooks, in order, and bodies that go through them
     policies       what a DestinationRule says of calls, bound to what is live
     readiness      may it be sent anything yet
     balance/ retry pool      which · again? · reuse

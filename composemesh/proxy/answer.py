@@ -26,6 +26,8 @@ async def answer(x: Exchange, down: Downstream, up: Upstream) -> None:
         x.tries.answered(head, fields)
     if x.course is not None:
         fields = x.course.respond(fields)
+    if x.view is not None:
+        fields = x.view.answered(head, fields)
     if opens_tunnel(x.head.method, head.status):
         fields = without_length(fields)
         await down.tunnel(x, up, head, fields, payload)

@@ -20,6 +20,7 @@ from composemesh.runtime.captured import HostNamespace
 if TYPE_CHECKING:
     from composemesh.model.workload import Workload
     from composemesh.proxy.balance.base import Asked
+    from composemesh.proxy.chain.hooks import Chain
     from composemesh.proxy.policies import ByPort, Policy
     from composemesh.proxy.rules import Rules
     from composemesh.runtime.captured import Address, Captured, Namespace
@@ -160,7 +161,9 @@ class Spoken:
 class Cluster:
     """The targets of one service that one caller can reach, best ones only, and what is known of its ports."""
 
-    __slots__ = ("asked", "narrow", "policies", "rules", "service", "spoken", "targets", "turn", "unreached")
+    __slots__ = (
+        *("asked", "filters", "narrow", "policies", "rules", "service", "spoken", "targets", "turn", "unreached"),
+    )
 
     def __init__(
         self,
@@ -179,6 +182,8 @@ class Cluster:
         """The address that the caller connected to."""
         self.turn = 0
         self.unreached = unreached(service)
+        self.filters: Chain | None = None
+        """What a request goes through that is sent here; None where that is nothing: the usual case."""
         self.rules: Rules | None = None
         """What may become of a request that is sent here; None where no rule speaks of it."""
         self.narrow: dict[bytes, Cluster] = {}

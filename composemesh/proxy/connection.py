@@ -54,6 +54,7 @@ class Connection:
         "draining",
         "edge",
         "exchanging",
+        "filters",
         "http2",
         "hub",
         "inbound",
@@ -83,6 +84,7 @@ class Connection:
         self.source: Peer = UNKNOWN if inbound else sidecar.endpoint.peer
         self._know(_address_of(sock))
         self.edge: Edge | None = None
+        self.filters = sidecar.planner.filters
         self.hub = sidecar.hub
         self.load = sidecar.load(inbound)
         self.scope = trio.CancelScope()

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.model.record import Record
     from composemesh.model.route import HttpRule
+    from composemesh.proxy.chain.live import Filters
+    from composemesh.proxy.chain.view import View
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.edge import Edge
@@ -83,7 +85,7 @@ class Exchange:
 
     __slots__ = (
         *("_kept", "answered", "asked", "begun", "body", "cluster", "course", "ended", "head"),
-        *("port", "record", "replayable", "sent", "started", "tries", "unsent", "via", "whole"),
+        *("port", "record", "replayable", "sent", "started", "tries", "unsent", "via", "view", "whole"),
     )
 
     def __init__(
@@ -121,6 +123,8 @@ class Exchange:
         """What the lane has done of it, when it leaves the lane for the structured path."""
         self.unsent = b""
         """What is left of a whole answer that the client did not take at once, when it does so."""
+        self.view: View | None = None
+        """What filters see of it; None where it meets none: the usual case."""
         self._kept: bytearray | None = None
 
     def __repr__(self) -> str:
@@ -188,6 +192,11 @@ class Downstream(Protocol):
 
     def introduction(self, version: int) -> bytes:
         """What to say first to a server that is to know who calls it; `version` of the PROXY protocol."""
+        ...
+
+    @property
+    def filters(self) -> Filters:
+        """Those of the mesh, at this moment."""
         ...
 
     @property

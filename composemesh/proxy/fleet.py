@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered
     from composemesh.proxy.balance.making import Balancers
+    from composemesh.proxy.chain.live import Filters
     from composemesh.proxy.cluster import Endpoint
     from composemesh.routing.names import Names
     from composemesh.runtime.captured import Captures
@@ -43,14 +44,16 @@ class Fleet:
         names: Names | None = None,
         certify: Certify = uncertified,
         balancers: Balancers | None = None,
+        filters: Filters | None = None,
     ) -> None:
-        """`certify` makes what gateways begin TLS with; `balancers`, what picks endpoints (None: our own alone)."""
+        """`certify` makes what gateways begin TLS with; `balancers`, what picks endpoints (None: our own alone);
+        `filters`, what requests go through (None: nothing)."""
         self._discovered = discovered
         self._snapshot = snapshot
         self._captures = captures
         self._hub = hub
         self._reactor = Reactor()
-        self.planner = Planner(names, balancers)
+        self.planner = Planner(names, balancers, filters)
         self.sidecars: dict[Life, Sidecar] = {}
         self._alive: set[Sidecar] = set()
         """Also those that drain."""
@@ -110,7 +113,6 @@ class Fleet:
             if endpoint is None:
                 continue
             if life in self.sidecars:
-                self.sidecars[life].take(capture)
                 self.sidecars[life].endpoint = endpoint  # it may have been out of discovery's sight meanwhile
             else:
                 sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub, self._reactor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -27,12 +28,18 @@ if TYPE_CHECKING:
     from composemesh.proxy.pool import Pool
 
 
-async def forward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
-    """Have the request answered by one of the cluster's targets.
+async def forward(x: Exchange, down: Downstream, cluster: Cluster, *, filtered: bool = False) -> None:
+    """Have the request answered by one of the cluster's targets; first, unless `filtered`, by way of its filters.
 
     Raises Malformed, Refused where the mesh must answer itself, and Cut where an answer began and could not be
     finished. If cancelled, the upstream connection is closed.
     """
+    chain = cluster.filters
+    if chain is not None and not filtered and (x.view is None or not x.view.complete):
+        down = chain.enter(x, down)
+        if chain.arounds:
+            await chain.surround(x, down, partial(forward, x, down, cluster, filtered=True))
+            return
     if cluster.spoken.declared.get(x.port) is Protocol.GRPC_WEB:
         down = bridged(x, down)
     fields = outgoing(x, down) if x.begun is None else x.begun.fields
@@ -161,7 +168,7 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
 async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:
     """The request's body is still coming: pump it while the answer is awaited, because either may end first."""
     failure: Again | Broken | Cut | Refused | None = None
-    trouble: list[Cut | Malformed] = []  # of the pump: at most one
+    trouble: list[Cut | Malformed | Refused] = []  # of the pump: at most one
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_pump, x, down, up, trouble, nursery.cancel_scope)
         try:
@@ -176,7 +183,7 @@ async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:
 
 
 async def _pump(
-    x: Exchange, down: Downstream, up: Upstream, trouble: list[Cut | Malformed], scope: trio.CancelScope
+    x: Exchange, down: Downstream, up: Upstream, trouble: list[Cut | Malformed | Refused], scope: trio.CancelScope
 ) -> None:
     try:
         while payload := await down.read(x):
@@ -193,6 +200,6 @@ async def _pump(
             x.tries.sent()
     except OSError:
         pass  # the upstream wants no more of it; its answer, if there is one, says why
-    except (Cut, Malformed) as problem:
+    except (Cut, Malformed, Refused) as problem:
         trouble.append(problem)
         scope.cancel()

@@ -32,7 +32,7 @@ class GrpcWebDownstream:
     """What goes through it is gRPC on this side, and gRPC-Web on the other."""
 
     __slots__ = (
-        *("_call", "_down", "_grpc", "edge", "hub", "introduction", "load", "peer_address"),
+        *("_call", "_down", "_grpc", "edge", "filters", "hub", "introduction", "load", "peer_address"),
         *("peer_text", "port", "reactor", "source", "trailers"),
     )
 
@@ -43,6 +43,7 @@ class GrpcWebDownstream:
         """Whether the answer is gRPC's: then there is something to be done about it."""
         self.trailers: Fields = NO_FIELDS
         self.edge = down.edge
+        self.filters = down.filters
         self.hub = down.hub
         self.introduction = down.introduction
         self.load = down.load

@@ -25,11 +25,13 @@ from composemesh.proxy.codec.parts import LIMITS, Malformed
 from composemesh.proxy.exchange import Begun, Exchange
 from composemesh.proxy.forward import attempt, outgoing
 from composemesh.proxy.headers import without_length
+from composemesh.proxy.refuse import Refused
 from composemesh.proxy.retry import SAFE
 from composemesh.proxy.serve import opened, tell
 from composemesh.proxy.wire import WOKEN
 
 if TYPE_CHECKING:
+    from composemesh.proxy.chain.hooks import Chain
     from composemesh.proxy.cluster import Cluster, Target
     from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.connection import Connection
@@ -148,6 +150,9 @@ class Lane:
         end = data.find(b"\r\n\r\n") + 4
         if not (_is_plain(cluster, down.port) and 3 < end <= LIMITS.head):
             return False
+        everywhere = down.filters.everywhere
+        if everywhere is not None and not everywhere.light:
+            return False
         try:
             head = parse_request(data[:end], LIMITS)
             body, whole = down.take_body(head, data[end:])
@@ -166,10 +171,20 @@ class Lane:
             cluster.turn -= 1  # the task will pick, too
             return False
         x = opened(down, head, body, True, cluster)
+        if (everywhere is not None or cluster.filters is not None) and not self._filtered(
+            x, everywhere, cluster.filters
+        ):
+            cluster.turn -= 1
+            pool.checkin(up)
+            return True
         fields = outgoing(x, down)
         if not _sends(up, up.request(x, fields)):
             cluster.turn -= 1
-            return False
+            if x.view is None:
+                return False
+            down.begin(head, True)
+            self._leave(x, b"")  # as filters have left it: they must not see it twice
+            return True
         down.begin(head, True)
         attempt(x, target)
         x.record.upstream_address = pool.address
@@ -178,6 +193,26 @@ class Lane:
         self._under_way = _UnderWay(x, target, up, fields)
         up.wire.on_readable = self._answered
         return True
+
+    def _filtered(self, x: Exchange, *chains: Chain | None) -> bool:
+        """Have filters see the request; false where one wants it to end here."""
+        try:
+            for chain in chains:
+                if chain is not None:
+                    chain.enter(x, self._down)
+        except Refused as refused:
+            self._down.begin(x.head, True)
+            self._refused(x, refused)
+            return False
+        assert x.view is not None, "the chain has made one"
+        x.view.complete = True
+        return True
+
+    def _refused(self, x: Exchange, refused: Refused) -> None:
+        """The task is to say it."""
+        assert x.view is not None, "nobody else refuses anything here"
+        x.view.refusal = refused
+        self._leave(x, b"")
 
     def _answered(self) -> None:
         """The upstream's socket has something: the answer, mostly."""
@@ -206,6 +241,14 @@ class Lane:
         head, payload = found
         self._under_way = up.wire.on_readable = None
         fields = returning(x, head)
+        if x.view is not None:
+            try:
+                fields = x.view.answered(head, fields)
+            except Refused as refused:
+                up.release(x)
+                under_way.target.endpoint.active -= 1
+                self._refused(x, refused)
+                return
         if head.status == 204:
             fields = without_length(fields)
         x.record.bytes_sent = len(payload)
@@ -232,10 +275,11 @@ class Lane:
 
 
 def _is_plain(cluster: Cluster, port: int) -> bool:
-    """Whether no rule and no policy has a say in what is sent here."""
+    """Whether no rule and no policy has a say in what is sent here, and no filter that may have to be waited for."""
     return (
         cluster.rules is None
         and cluster.policies is None
+        and (cluster.filters is None or cluster.filters.light)
         and cluster.spoken.declared.get(port) is not Protocol.GRPC_WEB
     )
 

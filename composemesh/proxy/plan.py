@@ -37,6 +37,7 @@ class Plan:
         self._table = planner.table
         self._known = planner.known.union(service for service, _ in planner.departed.values())
         self._names = planner.names
+        self._filters = planner.filters
         self._addresses = dict(planner.departed)
         for endpoint in endpoints.values():
             for place in endpoint.workload.attachments:
@@ -93,6 +94,7 @@ class Plan:
             spoken = self._spoken.setdefault(own.service, Spoken())
             policies = self._policies.of(own.service)
             cluster = self._inbound[key] = Cluster(own.service, (target,), spoken, policies, host)
+            cluster.filters = self._filters.of(own.service)
         return cluster
 
     def gateway(self, name: str, served: tuple[str, ...]) -> Cluster:
@@ -159,7 +161,9 @@ class Plan:
     def _of(self, source: Endpoint, service: str, members: list[Endpoint], host: str, subset: str = "") -> Cluster:
         targets = tuple(target_of(source, each, host) for each in fittest(members))
         spoken = self._spoken.setdefault(service, Spoken())
-        return Cluster(service, targets, spoken, self._policies.of(service, subset), host)
+        cluster = Cluster(service, targets, spoken, self._policies.of(service, subset), host)
+        cluster.filters = self._filters.of(service)
+        return cluster
 
     def _reachable(self, source: Endpoint, service: str) -> list[Endpoint]:
         return [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.workload import HOST, Kind, Workload
+from composemesh.proxy.chain.live import Filters
 from composemesh.proxy.cluster import Endpoint, Spoken
 from composemesh.proxy.egress import Egress
 from composemesh.proxy.entries import Entries
@@ -38,9 +39,12 @@ MOST_EXTERNAL = 1024
 class Planner:
     """Makes plans, and keeps what outlives them."""
 
-    def __init__(self, names: Names | None = None, balancers: Balancers | None = None) -> None:
+    def __init__(
+        self, names: Names | None = None, balancers: Balancers | None = None, filters: Filters | None = None
+    ) -> None:
         self.names = names or Names()
         """What virtual addresses stand for."""
+        self.filters = filters or Filters()
         self.entries = Entries()
         self.egress = Egress()
         self.endpoints: dict[Life, Endpoint] = {}
@@ -64,6 +68,7 @@ class Planner:
         self.listeners = snapshot.mesh.listeners
         if snapshot.virtual_hosts is not self.table.virtual_hosts:
             self.table = Table(snapshot.virtual_hosts, self.table)
+        self.filters.replan(snapshot.mesh.filters, snapshot.filters)
         self.known = snapshot.names.union(said.service for said in snapshot.services.values())
         self.names.update(snapshot, discovered)
         self.entries.update(snapshot.entries)

@@ -126,6 +126,8 @@ async def reply(x: Exchange, down: Downstream, status: int, fields: Fields, body
     x.record.response_code = head.status
     x.record.bytes_sent = len(body)
     fields = head.fields if x.course is None else x.course.respond(head.fields)
+    if x.view is not None:
+        fields = x.view.answered(head, fields)
     await down.respond(x, head, fields, b"" if x.head.method == b"HEAD" else body, True)
 
 

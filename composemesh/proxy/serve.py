@@ -1,8 +1,10 @@
-"""THE SPINE, page 1. One request: where it goes, what becomes of it, and the one record of it, whatever happened."""
+"""THE SPINE, page 1. One request: what filters make of it, where it goes, what becomes of it, and the one record of
+it, whatever happened."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -41,9 +43,17 @@ async def resume(x: Exchange, down: Downstream) -> Exchange:
             await down.send(x.unsent)
         elif x.begun is not None:
             await forward(x, down, cluster)
+        elif x.view is not None:
+            x.view.check()
+            await forward(x, down, cluster)
         else:
             admit(x, down)
-            if cluster.rules is None:
+            chain = down.filters.everywhere
+            if chain is not None:
+                down = chain.enter(x, down)
+            if chain is not None and chain.arounds:
+                await chain.surround(x, down, partial(_onward, x, down, cluster))
+            elif cluster.rules is None:
                 await forward(x, down, cluster)
             else:
                 await route(x, down, cluster, cluster.rules)
@@ -60,6 +70,14 @@ async def resume(x: Exchange, down: Downstream) -> Exchange:
     finally:
         tell(x, down)
     return x
+
+
+async def _onward(x: Exchange, down: Downstream, cluster: Cluster) -> None:
+    """The rest of the way, for filters that hold a request in their hands."""
+    if cluster.rules is None:
+        await forward(x, down, cluster)
+    else:
+        await route(x, down, cluster, cluster.rules)
 
 
 def opened(down: Downstream, head: RequestHead, body: bytes, whole: bool, cluster: Cluster) -> Exchange:
@@ -106,6 +124,8 @@ async def refuse(x: Exchange, down: Downstream, refused: Refused) -> None:
     record.response_code = head.status
     note_grpc_status(record, head.fields)
     fields = head.fields if x.course is None else x.course.respond(head.fields)
+    if x.view is not None:
+        fields = x.view.answered_instead(head, fields)
     try:
         await (x.via or down).respond(x, head, fields, b"" if x.head.method == b"HEAD" else body, True)
     except Cut as cut:

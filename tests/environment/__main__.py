@@ -18,7 +18,6 @@ PARTS: dict[str, Callable[[], object]] = {
     "Prometheus": tools.prometheus,
     "curl and nghttpd": tools.clients,
     "nginx, Node and Envoy": tools.parsers,
-    "Chromium": tools.browser,
 }
 NEEDS = {"Python image": "Docker engine"}
 

@@ -9,7 +9,17 @@ import pytest
 from composemesh.proxy.wire import Reactor
 from mesh.net import Net, running_net
 
-_HTTP1 = ("bad_input", "failures", "hostile_clients", "hostile_servers", "http", "limits", "races", "upgrades")
+_HTTP1 = (
+    "bad_input",
+    "failures",
+    "filters",
+    "hostile_clients",
+    "hostile_servers",
+    "http",
+    "limits",
+    "races",
+    "upgrades",
+)
 BOTH_WAYS = frozenset(f"test_{name}" for name in _HTTP1)
 """The tests of HTTP/1.1, each of which is to pass with the lane and without."""
 

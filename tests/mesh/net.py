@@ -14,12 +14,14 @@ from functools import partial
 import trio
 import trio.testing
 
+from composemesh.catalog import Catalog
 from composemesh.identity.ca import Authority
 from composemesh.identity.issuer import server_contexts
 from composemesh.model.peer import Peer
 from composemesh.model.record import Record
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Attachment, Discovered, Workload
+from composemesh.proxy.chain.live import Filters
 from composemesh.proxy.fleet import Fleet
 from composemesh.runtime.captured import Captured, Captures
 from composemesh.runtime.latest import Latest
@@ -90,7 +92,11 @@ class Net:
         self.records = Records()
         self.hub.add_feed(self.records)
         certify = partial(server_contexts, AUTHORITY)
-        self.fleet = Fleet(self.discovered, self.snapshot, self.captures, self.hub, certify=certify)
+        self.filters: Catalog[type] = Catalog("filter")
+        """What the names of filters stand for."""
+        self.fleet = Fleet(
+            self.discovered, self.snapshot, self.captures, self.hub, certify=certify, filters=Filters(self.filters)
+        )
         self.listening: dict[str, frozenset[int]] = {}
         self.caller = self.add("caller", network="net")
         self._ways: dict[tuple[str, int], tuple[str, int]] = {}

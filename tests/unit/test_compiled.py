@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-MODULES = WHEEL["hooks"]["custom"]["modules"]
+BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+MODULES = BUILD["hooks"]["custom"]["modules"]
 
 
 @pytest.mark.parametrize("module", MODULES)

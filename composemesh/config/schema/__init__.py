@@ -9,6 +9,7 @@ from typing import Any
 
 from composemesh.catalog import Catalogs
 from composemesh.config.schema import short
+from composemesh.config.schema.filters import FilterList, known
 from composemesh.config.schema.forms import Each, Whole
 from composemesh.config.schema.named import Named
 from composemesh.config.schema.reading import Finding, Reading
@@ -71,6 +72,7 @@ MESH = Object(
         "publish": Key(Whole(short.PUBLISH), "Every service is announced to others."),
         "mtls": Key(Later(), "Encryption and identity between workloads."),
         "tracing": Key(Later(), "Where spans are sent."),
+        "filters": Key(FilterList(), "What every request goes through, before any rule; in this order.", "[]"),
         "plugins": Key(
             Each(Text()), "Files of Python that extend the mesh, relative to the first Compose file.", "[]"
         ),
@@ -89,6 +91,7 @@ SERVICE = Switched(
             "routes": Key(Each(short.ROUTE), "What becomes of requests to this service; the first match decides."),
             "timeout": Key(Whole(Duration(zero=True)), "For a request, retries included; where no route says it."),
             "retries": Key(Whole(short.RETRIES), "When a request is tried again; where no route says it."),
+            "filters": Key(FilterList(), "What each request to this service goes through; in this order.", "[]"),
             "load_balancer": Key(Whole(short.LOAD_BALANCER), "How an endpoint is picked.", "least_request"),
             "connections": Key(Whole(short.CONNECTIONS), "How many connections and requests there may be."),
             "outlier_detection": Key(Whole(short.OUTLIER_DETECTION), "When an endpoint that fails is left out."),
@@ -102,15 +105,22 @@ SERVICE = Switched(
 )
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of `x-mesh` in a Compose file, for editors: made of the tables that read it."""
-    service = {"type": ["object", "null"], "properties": {"x-mesh": SERVICE.schema()}}
+def json_schema(catalogs: Catalogs | None = None) -> dict[str, Any]:
+    """The JSON Schema of `x-mesh` in a Compose file, for editors: made of the tables that read it.
+
+    With `catalogs`, also of the filters that there are.
+    """
+    mesh, of_service = MESH.schema(), SERVICE.schema()
+    if catalogs is not None:
+        for block in (mesh, of_service["anyOf"][1]):
+            known(block["properties"]["filters"], catalogs)
+    service = {"type": ["object", "null"], "properties": {"x-mesh": of_service}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "x-mesh in a Compose file",
         "type": "object",
         "properties": {
-            "x-mesh": MESH.schema(),
+            "x-mesh": mesh,
             "services": {"type": ["object", "null"], "additionalProperties": service},
         },
     }

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from composemesh.config.loaders.said import Settings
 from composemesh.config.short.edges import exposed, externals_of, gateways_of
+from composemesh.config.short.filters import filters_of
 from composemesh.config.short.policies import policy_of
 from composemesh.config.short.routes import rules_of
 from composemesh.model.entry import ServiceEntry
+from composemesh.model.filter import FilterUse
 from composemesh.model.gateway import Gateway
 from composemesh.model.policy import DestinationPolicy
 from composemesh.model.problem import Problem
@@ -17,7 +19,7 @@ from composemesh.model.route import VirtualHost
 
 OF_A_SERVICE = frozenset(
     {"ports", "routes", "timeout", "retries", "load_balancer", "connections", "outlier_detection"}
-    | {"expose", "publish"}
+    | {"expose", "filters", "publish"}
 )
 """Words that belong to the mesh service, however many Compose services stand for it: one of them is enough."""
 
@@ -30,6 +32,7 @@ class Short:
     policies: Mapping[str, DestinationPolicy] = field(default_factory=dict)
     gateways: Mapping[str, Gateway] = field(default_factory=dict)
     entries: tuple[ServiceEntry, ...] = ()
+    filters: Mapping[str, tuple[FilterUse, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
 
@@ -45,6 +48,7 @@ def compile_short(
     policies: dict[str, DestinationPolicy] = {}
     problems: list[Problem] = []
     gateways = dict(gateways_of(mesh))
+    filters = {name: found for name, said in services.items() if (found := filters_of(name, said))}
     for name, said in services.items():
         rules = rules_of(name, said)
         if rules:
@@ -56,4 +60,4 @@ def compile_short(
         if expose is not None:
             known = {*gateways, *others}
             hosts += exposed(name, expose, rules, known, ports.get(name, ()), problems)
-    return Short(tuple(hosts), policies, gateways, tuple(externals_of(mesh)), tuple(problems))
+    return Short(tuple(hosts), policies, gateways, tuple(externals_of(mesh)), filters, tuple(problems))

@@ -41,7 +41,7 @@ class Http1Downstream:
 
     __slots__ = (
         *("_chunked", "_connection", "_lane", "_reader", "_takes_trailers", "_version", "_wire"),
-        *("edge", "hub", "keep", "load", "peer_address", "peer_text", "port", "reactor", "rest"),
+        *("edge", "filters", "hub", "keep", "load", "peer_address", "peer_text", "port", "reactor", "rest"),
         *("source", "trailers"),
     )
 
@@ -64,6 +64,7 @@ class Http1Downstream:
         self.peer_address = connection.peer_address
         self.peer_text = connection.peer_text
         self.edge = connection.edge
+        self.filters = connection.filters
         self.hub = connection.hub
         self.load = connection.load
         self.reactor = connection.reactor

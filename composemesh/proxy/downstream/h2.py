@@ -21,6 +21,7 @@ from composemesh.proxy.serve import serve
 
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
+    from composemesh.proxy.chain.live import Filters
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.connection import Connection
@@ -172,6 +173,10 @@ class Http2Downstream:
     @property
     def edge(self) -> Edge | None:
         return self._connection.edge
+
+    @property
+    def filters(self) -> Filters:
+        return self._connection.filters
 
     @property
     def hub(self) -> Hub:

@@ -9,4 +9,6 @@ rewrite        path and authority
 changes        header operations
 mirror         copies that nobody waits for
 timeout        time for the whole request
+
+`header_filter` is no action of rules, but the built-in filter `headers`: see `chain/`.
 """

@@ -21,6 +21,7 @@ from composemesh.routing.chance import MIRROR, Chance
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.model.route import Mirror
+    from composemesh.proxy.chain.live import Filters
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.edge import Edge
@@ -139,7 +140,18 @@ class Shadow:
     """A caller's end that nobody listens at."""
 
     __slots__ = (
-        *("_cluster", "edge", "hub", "introduction", "load", "peer_address", "peer_text", "port", "reactor"),
+        *(
+            "_cluster",
+            "edge",
+            "filters",
+            "hub",
+            "introduction",
+            "load",
+            "peer_address",
+            "peer_text",
+            "port",
+            "reactor",
+        ),
         *("source", "trailers", "why"),
     )
 
@@ -152,6 +164,7 @@ class Shadow:
         self.introduction = down.introduction
         self.load: Load = down.load
         self.edge: Edge | None = down.edge
+        self.filters: Filters = down.filters
         self.hub: Hub = down.hub
         self.reactor: Reactor = down.reactor
         self.why = Flag.OVERLOAD_MANAGER

@@ -80,6 +80,7 @@ def json_line(record: Record) -> str:
         "authority": record.authority,
         "response_code": record.response_code,
         "response_flags": record.flag.value,
+        "response_code_details": record.details or None,
         "bytes_received": record.bytes_received,
         "bytes_sent": record.bytes_sent,
         "duration": round(record.duration * 1000, 3),

@@ -35,7 +35,6 @@ def test_status_has_the_promised_shape(mesh) -> None:
                 "health": "none",
                 "captured": True,
                 "reason": "",
-                "kind": "container",
             }
         ],
         "ports": [],

@@ -99,7 +99,7 @@ def test_what_a_service_may_say(value: Any, said: dict[Any, Any]) -> None:
             {"zzz": 1},
             "unknown-key",
             "Use one of capture, exclude, admin, xds, access_log, sinks, egress, listeners, resources, gateways, "
-            "external, discovery, publish, plugins.",
+            "external, discovery, publish, filters, plugins.",
         ),
     ],
 )

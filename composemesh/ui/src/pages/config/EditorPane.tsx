@@ -15,7 +15,6 @@ import {
   difference,
   history,
   key,
-  list,
   place,
   read,
   remove,
@@ -27,7 +26,6 @@ import {
   type Difference,
   type Key,
   type Problem,
-  type Resource,
   type Step,
   type Verdict,
   type Written,
@@ -45,8 +43,7 @@ interface Props {
   /** A line of the resource's file to go to. */
   line?: number;
   known: Known;
-  /** Tells the page what has changed; returns what there is now. */
-  onChanged: (change: Change) => Promise<Resource[]>;
+  onChanged: (change: Change) => Promise<void>;
 }
 
 export function EditorPane({ of, template, line, known, onChanged }: Props) {
@@ -154,21 +151,19 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
       setFailure("Somebody made a resource of this name meanwhile: look at it in the list, or choose another name.");
       return;
     }
-    const found = (await list()).resources.find((one) => title(one) === title(base));
-    setConflict(found ? await read(found) : "gone");
+    setConflict(await read(base).catch(() => "gone" as const));
   };
   const changed = async (change: Change) => {
     drop(here);
-    const resources = await onChanged(change);
+    await onChanged(change);
     const main = verdict?.resources[0];
     if (main && (!of || main.name !== of.name || main.kind !== of.kind)) {
       location.hash = address(main.kind, main.name);
     } else if (of) {
-      const found = resources.find((one) => title(one) === title(of));
+      const found = await read(of).catch(() => null);
       if (found) {
-        const now = await read(found);
-        setBase(now);
-        show(now.text);
+        setBase(found);
+        show(found.text);
       } else location.hash = address();
     }
   };
