@@ -44,11 +44,12 @@ def generate(making: Making) -> tuple[dict[str, Resource], dict[str, Place]]:
     found: dict[str, Resource] = {}
     live: dict[str, Place] = {}
     for name, place in making.places.items():
-        cluster = _cluster(making, place)
-        if cluster is not None:
-            found[name] = packed(cluster, name)
-            if cluster.type == cluster.EDS:
-                live[name] = place
+        with making.contained(f"cluster {name}"):
+            cluster = _cluster(making, place)
+            if cluster is not None:
+                found[name] = packed(cluster, name)
+                if cluster.type == cluster.EDS:
+                    live[name] = place
     if making.redirected:
         found[PASSTHROUGH] = packed(_passthrough(), PASSTHROUGH)
         found[NOWHERE] = packed(_named(NOWHERE, "STATIC"), NOWHERE)

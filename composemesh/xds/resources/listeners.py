@@ -47,7 +47,8 @@ def generate(making: Making, callees: Iterable[Callee]) -> dict[str, Resource]:
         if first != callee.listener:
             making.cannot(f"{callee.listener}: its address {address} is {first}'s", callee.listener, hint=WIDER)
             continue
-        found[callee.listener] = packed(_listener(making, callee, address), callee.listener)
+        with making.contained(f"listener {callee.listener}"):
+            found[callee.listener] = packed(_listener(making, callee, address), callee.listener)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from composemesh.model.origin import NOWHERE, Origin
@@ -78,6 +80,16 @@ class Making:
             line=origin.line,
             resource=resource,
         )
+
+    @contextmanager
+    def contained(self, resource: str, origin: Origin = NOWHERE) -> Iterator[None]:
+        """What of a resource fits no message (a duration of 10,000 years) costs that resource, and is told."""
+        from google.protobuf.json_format import ParseError
+
+        try:
+            yield
+        except (ValueError, ParseError) as problem:
+            self.cannot(f"a value that its messages have no room for ({problem})", resource, origin)
 
     def _port_of(self, host: str, port: int) -> int:
         """The caller's port, unless the service has one other port, and no more."""

@@ -37,7 +37,8 @@ def generate(making: Making, callees: Iterable[Callee]) -> tuple[dict[str, Resou
     routes = {}
     for port, meant in ports.items():
         name = f"0.0.0.0_{port}"
-        listeners[name] = packed(_of_port(making, port, meant, name), name)
+        with making.contained(f"listener {name}"):
+            listeners[name] = packed(_of_port(making, port, meant, name), name)
         routes[str(port)] = shared(making, port, [each for each in meant if _speaks_http(each)], _elsewhere(making))
     return listeners, routes
 

@@ -73,9 +73,10 @@ def _host(making: Making, configuration: Any, callee: Callee, domains: list[str]
     made.domains.extend(domains)
     rules = http_rules(making.view, callee)
     for candidate in rules:
-        said = rule_route(making, candidate, callee.port)
-        if said is not None:
-            made.routes.append(protos.parse(ROUTE_MESSAGE, said))
+        with making.contained(candidate.name, candidate.origin):
+            said = rule_route(making, candidate, callee.port)
+            if said is not None:
+                made.routes.append(protos.parse(ROUTE_MESSAGE, said))
     if not rules and callee.place is not None:
         cluster = making.want(callee.place)
         route = made.routes.add()

@@ -39,7 +39,7 @@ def snapshot(**fields: Any) -> Snapshot:
         "reviews-v1": ServiceSettings("reviews", "v1"),
         "reviews-v2": ServiceSettings("reviews", "v2"),
     }
-    return Snapshot("shop", services=services, **fields)
+    return Snapshot("shop", **{"services": services, **fields})
 
 
 def read(resource: Resource) -> Any:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from composemesh.config.resources import compile_resources, load_documents
 from composemesh.model.snapshot import Egress, MeshSettings, Protocol, ServiceSettings, Snapshot
 from composemesh.model.workload import Discovered
 from composemesh.xds.bootstrap import Transport, bootstrap, checked, static
 from composemesh.xds.resources import CLUSTER, LISTENER, ROUTE, Node, generate
-from unit.config.istio import compiled, errors, files
+from unit.config.istio import compiled, files
 from unit.xds.envoy import validate
 from unit.xds.meshes import SHOP, snapshot, workload
 
@@ -28,6 +29,7 @@ EVERYTHING = Discovered(
     )
 )
 ADMIN = ("127.0.0.1", 19000)
+FOLDERS = ("bookinfo", "config", "validation", "httpbin", "helloworld", "tcp-echo", "websockets")
 OWN = Node("sidecar~productpage")
 REDIRECTED = Node("sidecar~productpage", metadata={"LISTEN": "original_dst"})
 
@@ -69,12 +71,13 @@ def test_envoy_takes_every_bootstrap(transport: Transport, tmp_path: Path) -> No
 @pytest.mark.parametrize("node", [OWN, REDIRECTED], ids=["own addresses", "redirected"])
 def test_istios_own_examples_are_good_to_envoy(node: Node, tmp_path: Path) -> None:
     tried = 0
-    for file in files("bookinfo"):
-        said = compiled(file.read_text(), ("reviews", "ratings", "details", "productpage"))
-        if errors(said):
+    for file in (file for folder in FOLDERS for file in files(folder)):
+        resources, _ = load_documents(file.read_text(), str(file))
+        said = compile_resources(resources, "", ("reviews", "ratings", "details", "productpage"))
+        if not (said.virtual_hosts or said.policies or said.entries):
             continue
         made = snapshot(virtual_hosts=said.virtual_hosts, policies=said.policies, entries=said.entries)
         answer = validate(static(node, generate(made, EVERYTHING, node), ADMIN), tmp_path)
         assert answer == "", file.name
         tried += 1
-    assert tried > 5
+    assert tried > 30
