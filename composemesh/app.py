@@ -21,12 +21,16 @@ import trio
 
 from composemesh.admin.api import make_app
 from composemesh.admin.mesh_view import MeshView
+from composemesh.admin.processes import Processes
 from composemesh.admin.server import serve
 from composemesh.admin.token import token_in
+from composemesh.capture.doors import ProcessCapture
 from composemesh.capture.modes import Capture
+from composemesh.capture.together import Together
 from composemesh.config.publish import Publisher, Resolve
 from composemesh.discovery.docker.client import DockerClient
 from composemesh.discovery.found import FoundSources
+from composemesh.discovery.joined import Joined
 from composemesh.discovery.mdns.source import MdnsSource
 from composemesh.discovery.registry import Registry, Source
 from composemesh.extensions import Extensions
@@ -144,9 +148,9 @@ async def _run(
             client = DockerClient(options.docker)
             await client.negotiate()
             sources = [extensions.catalogs.sources["docker"](client, options.project)]
-        mdns = MdnsSource(options.project)
+        joined, mdns = Joined(), MdnsSource(options.project)
         found = FoundSources(lambda name, settings: extensions.catalogs.sources[name](settings))
-        rooms.start_soon(registry.run, [*sources, mdns, found])
+        rooms.start_soon(registry.run, [*sources, joined, mdns, found])
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
 
         applied = options.state / "resources.yaml"
@@ -166,12 +170,15 @@ async def _run(
             mode = CaptureMode(options.capture) if options.capture else config.snapshot.value.mesh.capture
             in_effect = CaptureMode.NETNS if mode is CaptureMode.AUTO else mode
             capture = Capture(registry.discovered, config.snapshot, mode, names=names)
+        processes = ProcessCapture(registry.discovered, config.snapshot, names, capture.captures)
+        capture = Together([capture, processes])
         certify = partial(_certify, options)
         balancers = Balancers(extensions.catalogs.balancers)
         filters = Filters(extensions.catalogs.filters)
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify, balancers, filters)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
+        view.processes = Processes(joined, processes)
         sinks = Sinks(hub, lambda name, settings: extensions.catalogs.sinks[name](settings))
         door = Door(config.snapshot, registry.discovered)
         view.events = lambda: (

@@ -15,6 +15,7 @@ from composemesh.admin import views
 from composemesh.admin.bodies import BadBody
 from composemesh.admin.exports import Exports
 from composemesh.admin.guard import Guard, refusal
+from composemesh.admin.joining import joining
 from composemesh.admin.page import NOT_BUILT, Page
 from composemesh.admin.resources import Resources
 from composemesh.admin.streams import Streams
@@ -114,6 +115,9 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
     async def problems(request: Request) -> Response:
         return JSONResponse({"problems": mesh.status()["problems"]})
 
+    async def join(request: Request) -> Response:
+        return await joining(request, mesh)
+
     streams = Streams(mesh)
     app = Starlette(
         routes=[
@@ -129,6 +133,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             *(_resource_routes(mesh.publisher) if mesh.publisher is not None else ()),
             Route("/api/v1/tap", streams.tap, methods=["GET"]),
             Route("/api/v1/events", streams.events, methods=["GET"]),
+            Route("/api/v1/processes", join, methods=["POST"]),
             Route("/dotviz", dotviz),
             Route("/metrics", prometheus),
             Route("/stats/prometheus", prometheus),

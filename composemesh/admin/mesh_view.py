@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from composemesh import __version__
 from composemesh.admin import views
+from composemesh.admin.processes import Processes
 from composemesh.admin.views import Ejected, Json
 from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
@@ -41,6 +42,8 @@ class MeshView:
     """What went wrong lately with no document to blame: calls that were refused. Shown among the problems."""
     publisher: Publisher | None = None
     """What the resources of the mesh are asked of, and changed by; None where nothing can be changed."""
+    processes: Processes | None = None
+    """How processes of this host join; None where they can't."""
     admin_url: str = ""
     """Where `serve` came to listen, e.g. `http://127.0.0.1:15000`."""
     xds_url: str = ""

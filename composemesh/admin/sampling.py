@@ -100,7 +100,7 @@ def graph_changes(before: Json, after: Json) -> Json:
     nodes, gone_nodes = _items(before["nodes"], after["nodes"], lambda one: one["id"])
     edges, gone_edges = _items(before["edges"], after["edges"], edge_key)
     gone = {"nodes": gone_nodes, "edges": gone_edges}
-    return {"window_seconds": after["window_seconds"], "nodes": nodes, "edges": edges, "gone": gone}
+    return {**after, "nodes": nodes, "edges": edges, "gone": gone}
 
 
 def edge_key(edge: Json) -> str:

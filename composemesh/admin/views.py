@@ -113,6 +113,7 @@ def services(
 def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()) -> Json:
     """Who calls whom. Nodes are (service, version): those `running`, and those seen at either end of an edge."""
     now = hub.clock()
+    lived = max(1, round(now - hub.started))
     nodes: dict[str, Json] = {}
     for service, version in sorted(running):
         _see(nodes, Peer(service, version, "", PeerKind.SERVICE, captured=True))
@@ -131,7 +132,8 @@ def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()
                 shown["bytes_received"] = sum(one.received for one in connections)
         edges.append(shown)
     return {
-        "window_seconds": seconds if seconds is not None else max(1, round(now - hub.started)),
+        "window_seconds": seconds if seconds is not None else lived,
+        "elapsed_seconds": lived if seconds is None else min(seconds, lived),
         "nodes": list(nodes.values()),
         "edges": sorted(edges, key=lambda edge: (edge["source"], edge["destination"], edge["protocol"])),
     }
@@ -158,6 +160,7 @@ def series(hub: Hub, seconds: int, source: str, destination: str) -> Json:
         "points": [
             _point(now, at, step, slots.get(at, nothing), answered.get(at, nothing))
             for at in range(newest - (seconds - 1) // step * step, newest + 1, step)
+            if at + step > hub.started
         ],
     }
 
@@ -275,6 +278,7 @@ def _workload(version: str, one: Workload, captures: Captures, ejected: float) -
         "health": health,
         "captured": captured,
         "reason": reason,
+        "kind": one.kind.value,
     }
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from composemesh.capture import listening
-from composemesh.model.workload import Discovered, Workload
+from composemesh.model.workload import Discovered, Kind, Workload
 from composemesh.runtime.captured import Address, Captured, Captures, HostNamespace
 from composemesh.runtime.latest import Latest
 
@@ -92,7 +92,7 @@ def open_doors(members: Sequence[Member]) -> dict[str, Doors]:
         doors = _first_free(0, lambda shift: _furnish(members, shift, undo), "ports")
         for member in members:
             if member.published:
-                front = _first_free(member.published, lambda port: _listen(FRONT_HOST, port), "port")
+                front = _first_free(member.published, lambda port: listen_at(FRONT_HOST, port), "port")
                 own = doors[member.id]
                 own.inbound.append(undo.enter_context(front))
                 own.front = front.getsockname()
@@ -107,7 +107,7 @@ def _furnish(members: Sequence[Member], shift: int, keep: ExitStack) -> dict[str
         doors = {}
         for number, member in enumerate(members, 1):
             doors[member.id] = Doors((_home(number), member.port + shift))
-            _listen(*doors[member.id].home).close()  # its own application will listen there
+            listen_at(*doors[member.id].home).close()  # its own application will listen there
         standing = {name: number for number, member in reversed([*enumerate(members, 1)]) for name in member.names}
         for number, member in enumerate(members, 1):
             own = doors[member.id]
@@ -115,7 +115,7 @@ def _furnish(members: Sequence[Member], shift: int, keep: ExitStack) -> dict[str
                 callee = doors[members[standing[name] - 1].id]
                 address = (_door(number, standing[name]), callee.home[1])
                 if address not in own.meant:
-                    own.outbound.append(undo.enter_context(_listen(*address)))
+                    own.outbound.append(undo.enter_context(listen_at(*address)))
                 own.meant[address] = callee.home
                 own.calls[name] = address
         keep.push(undo.pop_all())
@@ -141,7 +141,8 @@ def _door(caller: int, callee: int) -> str:
     return f"127.80.{caller}.{callee}"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen_at(host: str, port: int) -> socket.socket:
+    """A listening socket, not blocking. Raises OSError."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setblocking(False)
@@ -181,6 +182,8 @@ class LoopbackCapture:
         self._captured = {}
         refused = {}
         for workload in discovered.workloads:
+            if workload.kind is Kind.PROCESS:
+                continue  # it joined by itself: see `doors`
             doors = self._doors.get(workload.id)
             if doors is None:
                 refused[workload.id] = "It is not a process that this mesh started, so nobody told it of the mesh."

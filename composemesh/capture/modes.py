@@ -18,7 +18,7 @@ from composemesh.capture.life import Life
 from composemesh.capture.netns import NetworkNamespace
 from composemesh.capture.refusal import NO_PERMISSION, Refused, lacking, refusal, shares_with, unreachable
 from composemesh.model.snapshot import CaptureMode, Exclude, Snapshot
-from composemesh.model.workload import Discovered, Workload
+from composemesh.model.workload import Discovered, Kind, Workload
 from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
@@ -106,6 +106,8 @@ class Capture:
     def _refusals(self, workloads: Iterable[Workload]) -> Iterator[tuple[str, str]]:
         names = {workload.id: workload.name for workload in self._discovered.value.workloads}
         for workload in workloads:
+            if workload.kind is Kind.PROCESS:
+                continue  # it joined by itself: see `doors`
             reason = refusal(workload, self._snapshot.value.settings_of(workload), self._mode, names)
             if reason or self._permission:
                 yield workload.id, reason or self._permission

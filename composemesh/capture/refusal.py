@@ -15,6 +15,7 @@ NO_PERMISSION = (
     "The mesh may not enter network namespaces: run composemesh as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN."
 )
 FOUND = "It was found on the network: calls to it go through the mesh, its own are no business of this host."
+PROCESS = "It is a process of this host, which shares its network."
 DIED = "It ended while it was being captured."
 
 
@@ -27,6 +28,8 @@ def refusal(workload: Workload, settings: ServiceSettings, mode: CaptureMode, na
 
     `names` gives the name of each workload by its id.
     """
+    if workload.kind is Kind.FOUND:
+        return FOUND
     if mode is CaptureMode.NONE:
         return "Capture is off: the mesh runs with `capture: none`."
     if mode is CaptureMode.LOOPBACK:
@@ -40,6 +43,8 @@ def unreachable(workload: Workload, names: Mapping[str, str]) -> str:
     """Why there is no namespace of the workload's own to enter; empty where there is one."""
     if workload.kind is Kind.FOUND:
         return FOUND
+    if workload.kind is Kind.PROCESS:
+        return PROCESS
     network = workload.network_mode
     if network == "host":
         return "`network_mode: host` puts it on the host's own network, where its traffic cannot be told apart."

@@ -128,7 +128,7 @@ def _instances(workloads: Sequence[Json]) -> Text:
     if not workloads:
         return Text("none", style="red")
     line = Text(str(len(workloads)), style="green")
-    free = sum(1 for workload in workloads if not workload.get("captured"))
+    free = sum(1 for workload in workloads if not workload.get("captured") and workload.get("kind") != "found")
     ill = sum(1 for workload in workloads if workload.get("health") == "unhealthy")
     if free:
         line.append(f", {free} not captured", "yellow")

@@ -34,6 +34,7 @@ COMMANDS = {
     "validate": ("composemesh.cli.validate:validate", "Check files without a mesh: Istio documents and x-mesh."),
     "check": ("composemesh.cli.check:check", "Can this host run the mesh, and if not, what to do."),
     "ca": ("composemesh.cli.ca:ca", "Print the mesh's root certificate, and how to trust it."),
+    "run": ("composemesh.cli.run:run", "Run a command of this host as a workload of the mesh."),
     "demo": ("composemesh.cli.demo:demo", "Mesh a small bookstore, without Docker and without root."),
     "compose": ("composemesh.cli.provider:compose", ""),
     "mesh": ("composemesh.cli.mesh:mesh", ""),

@@ -113,6 +113,7 @@ class Fleet:
             if endpoint is None:
                 continue
             if life in self.sidecars:
+                self.sidecars[life].take(capture)
                 self.sidecars[life].endpoint = endpoint  # it may have been out of discovery's sight meanwhile
             else:
                 sidecar = self.sidecars[life] = Sidecar(capture, endpoint, self.planner, self._hub, self._reactor)

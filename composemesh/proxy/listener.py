@@ -47,6 +47,7 @@ class Sidecar:
         self.connections: set[Connection] = set()
         self._loads = Load(planner.listeners), Load(planner.listeners)
         self._accepting = trio.CancelScope()
+        self._more = trio.Event()
         self._empty = trio.Event()
 
     def __repr__(self) -> str:
@@ -60,10 +61,22 @@ class Sidecar:
                     async with trio.open_nursery() as listeners:
                         for sock in self.captured.inbound:
                             listeners.start_soon(self._accept, sock, True, nursery)
-                        for sock in self.captured.outbound:
-                            listeners.start_soon(self._accept, sock, False, nursery)
+                        taken: set[socket.socket] = set()
+                        while True:
+                            for sock in self.captured.outbound:
+                                if sock not in taken:
+                                    taken.add(sock)
+                                    listeners.start_soon(self._accept, sock, False, nursery)
+                            await self._more.wait()
+                            self._more = trio.Event()
         finally:
             self.close_listeners()
+
+    def take(self, captured: Captured) -> None:
+        """Accept where the workload is captured by now: a host process gets more outbound listeners in time."""
+        if set(captured.outbound) > set(self.captured.outbound):
+            self.captured = captured
+            self._more.set()
 
     def close_listeners(self) -> None:
         """Stop accepting; idempotent."""

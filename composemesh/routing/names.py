@@ -139,6 +139,10 @@ class Names:
         """The host that a virtual address stands for."""
         return self._virtual.host(address)
 
+    def address_of(self, host: str) -> str:
+        """The virtual address that stands for a host, whether or not anybody knows it yet."""
+        return self._virtual.of(host)
+
     def learned_host(self, address: str) -> str | None:
         """The declared host that a real address was last found to belong to."""
         return self._learned.get(address)

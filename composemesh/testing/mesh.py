@@ -109,9 +109,10 @@ async def running_mesh(
     file.write_text(compose)
     state = folder / "state"
     state.mkdir(mode=0o700)
-    services = tuple(parse(compose).documents[0].value["services"])
-    members = [Member(name, (name,), PORT) for name in services]
-    members.append(Member(CALLER, (CALLER,), PORT, calls=services))
+    services = {name: _names(name, said) for name, said in parse(compose).documents[0].value["services"].items()}
+    members = [Member(name, names, PORT) for name, names in services.items()]
+    callable_ = tuple(dict.fromkeys(name for names in services.values() for name in names))
+    members.append(Member(CALLER, (CALLER,), PORT, calls=callable_))
 
     async def resolve() -> Resolved:
         return Resolved(await trio.Path(file).read_text(), (file,))
@@ -143,6 +144,13 @@ async def running_mesh(
             nursery.cancel_scope.cancel()
         if raised is not None:
             raise raised
+
+
+def _names(name: str, said: Any) -> tuple[str, ...]:
+    """What callers call it: its own name, and that of the mesh service that it says it is part of."""
+    x_mesh = said.get("x-mesh") if isinstance(said, dict) else None
+    service = x_mesh.get("service") if isinstance(x_mesh, dict) else None
+    return (name, service) if isinstance(service, str) and service != name else (name,)
 
 
 def _listening() -> socket.socket:

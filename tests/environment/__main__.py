@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "Prometheus": tools.prometheus,
     "curl and nghttpd": tools.clients,
     "nginx, Node and Envoy": tools.parsers,
+    "Chromium": tools.browser,
 }
 NEEDS = {"Python image": "Docker engine"}
 

@@ -59,6 +59,12 @@ def clients() -> None:
         apt.install(*lacking)
 
 
+def browser() -> None:
+    """Chromium, in which the dashboard is tried. Raises Missing."""
+    if find("chromium") is None:
+        apt.install("chromium")
+
+
 def parsers() -> None:
     """nginx, Node and Envoy, whose reading of HTTP is compared with ours. Raises Missing."""
     packages = {"nginx": "nginx-light", "node": "nodejs"}

@@ -80,6 +80,7 @@ function changedStatus(before: Status, { gone, services, ...rest }: StatusChange
 function changedGraph(before: Graph, said: GraphChanges): Graph {
   return {
     window_seconds: said.window_seconds,
+    elapsed_seconds: said.elapsed_seconds,
     nodes: merged(before.nodes, said.nodes, said.gone.nodes, (node) => node.id),
     edges: merged(before.edges, said.edges, said.gone.edges, edgeKey),
   };

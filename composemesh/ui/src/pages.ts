@@ -15,6 +15,21 @@ export interface Page {
 
 export const PAGES: Page[] = [
   {
+    name: "graph",
+    title: "Graph",
+    icon: "graph",
+    load: async () => (await import("./pages/graph/GraphPage")).GraphPage,
+    keys: [
+      ["/", "find"],
+      ["← ↑ → ↓", "move from node to node"],
+      ["Enter", "choose one"],
+      ["Esc", "choose nothing"],
+      ["+ -", "enlarge, reduce"],
+      ["0", "show all"],
+      ["Shift ←", "move the drawing"],
+    ],
+  },
+  {
     name: "services",
     title: "Services",
     icon: "services",

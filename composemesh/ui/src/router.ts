@@ -11,7 +11,7 @@ export interface Route {
   query: URLSearchParams;
 }
 
-export const HOME = "services";
+export const HOME = "graph";
 export const route = signal<Route>(read());
 
 export function startRouting(): void {

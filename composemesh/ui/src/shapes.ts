@@ -74,6 +74,8 @@ export interface GraphEdge {
 
 export interface Graph {
   window_seconds: number;
+  /** How much of it the mesh has lived through: what rates are reckoned by. */
+  elapsed_seconds: number;
   nodes: GraphNode[];
   edges: GraphEdge[];
 }

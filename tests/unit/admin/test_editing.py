@@ -196,9 +196,9 @@ async def test_a_large_body_is_read_while_others_are_served(server: Served, monk
     turns = 0
     seen: list[int] = []
 
-    def noticed(*args: Any) -> Any:
+    def noticed(*args: Any, **kinds: Any) -> Any:
         seen.append(turns)
-        loaded = load_documents(*args)
+        loaded = load_documents(*args, **kinds)
         seen.append(turns)
         return loaded
 

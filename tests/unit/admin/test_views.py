@@ -35,6 +35,7 @@ def test_status_has_the_promised_shape(mesh) -> None:
                 "health": "none",
                 "captured": True,
                 "reason": "",
+                "kind": "container",
             }
         ],
         "ports": [],

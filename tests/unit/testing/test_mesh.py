@@ -100,8 +100,11 @@ services:
 
     applications = {"reviews-v1": first, "reviews-v2": second}
     async with running_mesh(text, folder=tmp_path, applications=applications) as mesh:
-        assert {(await mesh.get("reviews-v1")).text for _ in range(6)} == {"v1"}
+        assert {(await mesh.get("reviews")).text for _ in range(6)} == {"v1"}
         assert mesh.problems == ()
+        mesh.file.write_text(text.replace(", load_balancer: first", ""))
+        await mesh.until(lambda: not mesh.view.snapshot.value.policies)
+        assert {(await mesh.get("reviews")).text for _ in range(6)} == {"v1", "v2"}
 
 
 async def test_an_error_in_the_compose_file_is_told_at_its_line(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ export function Chart({ title, points, lines, format, least = 0 }: Props) {
   const values = lines.map((line) => points.map(line.value));
   const most = Math.max(least, ...values.flat().map((value) => value ?? 0)) || 1;
   const x = (index: number) => (points.length > 1 ? (index / (points.length - 1)) * WIDTH : WIDTH);
-  const y = (value: number) => HEIGHT - 1 - (value / (most * 1.08)) * (HEIGHT - 2);
+  const y = (value: number) => HEIGHT - 1 - (value / (most * 1.32)) * (HEIGHT - 2);
   const shown = under ?? points.length - 1;
   const move = (event: PointerEvent) => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
@@ -41,7 +41,7 @@ export function Chart({ title, points, lines, format, least = 0 }: Props) {
         <h3>{title}</h3>
         <span class="chart-values">
           {lines.map((line, index) => (
-            <span class={`tone-${line.tone}`}>
+            <span class={`tone-${line.tone === "bad" && !values[index]?.[shown] ? "dim" : line.tone}`}>
               {lines.length > 1 ? <i>{line.name}</i> : null}
               <b>{format(values[index]?.[shown] ?? null)}</b>
             </span>
@@ -54,7 +54,7 @@ export function Chart({ title, points, lines, format, least = 0 }: Props) {
           {lines.map((line, index) => (
             <g class={`tone-${line.tone}`}>
               {line.filled ? <path class="chart-area" d={area(values[index]!, x, y)} /> : null}
-              <path class="chart-line" d={path(values[index]!, x, y)} />
+              {values[index]!.some(Boolean) ? <path class="chart-line" d={path(values[index]!, x, y)} /> : null}
             </g>
           ))}
           {under === null ? null : <line class="chart-under" x1={x(under)} x2={x(under)} y1={0} y2={HEIGHT} />}

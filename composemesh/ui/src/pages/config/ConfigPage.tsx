@@ -28,19 +28,22 @@ export function ConfigPage() {
   const [what, name] = route.value.rest;
   const line = Number(route.value.query.get("line")) || 0;
 
-  const refresh = useCallback(async () => {
+  const refresh = useCallback(async (): Promise<Resource[]> => {
     try {
       const [{ resources, compose }, { problems }] = await Promise.all([list(), readProblems()]);
       setKnown({ resources, blocks: compose, problems });
       setFailure("");
+      return resources;
     } catch (error) {
       setFailure(error instanceof Error ? error.message : String(error));
+      return [];
     }
   }, []);
   const changed = async (change: Change) => {
     const { steps } = await history();
-    await refresh();
+    const resources = await refresh();
     setDone({ text: inForce(change), step: steps[0] ?? null });
+    return resources;
   };
   const undone = async (change: Change) => {
     await refresh();

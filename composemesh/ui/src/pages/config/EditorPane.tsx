@@ -15,6 +15,7 @@ import {
   difference,
   history,
   key,
+  list,
   place,
   read,
   remove,
@@ -26,6 +27,7 @@ import {
   type Difference,
   type Key,
   type Problem,
+  type Resource,
   type Step,
   type Verdict,
   type Written,
@@ -43,7 +45,8 @@ interface Props {
   /** A line of the resource's file to go to. */
   line?: number;
   known: Known;
-  onChanged: (change: Change) => Promise<void>;
+  /** Tells the page what has changed; returns what there is now. */
+  onChanged: (change: Change) => Promise<Resource[]>;
 }
 
 export function EditorPane({ of, template, line, known, onChanged }: Props) {
@@ -151,19 +154,21 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
       setFailure("Somebody made a resource of this name meanwhile: look at it in the list, or choose another name.");
       return;
     }
-    setConflict(await read(base).catch(() => "gone" as const));
+    const found = (await list()).resources.find((one) => title(one) === title(base));
+    setConflict(found ? await read(found) : "gone");
   };
   const changed = async (change: Change) => {
     drop(here);
-    await onChanged(change);
+    const resources = await onChanged(change);
     const main = verdict?.resources[0];
     if (main && (!of || main.name !== of.name || main.kind !== of.kind)) {
       location.hash = address(main.kind, main.name);
     } else if (of) {
-      const found = await read(of).catch(() => null);
+      const found = resources.find((one) => title(one) === title(of));
       if (found) {
-        setBase(found);
-        show(found.text);
+        const now = await read(found);
+        setBase(now);
+        show(now.text);
       } else location.hash = address();
     }
   };

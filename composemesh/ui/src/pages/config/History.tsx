@@ -6,7 +6,7 @@ import { Confirm } from "./Confirm";
 import { ReadOnly } from "./ReadOnly";
 import { address, history, title, told, undo, type Key, type Step } from "./resources";
 
-export function History({ onChanged }: { onChanged: () => Promise<void> }) {
+export function History({ onChanged }: { onChanged: () => Promise<unknown> }) {
   const [steps, setSteps] = useState<Step[] | null>(null);
   const [failure, setFailure] = useState("");
   const [done, setDone] = useState("");

@@ -19,7 +19,7 @@ export function Neighbours({ title, service, side }: Props) {
   const own = side === "source" ? "destination" : "source";
   const isOwn = (id: string) => nodes.get(id)?.kind === "service" && nodes.get(id)?.service === service;
   const edges = (shown?.edges ?? []).filter((edge) => isOwn(edge[own])).sort((a, b) => b.requests - a.requests);
-  const seconds = shown?.window_seconds ?? 60;
+  const seconds = shown?.elapsed_seconds ?? 60;
   return (
     <section class="card" aria-label={title}>
       <h2>

@@ -73,7 +73,7 @@ function Head({ service }: { service: Service }) {
         {service.ports.length ? <span class="faint">port {service.ports.join(", ")}</span> : null}
       </div>
       <div class="detail-links">
-        <a class="button" href={href("graph", [], { chosen: service.name })}>
+        <a class="button" href={href("graph", [], { node: service.name })}>
           <Icon name="graph" /> In the graph
         </a>
         <a class="button" href={href("requests", [], { service: service.name })}>

@@ -10,7 +10,7 @@ const TONES = ["accent", "other", "good", "warn", "dim"];
 export function Versions({ service }: { service: Service }) {
   const shares = service.versions.map((version, index) => ({ tone: TONES[index % TONES.length], ...measured(service.name, version) }));
   const all = shares.reduce((sum, share) => sum + share.requests, 0);
-  const seconds = graph.value?.window_seconds ?? 60;
+  const seconds = graph.value?.elapsed_seconds ?? 60;
   return (
     <section class="card" aria-label="Versions">
       <h2>
