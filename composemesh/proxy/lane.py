@@ -21,7 +21,7 @@ import trio
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy.answer import returning
 from composemesh.proxy.codec.h1 import parse_request
-from composemesh.proxy.codec.parts import LIMITS, Malformed
+from composemesh.proxy.codec.parts import Malformed
 from composemesh.proxy.exchange import Begun, Exchange
 from composemesh.proxy.forward import attempt, outgoing
 from composemesh.proxy.headers import without_length
@@ -146,15 +146,15 @@ class Lane:
     def _ask(self, data: bytes) -> bool:
         """Send a request on its way; false, and as if nothing had been, where it is not for the lane."""
         down = self._down
-        cluster = down.cluster()
+        cluster, limits = down.cluster(), down.load.heads
         end = data.find(b"\r\n\r\n") + 4
-        if not (_is_plain(cluster, down.port) and 3 < end <= LIMITS.head):
+        if not (_is_plain(cluster, down.port) and 3 < end <= limits.head):
             return False
         everywhere = down.filters.everywhere
         if everywhere is not None and not everywhere.light:
             return False
         try:
-            head = parse_request(data[:end], LIMITS)
+            head = parse_request(data[:end], limits)
             body, whole = down.take_body(head, data[end:])
         except Malformed:
             return False  # the task finds that out again, and says it

@@ -103,7 +103,7 @@ class Sidecar:
     def load(self, inbound: bool) -> Load:
         """What the listener in either direction carries, by the limits of this moment."""
         load = self._loads[inbound]
-        load.limits = self.planner.listeners
+        load.follow(self.planner.listeners)
         return load
 
     def look_after(self, now: float) -> None:

@@ -304,3 +304,35 @@ async def test_a_stream_whose_client_takes_nothing_is_reset(net: Net, monkeypatc
     client.ask(path=b"/small")
     await client.flush()
     await client.next(h2.events.StreamEnded)
+
+
+@pytest.mark.parametrize(("size", "status"), [(70_000, 200), (100_000, 431)])
+async def test_heads_are_as_long_as_the_listener_says(net: Net, size: int, status: int) -> None:
+    limit(net, head=80_000)
+    app = net.add("app")
+    await net.serve(app, answering())
+    client = await net.connect(app)
+    await client.send_all(GET[:-2] + b"X: " + b"y" * size + b"\r\n\r\n")
+    assert (await read_until(client, b"\r\n\r\n")).startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_heads_have_as_many_fields_as_the_listener_says(net: Net) -> None:
+    limit(net, fields=5)
+    app = net.add("app")
+    await net.serve(app, answering())
+    fits = GET[:-2] + b"X: y\r\n" * 4 + b"\r\n"
+    assert (await ask(await net.connect(app), fits)).startswith(b"HTTP/1.1 200 ")
+    client = await net.connect(app)
+    await client.send_all(fits[:-2] + b"X: y\r\n\r\n")
+    assert (await read_until(client, b"\r\n\r\n")).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(("fields", "status"), [(70, b"200"), (82, b"431")])
+async def test_heads_of_http2_are_as_long_as_the_listener_says(net: Net, fields: int, status: bytes) -> None:
+    limit(net, ConnectionLimits(h2_upgrade=H2Upgrade.NEVER), head=80_000, fields=200)
+    app = net.add("app")
+    await net.serve(app, answering())
+    client = Peer(await net.connect(app), client=True)
+    client.ask(*[(b"x-%d" % number, b"e" * 1000) for number in range(fields)])
+    await client.flush()
+    assert (await client.answer())[0][b":status"] == status

@@ -41,13 +41,16 @@ class Size:
     """A number of bytes: `512`, `16k`, `64m` or `1g`, as Compose writes sizes."""
 
     wanted: str = "a size like 512, 16k, 64m or 1g"
+    minimum: int = 0
+    maximum: int = _LARGE
 
     def read(self, path: KeyPath, value: Any, reading: Reading) -> int | None:
         said = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
-        if said is None:
-            reading.wrong_value(path, value, self.wanted)
-            return None
-        return int(said[1]) << _UNITS[said[2].lower()]
+        size = int(said[1]) << _UNITS[said[2].lower()] if said is not None else -1
+        if self.minimum <= size <= self.maximum:
+            return size
+        reading.wrong_value(path, value, self.wanted)
+        return None
 
     def schema(self) -> dict[str, Any]:
         return {"type": ["string", "integer"], "examples": ["64m"]}

@@ -28,6 +28,7 @@ from composemesh.config.schema.scalars import (
     Text,
     Words,
 )
+from composemesh.config.schema.settings import Size
 from composemesh.model.policy import Balancer, H2Upgrade
 from composemesh.model.route import MatchKind
 
@@ -243,6 +244,8 @@ LISTENERS = Message(
     {
         "connections": Field(COUNT, "Connections at a time; one too many is reset. 0: no limit."),
         "requests": Field(COUNT, "Requests at a time; one too many is answered with 503. 0: no limit."),
+        "head": Field(Size("a size from 1k to 1m", 1 << 10, 1 << 20), "Bytes of a request's head."),
+        "fields": Field(Number(1, 10_000), "Fields of a request's head."),
         "idle_timeout": Field(Duration(), "How long a connection may wait for its next request."),
         "slow_reader_timeout": Field(Duration(), "How long a client may take nothing of its answer."),
     }

@@ -12,7 +12,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.record import Record
 from composemesh.proxy.codec.body import LAST_CHUNK, BodyReader, body_reader, encode_chunk, encode_end
 from composemesh.proxy.codec.h1 import HeadBuffer, encode_response, parse_request
-from composemesh.proxy.codec.parts import HTTP2, LIMITS, NO_FIELDS, Fields, Malformed, RequestHead, ResponseHead
+from composemesh.proxy.codec.parts import HTTP2, NO_FIELDS, Fields, Malformed, RequestHead, ResponseHead
 from composemesh.proxy.downstream.tunnel import tunnel
 from composemesh.proxy.exchange import Exchange
 from composemesh.proxy.headers import takes_trailers, trailer_fields
@@ -101,13 +101,13 @@ class Http1Downstream:
             if x is None:
                 end = data.find(b"\r\n\r\n") + 4
                 try:
-                    if 3 < end <= LIMITS.head:
+                    if 3 < end <= self.load.heads.head:
                         raw, data = data[:end], data[end:]
                     else:
                         raw, data = await self._slow_head(data)
                         if not raw:
                             return
-                    head = parse_request(raw, LIMITS)
+                    head = parse_request(raw, self.load.heads)
                     body, whole = self.take_body(head, data)
                 except Malformed as problem:
                     await self._refuse_malformed(problem)
@@ -254,7 +254,7 @@ class Http1Downstream:
         """A head that arrives in pieces; empty where the client left before it was whole. Raises Malformed, also for
         one that takes too long."""
         self._connection.deadline = math.inf
-        buffer = HeadBuffer(LIMITS)
+        buffer = HeadBuffer(self.load.heads)
         with trio.move_on_after(HEAD_TIMEOUT):
             while data:
                 if buffer.feed(data):

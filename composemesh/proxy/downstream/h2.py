@@ -40,7 +40,8 @@ class Http2Connection:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._link = Link(connection.wire, h2.ServerConnection(), connection.reactor)
+        codec = h2.ServerConnection(h2.limits_for(connection.load.heads))
+        self._link = Link(connection.wire, codec, connection.reactor)
         self._link.on_refused = self._refused
         self._link.patience = connection.load.limits.slow_reader_timeout or math.inf
         self._scope = trio.CancelScope()

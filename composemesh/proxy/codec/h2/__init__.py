@@ -29,7 +29,7 @@ from composemesh.proxy.codec.h2.events import (
     WindowOpened,
 )
 from composemesh.proxy.codec.h2.frames import Code
-from composemesh.proxy.codec.h2.limits import H2_LIMITS, H2Limits
+from composemesh.proxy.codec.h2.limits import H2_LIMITS, H2Limits, limits_for
 from composemesh.proxy.codec.h2.server import ServerConnection
 from composemesh.proxy.codec.h2.state import Gone
 
@@ -53,4 +53,5 @@ __all__ = [
     "StreamReset",
     "Trailers",
     "WindowOpened",
+    "limits_for",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from composemesh.proxy.codec.parts import LIMITS, Limits
 
@@ -37,3 +37,11 @@ class H2Limits:
 
 
 H2_LIMITS = H2Limits()
+
+
+def limits_for(heads: Limits) -> H2Limits:
+    """The limits of a connection whose heads may be other than usual: what carries a head is as large as it."""
+    if heads is LIMITS:
+        return H2_LIMITS
+    room = max(H2_LIMITS.header_list, heads.head + 32 * heads.fields)  # RFC 9113, 6.5.2: 32 bytes on each field
+    return replace(H2_LIMITS, heads=heads, header_list=room, block=room, continuations=max(32, room >> 11))
