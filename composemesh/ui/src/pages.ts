@@ -59,6 +59,7 @@ export const PAGES: Page[] = [
     icon: "config",
     load: async () => (await import("./pages/config/ConfigPage")).ConfigPage,
     keys: [
+      ["/", "find a resource"],
       ["Ctrl+S", "review and apply"],
       ["Ctrl+Space", "complete"],
       ["F8", "the next problem"],

@@ -1,12 +1,23 @@
 // What there is, by kind: to search, to choose from, and to add to.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { isTyping } from "../../keys";
 import type { Known } from "./ConfigPage";
 import { isDraft } from "./drafts";
 import { address, place, title, type Resource } from "./resources";
 
 export function Sidebar({ known, here }: { known: Known; here: (string | undefined)[] }) {
   const [text, setText] = useState("");
+  const search = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "/" || isTyping(event) || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      search.current?.focus();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, []);
   const wanted = text.trim().toLowerCase();
   const found = known.resources.filter((one) => `${one.kind} ${one.name} ${one.file}`.toLowerCase().includes(wanted));
   const blocks = known.blocks.filter((one) => `x-mesh ${one.service} ${one.file}`.toLowerCase().includes(wanted));
@@ -19,6 +30,7 @@ export function Sidebar({ known, here }: { known: Known; here: (string | undefin
       <div class="config-side-top">
         <input
           type="search"
+          ref={search}
           placeholder="Find a resource"
           aria-label="Find a resource"
           value={text}
