@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import trio
 
@@ -89,12 +90,19 @@ def environment(doors: Iterable[Door]) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(
-    command: Sequence[str], environ: Mapping[str, str], hosts: Path | None
+    command: Sequence[str], environ: Mapping[str, str], hosts: Path | None = None, output: IO[bytes] | None = None
 ) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """The command, with our terminal and files. On the way out, cancelled or not, it has ended."""
+    """The command, with our terminal and files, or, where there is an `output`, with that alone and in a session of
+    its own. On the way out, cancelled or not, it has ended."""
+    launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), str(hosts or ""), *command]
     # Not trio's own: it forks in a thread, and the kernel would take the end of that thread for ours.
     process = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), str(hosts or ""), *command], env=dict(environ)
+        launched,
+        env=dict(environ),
+        stdin=None if output is None else subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        start_new_session=output is not None,
     )
     try:
         yield process

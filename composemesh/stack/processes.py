@@ -6,7 +6,6 @@ For loopback mode. Each process is told in its environment where it finds the ot
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import trio
 from composemesh.capture.loopback import Doors, Member, listening_on
 from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.runtime.latest import Latest
+from composemesh.stack.command import ended, running
 from composemesh.stack.logfile import last_words
 
 log = structlog.get_logger()
@@ -29,26 +29,10 @@ LONGEST_DELAY = 5.0
 """Seconds before a process that ended is started again; they double."""
 STEADY_AFTER = 10.0
 """Seconds of running after which the next end counts as the first again."""
-GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL."""
 POLL = 0.02
 """Seconds between looks at whether a process listens."""
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
 """All that a process gets of our environment: what else stands there may mean something else to it."""
-
-LAUNCHER = """
-import os, runpy, signal, sys, threading
-def lifeline():
-    while os.read(0, 1): pass
-    os.kill(os.getpid(), signal.SIGTERM)
-threading.Thread(target=lifeline, daemon=True).start()
-script = sys.argv[1]
-sys.argv[:2] = [script]
-sys.path.insert(0, os.path.dirname(script))
-runpy.run_path(script, run_name="__main__")
-"""
-"""Runs a script that knows nothing of us, and ends it when our end of its standard input closes: however the mesh
-dies, kill -9 included, no process stays behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +104,22 @@ class Processes:
     async def _live(self, process: Process, task_status: trio.TaskStatus[None]) -> int:
         """One life of a process, published while it lasts; its exit code. If cancelled, it has ended."""
         doors = self._doors[process.member.id]
+        command = [sys.executable, "-E", "-s", "-B", str(process.script), ":".join(map(str, doors.home))]
         with (self.logs / f"{process.name}.log").open("ab") as output:
-            running = await trio.lowlevel.open_process(
-                self._command(process, doors),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self._environment(process, doors),
-                start_new_session=True,  # Ctrl-C is for the mesh, which then ends its processes in its own order
-            )
-        try:
-            self._lives(process, describe(process, doors, running.pid))
-            task_status.started()
-            return await running.wait()
-        finally:
-            self._lives(process, None)
-            await _end(running)
+            # Its session is its own: Ctrl-C is for the mesh, which then ends its processes in its own order.
+            async with running(command, self._environment(process, doors), output=output) as child:
+                try:
+                    self._lives(process, describe(process, doors, child.pid))
+                    task_status.started()
+                    return await ended(child)
+                finally:
+                    self._lives(process, None)
 
     def _lives(self, process: Process, workload: Workload | None) -> None:
         self._running.pop(process.name, None)
         if workload is not None:
             self._running[process.name] = workload
         self.discovered.publish(Discovered(tuple(self._running.values())))
-
-    def _command(self, process: Process, doors: Doors) -> list[str]:
-        host, port = doors.home
-        return [sys.executable, "-I", "-B", "-c", LAUNCHER, str(process.script), f"{host}:{port}"]
 
     def _environment(self, process: Process, doors: Doors) -> dict[str, str]:
         environment = {**self._inherited, "HOSTNAME": process.name}
@@ -179,16 +153,3 @@ def describe(process: Process, doors: Doors, pid: int) -> Workload:
         attachments=(Attachment(NETWORK, NETWORK, (host,), member.names),),
         ports=(port,),
     )
-
-
-async def _end(process: trio.Process) -> None:
-    """See that a process has ended: SIGTERM, five seconds, SIGKILL. Not to be interrupted: it would stay behind."""
-    with trio.CancelScope(shield=True):
-        process.terminate()
-        with trio.move_on_after(GRACE):
-            await process.wait()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        if process.stdin is not None:
-            await process.stdin.aclose()

@@ -193,13 +193,20 @@ def wish_of(snapshot: Snapshot, discovered: Discovered) -> Wish:
         versions.setdefault(said.service, set()).add(said.version)
     return Wish(
         snapshot.mesh.mdns,
-        own_names(snapshot, discovered),
+        own_names(snapshot, discovered).union(_of_other_sources(discovered)),
         frozenset(
             Announced(each, next(iter(those)) if len(those) == 1 else "")
             for each in snapshot.publications
             if (those := versions.get(each.service))
         ),
     )
+
+
+def _of_other_sources(discovered: Discovered) -> Iterator[str]:
+    """Names that were found by somebody whom the operator has named: a stranger's word counts less."""
+    for workload in discovered.workloads:
+        if workload.kind is Kind.FOUND and not workload.id.startswith("mdns:"):
+            yield workload.compose_service.lower()
 
 
 def _peer(workload: Workload) -> tuple[str, int]:

@@ -111,7 +111,7 @@ async def test_cancelled_they_have_ended(world):
 
 
 async def test_one_that_will_not_end_is_killed(tmp_path, nursery, monkeypatch):
-    monkeypatch.setattr("composemesh.stack.processes.GRACE", 0.2)
+    monkeypatch.setattr("composemesh.stack.command.GRACE", 0.2)
     script = tmp_path / "stubborn.py"
     script.write_text(STUBBORN)
     process = Process("stubborn", script, 19280)
