@@ -78,8 +78,11 @@ class Watch:
         """Names to send, whatever the client was told before."""
         self._answer = False
         """Whether the client waits for an answer, even an empty one."""
-        self._aside: dict[str, str] = {}
-        """Name → version of what was refused."""
+        self._aside: dict[tuple[str, str], str] = {}
+        """Name and version of what was refused, the latest last → why. Kept also while there is no such resource: it
+        may come back."""
+        self._stubborn = False
+        """Whether an answer was refused in which nothing was new."""
         self._dead: dict[str, None] = {}
         """Versions of pushes that were refused, the latest last."""
         self._sent: dict[str, Sent] = {}
@@ -120,7 +123,7 @@ class Watch:
         """What there is to say; None for nothing. Without `removals` the client keeps what is gone, for now."""
         if self._at_rest_with is found:
             return None
-        self._prune(found)
+        self._recall(found)
         draft = self._difference(found)
         gone = draft.gone
         if not removals:
@@ -157,7 +160,7 @@ class Watch:
         for name in sorted(names):
             told = self._told.get(name)
             resource = found.get(name)
-            if resource is not None and self._aside.get(name) == resource.version:
+            if resource is not None and (name, resource.version) in self._aside:
                 resource = told if told and told.any_bytes else None
                 if resource is None:
                     continue
@@ -190,15 +193,16 @@ class Watch:
                 del after[name]
         return after
 
-    def _prune(self, found: Found) -> None:
-        """What was refused and is another now gets its chance."""
-        stale = [name for name, version in self._aside.items() if name not in found or found[name].version != version]
-        for name in stale:
-            del self._aside[name]
-        if stale:
-            self.refused = tuple(name for name in self.refused if name in self._aside)
-            if not self._aside:
-                self.words = ""
+    def _recall(self, found: Found) -> None:
+        """Which of what was refused is still what there is: what is another now gets its chance."""
+        refused = {
+            name: words
+            for (name, version), words in self._aside.items()
+            if name in found and found[name].version == version
+        }
+        self.refused = tuple(refused)
+        if not self._stubborn:
+            self.words = next(reversed(refused.values()), "")
 
     # === what the client says ===
 
@@ -214,13 +218,15 @@ class Watch:
             self._owed.discard(name)
             if not self._wildcard:
                 self._told.pop(name, None)
-                self._aside.pop(name, None)
+        if self._aside and not self._wildcard:
+            self._aside = {key: words for key, words in self._aside.items() if key[0] in self._names}
         self._at_rest_with = None
 
     def _accept(self, nonce: str) -> None:
         del self._sent[nonce]
-        if not self._aside:
-            self.words, self.refused = "", ()
+        self._stubborn = False
+        if not self.refused:
+            self.words = ""
 
     def _refuse(self, nonce: str, words: str) -> None:
         sent = self._sent.pop(nonce)
@@ -230,10 +236,20 @@ class Watch:
             if each.name in sent.before and not _same(sent.before[each.name], each)
         }
         culprits = [name for name in suspects if _names(words, name)] or list(suspects)
-        self._aside |= {name: suspects[name] for name in culprits}
+        self.words = words or "It did not say why."
+        self.refused = tuple(culprits)
+        self._stubborn = not culprits
+        self._aside |= {(name, suspects[name]): self.words for name in culprits}
+        while len(self._aside) > MOST_NAMES:
+            del self._aside[next(iter(self._aside))]
         self._dead[sent.push.version] = None
         while len(self._dead) > MOST_DEAD:
             del self._dead[next(iter(self._dead))]
+        self._take_back(sent)
+        self._at_rest_with = None
+
+    def _take_back(self, sent: Sent) -> None:
+        """The client has what it had before this push."""
         pushed = {each.name: each for each in sent.push.resources}
         for name, before in sent.before.items():
             if name in self._told and self._told[name] is not pushed.get(name):
@@ -242,9 +258,6 @@ class Watch:
                 self._told[name] = before
             else:
                 self._told.pop(name, None)
-        self.words = words or "It did not say why."
-        self.refused = tuple(culprits) or tuple(pushed)[:1]
-        self._at_rest_with = None
 
 
 class StateWatch(Watch):
@@ -260,7 +273,8 @@ class StateWatch(Watch):
             self._want(names - {ANY})
             self._owed |= self._names
             self._heard = self._answer = True
-            self._sent.clear()
+            while self._sent:  # it asks as if it had heard nothing of these
+                self._take_back(self._sent.popitem()[1])
             return
         latest = next(reversed(self._sent), None)
         if request.nonce != self.nonce:

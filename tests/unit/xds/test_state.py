@@ -378,6 +378,31 @@ def test_a_world_that_goes_back_needs_no_push_and_no_problem() -> None:
     assert talk.state("cluster") == "synced"
 
 
+def test_what_was_refused_and_comes_back_is_known_and_keeps_nothing_from_coming() -> None:
+    talk = settled(cluster="a")
+    talk.world(cluster="a bad good")
+    talk.hears()
+    talk.world(cluster="a")
+    talk.refuses("cluster", "bad")
+    assert talk.hears() == []
+    assert talk.state("cluster") == "synced"
+    talk.world(cluster="a bad good")
+    assert talk.hears() == ["cluster a:1 good:1"]
+    assert talk.refused("cluster") == ("bad",)
+
+
+def test_who_begins_anew_before_it_answers_has_nothing_yet() -> None:
+    talk = settled(cluster="a b")
+    talk.world(cluster="a b", endpoint="a b")
+    talk.asks("endpoint", "a")
+    assert talk.hears() == ["endpoint a:1"]
+    talk.asks("endpoint", "a b", nonce="")
+    assert talk.hears() == ["endpoint a:1 b:1"]
+    talk.refuses("endpoint", "a")
+    assert talk.refused("endpoint") == ("a",)
+    assert talk.hears() == ["endpoint b:1"]
+
+
 def test_a_refused_set_with_nothing_new_in_it_is_not_sent_again() -> None:
     talk = settled(listener="a b")
     talk.world(listener="a")
