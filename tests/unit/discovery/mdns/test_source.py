@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -244,8 +245,11 @@ def test_names_of_the_project_are_taken_whether_or_not_they_run() -> None:
     assert {"stopped", "reviews", "web", "www", "shop-web-1", "job", "api.stripe.com"} <= wanted.taken
 
 
-def test_what_was_found_takes_no_name() -> None:
-    assert "printer" not in wish_of(Snapshot("shop"), Discovered((workload("printer", Kind.FOUND),))).taken
+def test_what_was_found_here_takes_no_name_and_what_another_source_found_does() -> None:
+    here = replace(workload("printer", Kind.FOUND), id="mdns:_http._tcp:printer")
+    wanted = wish_of(Snapshot("shop"), Discovered((here, workload("declared", Kind.FOUND))))
+    assert "printer" not in wanted.taken
+    assert "declared" in wanted.taken
 
 
 def test_what_runs_is_announced_with_its_version() -> None:
