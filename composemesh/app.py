@@ -100,6 +100,8 @@ class MeshOptions:
     """Overrides `x-mesh.capture`, unless empty."""
     admin: str = ""
     """`HOST:PORT`; overrides `x-mesh.admin`, unless empty."""
+    extensions: Extensions | None = None
+    """Plugins that are loaded already; None: those that are installed."""
 
 
 async def run(
@@ -142,7 +144,7 @@ async def _run(
 ) -> None:
     registry = Registry()
     hub = Hub()
-    extensions = Extensions()
+    extensions = options.extensions or Extensions()
     async with trio.open_nursery() as rooms:
         if sources is None:
             client = DockerClient(options.docker)

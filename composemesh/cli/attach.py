@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -31,6 +32,7 @@ def attach(project: ComposeProject, detach: bool) -> None:
 
 async def _attach(project: ComposeProject, detach: bool) -> Start:
     from composemesh.cli.following import follow
+    from composemesh.cli.plugins_here import plugins_here
     from composemesh.cli.serving import serve
     from composemesh.cli.starting import make_start, require_privilege
     from composemesh.model.snapshot import Snapshot
@@ -52,8 +54,11 @@ async def _attach(project: ComposeProject, detach: bool) -> Start:
         # The Compose file of this folder, if there is one, may be another project's.
         start = start.of(named_by_labels(project.name, found.workloads))
         resolved = (await start.project.pinned())[1] if start.project.files else None
-    configured = good_configuration(start.project, resolved) if resolved else Snapshot(project.name)
+    plugins = await plugins_here()
+    configured = Snapshot(project.name)
+    if resolved is not None:
+        configured = await good_configuration(start.project, resolved, plugins)
     require_privilege(configured.mesh.capture)
     if not detach:
-        await serve(start, view=follow(start.folder))
+        await serve(replace(start, plugins=plugins), view=follow(start.folder))
     return start

@@ -27,9 +27,13 @@ MARKS = {"ok": ("✔", "green"), "note": ("!", "yellow"), "failed": ("✖", "red
 def check(context: click.Context, project: ComposeProject, form: str) -> None:
     """Check that this host can run the mesh, and the Compose file here. Exits 1 where something fails."""
     from composemesh.cli.logs import run
+    from composemesh.cli.plugins_here import plugins_here
     from composemesh.stack.check import Verdict, check_host
 
-    findings = run(check_host, project, os.environ)
+    async def look() -> list[Finding]:
+        return await check_host(project, os.environ, await plugins_here())
+
+    findings = run(look)
     emit(form, [asdict(finding) for finding in findings], lambda: _lines(findings))
     if any(finding.verdict is Verdict.FAILED for finding in findings):
         context.exit(1)

@@ -162,6 +162,7 @@ async def _alone(
     """Be the mesh as well."""
     from composemesh import app
     from composemesh.cli.logs import log_to
+    from composemesh.cli.plugins_here import plugins_here
     from composemesh.cli.serving import serve
     from composemesh.cli.starting import Start
     from composemesh.model.snapshot import CaptureMode
@@ -169,6 +170,7 @@ async def _alone(
     from composemesh.stack.alone import resolve_alone
     from composemesh.stack.configuration import good_configuration
 
+    plugins = None
     files = project.files or compose_files(os.environ, project.project_directory or Path.cwd())
     if files and said is not None:
         raise CallError(f"There is a Compose file here ({files[0]}): say it in its x-mesh, under `discovery`.")
@@ -178,7 +180,8 @@ async def _alone(
         return said if said is not None else await resolve_alone(project)
 
     if files or said is not None:
-        good_configuration(project, await resolve())
+        plugins = await plugins_here()
+        await good_configuration(project, await resolve(), plugins)
     folder.prepare()
     log_to(open(folder.log, "a", encoding="utf-8", opener=private, buffering=1))  # noqa: SIM115, ASYNC230
     code = 1
@@ -194,6 +197,7 @@ async def _alone(
         docker="",
         capture=CaptureMode.LOOPBACK,
         resolve=resolve if files or said is not None else None,
+        plugins=plugins,
     )
     await serve(start, view=view, run=partial(app.run, sources=()))
     return code

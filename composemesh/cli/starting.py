@@ -20,6 +20,7 @@ from composemesh.stack.state import StateFolder
 if TYPE_CHECKING:
     from composemesh.app import MeshOptions
     from composemesh.config.publish import Resolve
+    from composemesh.extensions import Extensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Start:
     admin: str = ""
     resolve: Resolve | None = None
     """Asks for the project's configuration where its files are not known at the start."""
+    plugins: Extensions | None = None
+    """Those that are loaded already."""
 
     def of(self, project: ComposeProject) -> Start:
         """The same start, for the same project, which is now known better."""
@@ -52,6 +55,7 @@ class Start:
             initial_check=bool(self.project.files),
             capture=self.capture,
             admin=self.admin,
+            extensions=self.plugins,
         )
 
     def command(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -37,13 +38,15 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
     import trio
 
     from composemesh.cli.following import follow
+    from composemesh.cli.plugins_here import plugins_here
     from composemesh.cli.serving import serve
     from composemesh.cli.starting import make_start, require_privilege
     from composemesh.stack.configuration import good_configuration
     from composemesh.stack.overlay import overlay, provider_service
 
     pinned, resolved = await project.pinned()
-    snapshot = good_configuration(pinned, resolved)
+    plugins = await plugins_here()
+    snapshot = await good_configuration(pinned, resolved, plugins)
     require_privilege(snapshot.mesh.capture)
     start = await make_start(pinned)
     if not detach and (name := provider_service(resolved.text)):
@@ -69,7 +72,7 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
         await start_stack()
         return start
     await serve(
-        start,
+        replace(start, plugins=plugins),
         view=follow(start.folder),
         before=start_stack,
         after=stop_stack,

@@ -48,13 +48,12 @@ def validate(context: click.Context, project: ComposeProject, names: tuple[str, 
 
 async def _look(given: Sequence[Given], project: ComposeProject) -> Sequence[Problem]:
     """What is wrong, plugins included: those that are installed, and those that the files name."""
-    from composemesh.extensions import Extensions
+    from composemesh.cli.plugins_here import plugins_here
     from composemesh.stack.validation import validate
 
-    extensions = Extensions()
-    await extensions.load_installed()
-    found = await validate(given, project, extensions)
-    return (*found, *extensions.problems.value)
+    plugins = await plugins_here()
+    found = await validate(given, project, plugins)
+    return (*found, *plugins.problems.value)
 
 
 def _read(names: Sequence[str]) -> Iterator[Given]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from composemesh.capture.iptables import Tool
 from composemesh.capture.netns import rehearse
 from composemesh.capture.refusal import CAPABILITIES, STATUS, lacking
 from composemesh.capture.rules import Version
+from composemesh.config.extended import Plugins
 from composemesh.model.problem import Severity
 from composemesh.model.snapshot import MeshSettings
 from composemesh.stack.compose import ComposeProject, NoComposeFile, compose_version
@@ -49,12 +48,14 @@ class Finding:
     """What to do next; empty where nothing is to be done."""
 
 
-async def check_host(project: ComposeProject, environ: Mapping[str, str]) -> list[Finding]:
+async def check_host(
+    project: ComposeProject, environ: Mapping[str, str], plugins: Plugins | None = None
+) -> list[Finding]:
     """Look at everything, in the order in which a mesh needs it. Changes nothing, and never raises UserError."""
     findings = [_system(), _privileges(), _namespaces(), *_iptables()]
     findings.append(await _engine(environ))
     findings.append(await _compose())
-    settings, said = await _project(project)
+    settings, said = await _project(project, plugins)
     return [*findings, *said, _admin_port(settings)]
 
 
@@ -145,7 +146,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in parts)
 
 
-async def _project(project: ComposeProject) -> tuple[MeshSettings, list[Finding]]:
+async def _project(project: ComposeProject, plugins: Plugins | None) -> tuple[MeshSettings, list[Finding]]:
     """The Compose file here, and what it says to the mesh."""
     try:
         pinned, resolved = await project.pinned()
@@ -155,7 +156,7 @@ async def _project(project: ComposeProject) -> tuple[MeshSettings, list[Finding]
         return MeshSettings(), [Finding("compose file", Verdict.FAILED, "cannot be used", str(problem))]
     files = ", ".join(str(path) for path in pinned.files)
     findings = [Finding("compose file", Verdict.OK, f"project {pinned.name}: {files}")]
-    snapshot, problems = await trio.to_thread.run_sync(read_configuration, pinned.name, resolved)
+    snapshot, problems = await read_configuration(pinned.name, resolved, plugins)
     for found in problems:
         verdict = Verdict.FAILED if found.severity is Severity.ERROR else Verdict.NOTE
         findings.append(Finding("x-mesh", verdict, found.code, str(found)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 import yaml
 
 from composemesh.config.loaders.compose import Resolved
@@ -15,7 +16,7 @@ from composemesh.stack.overlay import overlay, provider_service
 
 
 def overlaid(text: str) -> dict[str, object]:
-    snapshot, problems = read_configuration("shop", Resolved(text))
+    snapshot, problems = trio.run(read_configuration, "shop", Resolved(text))
     assert not problems
     made = overlay(text, snapshot)
     return yaml.safe_load(made)["services"] if made else {}
@@ -69,7 +70,7 @@ def test_a_wrong_key_stops_before_anything_is_started(tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text("services:\n  web:\n    image: x\n    x-mesh:\n      versoin: v1\n      pots: {}\n")
     with pytest.raises(UserError) as caught:
-        good_configuration(ComposeProject("shop"), Resolved(file.read_text(), (file,)))
+        trio.run(good_configuration, ComposeProject("shop"), Resolved(file.read_text(), (file,)))
     said = str(caught.value)
     assert said.startswith(f"{file}:5: ")
     assert "versoin" in said
