@@ -25,7 +25,7 @@ ENVIRONMENT := PYTHONPATH=tests $(BIN)/python -B -m environment
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 # A stamp is younger than what says how to install as long as its extras are installed: the second `make setup` does nothing.
-.venv/.stamp-%: pyproject.toml hatch_build.py $(PLUGINS:%=%/pyproject.toml)
+.venv/.stamp-%: pyproject.toml hatch_build.py $(wildcard build_steps/*.py) $(PLUGINS:%=%/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[$*]' $(PLUGINS:%=--editable ./%)
 	@touch $@
