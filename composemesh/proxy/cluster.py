@@ -195,6 +195,9 @@ class Cluster:
     def pick(self, port: int, tried: Collection[Target] = ()) -> Target | None:
         """The target for the next request; None where there is none that was not tried."""
         self.turn += 1
+        if len(self.targets) == 1:  # passing it over for a moment would leave nobody
+            (only,) = self.targets
+            return None if only in tried else only
         failing = [target for target in self.targets if target.endpoint.fails(port)]
         best = pick(self.targets, self.turn, [*failing, *tried]) if failing else None
         return best or pick(self.targets, self.turn, tried)

@@ -146,7 +146,7 @@ class Lane:
     def _ask(self, data: bytes) -> bool:
         """Send a request on its way; false, and as if nothing had been, where it is not for the lane."""
         down = self._down
-        cluster, limits = down.cluster(), down.load.heads
+        cluster, limits = self._connection.cluster(), down.load.heads
         end = data.find(b"\r\n\r\n") + 4
         if not (_is_plain(cluster, down.port) and 3 < end <= limits.head):
             return False
@@ -158,9 +158,12 @@ class Lane:
             body, whole = down.take_body(head, data[end:])
         except Malformed:
             return False  # the task finds that out again, and says it
-        cluster = cluster.named(head.authority)
-        if not whole or down.rest or head.upgrade or head.is_connect or not _is_plain(cluster, down.port):
+        if not whole or down.rest or head.upgrade or head.method == b"CONNECT":
             return False
+        named = cluster.named(head.authority)
+        if named is not cluster and not _is_plain(named, down.port):
+            return False
+        cluster = named
         most = down.load.limits.requests
         target = cluster.pick(down.port) if not most or down.load.requests < most else None
         if target is None:

@@ -16,7 +16,7 @@ TARGET = rb"[!\"$-~]"
 """Visible ASCII but `#`. A fragment is never sent (RFC 9112, 3.2); beyond ASCII, a policy may read another path."""
 
 REQUEST_LINE = rb"(%b++) (%b++) HTTP/1\.([01])\r\n" % (TOKEN, TARGET)
-STATUS_LINE = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (%b*+))?+\r\n" % VALUE
+STATUS_LINE = rb"(HTTP/1\.[01] [1-9][0-9][0-9](?: %b*+)?+)\r\n" % VALUE
 """The blank before an absent reason is forgiven (RFC 9112, 4): too many origins leave it out."""
 FIELD_LINES = rb"(?:%b++:%b*+\r\n)*+" % (TOKEN, VALUE)
 
@@ -29,8 +29,11 @@ FIELDS = re.compile(FIELD_LINES)
 SPLIT = re.compile(rb"([^:]++):[ \t]*+(.*[^ \t\r\n]|)[ \t]*+\r\n")
 """Takes apart what the expressions above have let pass, and only that: name, and value without its blanks."""
 
-LENGTH = re.compile(rb"[0-9]{1,19}")
-"""A Content-Length that `int` may see: it would take signs, blanks, underscores and 5,000 digits as well."""
+
+def is_length(value: bytes) -> bool:
+    """Whether this is a Content-Length that `int` may see: it takes signs, blanks and 5,000 digits, too."""
+    return value.isdigit() and len(value) < 20
+
 
 _PORT = rb"(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _NAME_CHAR = rb"[A-Za-z0-9\-._~!$&'()*+;=]"

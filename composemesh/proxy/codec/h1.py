@@ -12,7 +12,15 @@ from collections.abc import Iterable
 
 from composemesh.proxy.codec import why
 from composemesh.proxy.codec.collect import HeadBuffer
-from composemesh.proxy.codec.grammar import ABSOLUTE, LENGTH, REQUEST, RESPONSE, SPLIT, is_authority, is_destination
+from composemesh.proxy.codec.grammar import (
+    ABSOLUTE,
+    REQUEST,
+    RESPONSE,
+    SPLIT,
+    is_authority,
+    is_destination,
+    is_length,
+)
 from composemesh.proxy.codec.parts import (
     CHUNKED,
     LIMITS,
@@ -44,7 +52,9 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
     fields = _split(head, end + 2)
     if len(fields) > limits.fields or (end > limits.line and end - found.start(1) > limits.line):
         raise why.request_refused(head, limits)
-    values = _by_name(fields)
+    values = {name.lower(): value for name, value in fields}
+    if len(values) != len(fields):
+        values = _joined(fields)
     version = 11 if minor == b"1" else 10
 
     host = values.get(b"host")
@@ -81,13 +91,14 @@ def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> Respo
     found = _response(head)
     if found is None or len(head) > limits.head:
         raise why.response_refused(head, limits)
-    minor, digits, reason = found.groups(b"")
-    fields = _split(head, head.index(b"\n") + 1)
-    if len(fields) > limits.fields or len(reason) > limits.line:
+    line = found[1]
+    fields = _split(head, len(line) + 2)
+    if len(fields) > limits.fields or len(line) > limits.line + len(b"HTTP/1.1 200 "):
         raise why.response_refused(head, limits)
-    values = _by_name(fields)
-    version = 11 if minor == b"1" else 10
-    status = int(digits)
+    values = {name.lower(): value for name, value in fields}
+    if len(values) != len(fields):
+        values = _joined(fields)
+    version, status, reason = _status(line) if len(line) < _SHORT else _status.__wrapped__(line)
 
     connection = values.get(b"connection")
     if connection is None:
@@ -114,22 +125,30 @@ def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> Respo
 
 
 _SLASH = ord("/")
+_ONE = ord("1")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 """What says that more comes than a head, or that the connection does not just go on."""
 
 
-def _by_name(fields: Fields) -> dict[bytes, bytes]:
-    """Lowercase name → value. Where a name repeats, its values are joined as RFC 9110, 5.3 says.
+def _joined(fields: Fields) -> dict[bytes, bytes]:
+    """Lowercase name → value, where names repeat: their values are joined as RFC 9110, 5.3 says.
 
     A repeated Host, Content-Length or Transfer-Encoding thereby becomes a value that its own check refuses.
     """
-    values = {name.lower(): value for name, value in fields}
-    if len(values) != len(fields):
-        several: dict[bytes, list[bytes]] = {}
-        for name, value in fields:
-            several.setdefault(name.lower(), []).append(value)
-        values = {name: b", ".join(each) for name, each in several.items()}
-    return values
+    several: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        several.setdefault(name.lower(), []).append(value)
+    return {name: b", ".join(each) for name, each in several.items()}
+
+
+_SHORT = 64
+"""Bytes of a status line worth remembering: servers have few of these, and say them all day."""
+
+
+@functools.lru_cache(256)
+def _status(line: bytes) -> tuple[int, int, bytes]:
+    """Version, status and reason of a status line that is one."""
+    return 11 if line[7] == _ONE else 10, int(line[9:12]), line[13:]
 
 
 def _other_target(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
@@ -176,7 +195,7 @@ def _body(values: dict[bytes, bytes], version: int, limits: Limits) -> int | Non
         return CHUNKED
     if length is None:
         return None
-    if LENGTH.fullmatch(length) is None:
+    if not is_length(length):
         raise Malformed(400, "invalid Content-Length")
     size = int(length)
     if size > limits.body:
