@@ -5,9 +5,9 @@
     async def test_my_sink() -> None:
         await check_sink(lambda: MySink(MySink.Config(address="127.0.0.1:9125")))
 
-`check_sink` `check_source` `check_balancer` `check_kind` are given a maker and test what it makes, as the mesh would
-use it; each raises Broken with what it saw and what to write instead. Built-ins pass the same suites. `running_mesh`
-is a whole mesh on loopback, for what only a request can show.
+`check_filter` `check_source` `check_sink` `check_balancer` `check_kind` are given a maker and test what it makes, as
+the mesh would use it; each raises Broken with what it saw and what to write instead. Built-ins pass the same suites.
+`running_mesh` is a whole mesh on loopback, for what only a request can show.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 from composemesh.telemetry.records import Records
 from composemesh.testing.balancers import Choice, check_balancer
 from composemesh.testing.broken import Broken
+from composemesh.testing.exchange import MemoryExchange
+from composemesh.testing.filters import check_filter
 from composemesh.testing.http import Request, Response, echo
 from composemesh.testing.kinds import check_kind
 from composemesh.testing.mesh import RunningMesh, running_mesh
@@ -26,11 +28,13 @@ __all__ = [
     "HOSTILE_TEXTS",
     "Broken",
     "Choice",
+    "MemoryExchange",
     "Records",
     "Request",
     "Response",
     "RunningMesh",
     "check_balancer",
+    "check_filter",
     "check_kind",
     "check_sink",
     "check_source",

@@ -56,7 +56,7 @@ class Stage:
             return
         try:
             self.filter = make()
-            _check(self.filter)
+            check_hooks(self.filter)
         except Unfit as problem:
             self.unfit = str(problem)
         except (Exception, SystemExit) as problem:
@@ -198,7 +198,7 @@ class Chain:
         await around(hook, stage, x, down.reactor.alarms, further)
 
 
-def _check(made: Any) -> None:
+def check_hooks(made: Any) -> None:
     """Raises Unfit for hooks that could not work."""
     for name in ("on_request", "on_response", "on_request_body", "on_response_body"):
         if iscoroutinefunction(getattr(made, name, None)):

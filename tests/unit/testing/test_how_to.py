@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ PAGE = (Path(__file__).parents[3] / "docs/how-to/write-a-plugin.md").read_text(e
 PYTHON = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
 COMPOSE = re.findall(r"```yaml\n# compose.yaml\n(.*?)```", PAGE, re.DOTALL)
 (DOCUMENT,) = re.findall(r"```yaml\n# busy.yaml\n(.*?)```", PAGE, re.DOTALL)
-PLUGINS = ("hosts_file.py", "slow_log.py", "canary.py", "busy.py")
+PLUGINS = ("hosts_file.py", "slow_log.py", "gate.py", "canary.py", "busy.py")
 TESTS = re.findall(r"^(?:async )?def (test_\w+)", PYTHON["test_plugins.py"], re.MULTILINE)
 
 
@@ -41,8 +42,8 @@ def folder(tmp_path: Path, monkeypatch) -> Iterator[Path]:
 
 def test_the_page_has_what_is_tested() -> None:
     assert set(PYTHON) == {*PLUGINS, "test_plugins.py"}
-    assert len(COMPOSE) == 3
-    assert len(TESTS) == 4
+    assert len(COMPOSE) == 4
+    assert len(TESTS) == 5
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -92,8 +93,19 @@ async def test_slow_requests_are_logged_as_the_page_configures_it(folder: Path, 
     assert [line for line in logged if '"path": "/slow"' in line]
 
 
+async def test_the_gate_is_opened_by_the_key_alone(folder: Path) -> None:
+    async with running_mesh(COMPOSE[2], folder=folder) as mesh:
+        assert (await mesh.get("web", "/public")).status == 200
+        shut = await mesh.get("web", "/admin", {"x-key": "sesame"})
+        assert (shut.status, shut.text) == (401, "Show your key.\n")
+        opened = await mesh.get("web", "/admin", {"x-key": "open sesame"})
+        assert opened.status == 200
+        assert "x-key" not in json.loads(opened.text)["headers"]
+        assert mesh.problems == ()
+
+
 async def test_the_canary_gets_a_tenth(folder: Path) -> None:
-    text = COMPOSE[2].replace("image: example/web, ", "")
+    text = COMPOSE[3].replace("image: example/web, ", "")
     services = "  web-1: {x-mesh: {service: web}}\n  web-2: {x-mesh: {service: web}}\n"
     async with running_mesh(text + services, folder=folder) as mesh:
         for _ in range(40):

@@ -1,0 +1,207 @@
+"""`check_filter`: the built-in filter passes it, and each way to break the contract is told from the others."""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+import pytest
+import trio
+import trio.lowlevel
+
+from composemesh.builtin import FILTERS
+from composemesh.proxy.filters.header_filter import HeaderFilter, Operations
+from composemesh.proxy.refuse import Reply
+from composemesh.testing import Broken, MemoryExchange, check_filter
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        HeaderFilter.Config(request=Operations(set={"x-a": "b"}, remove=("cookie",))),
+        HeaderFilter.Config(response=Operations(add={"x-a": "b"})),
+    ],
+)
+async def test_the_headers_filter_passes(config) -> None:
+    await check_filter(lambda: HeaderFilter(config))
+
+
+def test_every_built_in_filter_is_tested() -> None:
+    assert set(FILTERS) == {"headers"}
+
+
+class Stamp:
+    """Has every plain hook, and keeps its contract."""
+
+    def on_request(self, x):
+        if x.path.endswith("/forbidden"):
+            raise Reply(403)
+        x.headers.set("x-stamp", str(len(x.path)))
+
+    def on_response(self, x):
+        x.response_headers.remove("server")
+
+    def on_request_body(self, x, data):
+        return data.upper()
+
+    def on_response_body(self, x, data):
+        squeeze = x.state.setdefault(self, zlib.compressobj())
+        return squeeze.compress(data) if data else squeeze.flush()
+
+
+class Limit:
+    """One request at a time, and nobody while it is closed."""
+
+    def __init__(self) -> None:
+        self.limit = trio.CapacityLimiter(1)
+
+    async def around(self, x, then):
+        async with self.limit:
+            await then()
+
+
+class Answering:
+    async def around(self, x, then):
+        raise Reply(503)
+
+
+class Hookless:
+    def on_reqest(self, x):
+        pass
+
+
+class Waiting:
+    async def on_request(self, x):
+        await trio.lowlevel.checkpoint()
+
+
+class Fragile:
+    def on_request(self, x):
+        x.headers.get("authorization").split()[1]
+
+
+class Asking:
+    def on_response(self, x):
+        int(x.response_headers.get("content-length"))
+
+
+class Textual:
+    def on_response_body(self, x, data):
+        return data.decode()
+
+
+class Forgetful:
+    def on_response_body(self, x, data):
+        return data or None
+
+
+class Shared:
+    """Keeps what belongs to one exchange in itself."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+
+    def on_request_body(self, x, data):
+        if data:
+            self.kept += data
+            return b""
+        kept, self.kept = self.kept, b""
+        return kept
+
+
+class Slow:
+    def on_request(self, x):
+        began = time.process_time()
+        while time.process_time() - began < 0.0001:
+            pass
+
+
+class Twice:
+    async def around(self, x, then):
+        await then()
+        await then()
+
+
+class Never:
+    async def around(self, x, then):
+        pass
+
+
+class Silencing:
+    async def around(self, x, then):
+        try:
+            await then()
+        except Exception:
+            pass
+
+
+class Wrapping:
+    async def around(self, x, then):
+        try:
+            await then()
+        except Exception:
+            raise RuntimeError("it did not work") from None
+
+
+class Holding:
+    async def around(self, x, then):
+        await trio.sleep_forever()
+
+
+class Blocking:
+    async def around(self, x, then):
+        time.sleep(0.15 if x.path == "/" and x.method == "GET" and not list(x.headers) else 0)
+        await then()
+
+
+class Stubborn:
+    async def around(self, x, then):
+        try:
+            await then()
+        except trio.Cancelled:
+            raise OSError("not now") from None
+
+
+@pytest.mark.parametrize("made", [Stamp, Limit, Answering])
+async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
+    await check_filter(made)
+
+
+@pytest.mark.parametrize(
+    ("made", "seen", "instead"),
+    [
+        (Hookless, "has no hook at all", "on_request, on_response"),
+        (Waiting, "its on_request is a coroutine function", "Waiting is for `around`"),
+        (Fragile, "raised IndexError", "or raise Reply"),
+        (Asking, "raised ValueError", "or raise Reply"),
+        (Textual, "returned '{' from on_response_body", "Return the bytes"),
+        (Forgetful, "returned None from on_response_body", "Return the bytes"),
+        (Shared, "mixed up two exchanges", "x.state[self]"),
+        (Slow, "for the heads of an exchange, and 50 are allowed", "Prepare in __init__"),
+        (Twice, "called then() 2 times", "Call it once"),
+        (Never, "called then() 0 times", "or raise Reply before"),
+        (Silencing, "kept what then() raised to itself", "let it pass"),
+        (Wrapping, "raised RuntimeError('it did not work')", "let it pass"),
+        (Holding, "for 0.2 s", "has a bound"),
+        (Blocking, "kept everybody else from running", "no time.sleep"),
+        (Stubborn, "answered its cancellation with OSError", "raise nothing there"),
+    ],
+)
+async def test_a_broken_one_is_told_what_to_do(monkeypatch, made, seen, instead) -> None:
+    monkeypatch.setattr("composemesh.testing.filters.PATIENCE", 0.2 if made is Holding else 5.0)
+    with pytest.raises(Broken) as broken:
+        await check_filter(made)
+    assert seen in str(broken.value)
+    assert instead in str(broken.value)
+
+
+def test_an_exchange_in_memory_is_what_filters_see() -> None:
+    x = MemoryExchange("/a", [("Accept", "a"), ("accept", "b")], method="POST")
+    assert (x.headers.get("accept"), x.headers.all("ACCEPT"), x.status) == ("a, b", ["a", "b"], 0)
+    x.headers.set("accept", "c")
+    assert list(x.headers) == [("accept", "c")]
+    with pytest.raises(ValueError, match="content-length"):
+        x.headers.set("content-length", "3")
+    x.answered(201, {"server": "x"})
+    x.response_headers.remove("server")
+    assert (x.status, list(x.response_headers)) == (201, [])
