@@ -48,9 +48,10 @@ class _Asker:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """The world of one standpoint, and the node that it was made for."""
+    """The world of one standpoint, and what it was made of."""
 
     node: Node
+    state: tuple[Snapshot, Discovered]
     world: Generated
 
 
@@ -112,21 +113,20 @@ class Worlds:
                     log.error("xds worlds not made", problem=repr(problem))  # what was made last stays
 
     async def _make(self, askers: list[_Asker]) -> None:
-        snapshot, discovered = self._snapshot.value, self._discovered.value
+        state = snapshot, discovered = self._snapshot.value, self._discovered.value
         points = await trio.to_thread.run_sync(_standpoints, snapshot, discovered, [each.node for each in askers])
         groups: dict[Hashable, list[_Asker]] = {}
         for asker, point in zip(askers, points, strict=True):
             groups.setdefault(point, []).append(asker)
         for point, group in groups.items():
-            before = self._made.get(point)
-            node = before.node if before is not None else group[0].node
-            world = await trio.to_thread.run_sync(
-                generate, snapshot, discovered, node, before.world if before is not None else None
-            )
-            self._made[point] = _Made(node, world)
+            made = self._made.get(point)
+            if made is None or made.state[0] is not snapshot or made.state[1] is not discovered:
+                node, before = (made.node, made.world) if made is not None else (group[0].node, None)
+                made = _Made(node, state, await trio.to_thread.run_sync(generate, *state, node, before))
+                self._made[point] = made
             for asker in group:
                 asker.point = point
-                asker.world.publish(world)
+                asker.world.publish(made.world)
 
     def _forget(self) -> None:
         """Let go of those whom nobody has asked for lately, and of worlds that nobody has."""
