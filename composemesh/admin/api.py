@@ -155,6 +155,7 @@ def _resource_routes(publisher: Publisher) -> list[Route]:
         Route("/api/v1/diff", trials.diff, methods=["POST"]),
         Route("/api/v1/history", resources.history, methods=["GET"]),
         Route("/api/v1/undo", resources.undone, methods=["POST"]),
+        Route("/api/v1/schema", resources.kinds, methods=["GET"]),
         Route("/api/v1/schema/{kind}", resources.schema, methods=["GET"]),
     ]
 

@@ -11,13 +11,13 @@ from composemesh.admin.bodies import Asked, Named, asked_change, asked_step
 from composemesh.admin.guard import refusal
 from composemesh.admin.views import Json, problem
 from composemesh.config.history import CannotUndo
-from composemesh.config.kinds import KINDS
 from composemesh.config.publish import Conflict
 from composemesh.config.resources import ResourceKey
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from composemesh.config.kinds import Kinds
     from composemesh.config.publish import Publisher
     from composemesh.config.resources import Resource
 
@@ -96,13 +96,21 @@ class Resources:
             return refusal(507, NOT_KEPT.format(error.strerror), "Nothing has changed.")
         return JSONResponse(resource_views.change(change), 200 if change.accepted else 422)
 
+    async def kinds(self, request: Request) -> Response:
+        """`GET /api/v1/schema`: the kinds that documents may be of."""
+        return JSONResponse({"kinds": [{"kind": one.name, "api_version": one.api_version} for one in self._kinds]})
+
     async def schema(self, request: Request) -> Response:
         """`GET /api/v1/schema/KIND?group=`: the JSON Schema of its documents."""
         kind, group = request.path_params["kind"], request.query_params.get("group", "")
-        found = [one for one in KINDS.called(kind) if group in ("", one.group)]
+        found = [one for one in self._kinds.called(kind) if group in ("", one.group)]
         if not found:
-            return refusal(404, "There is no such kind.", f"The kinds are {', '.join(sorted(KINDS.names))}.")
+            return refusal(404, "There is no such kind.", f"The kinds are {', '.join(sorted(self._kinds.names))}.")
         return JSONResponse(found[0].schema())
+
+    @property
+    def _kinds(self) -> Kinds:
+        return self._publisher.kinds
 
     def _shown(self, one: Resource, behind: Resource | None) -> Json:
         return resource_views.resource(one, applied=self._publisher.is_applied(one.key), behind=behind)

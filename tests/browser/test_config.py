@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -201,8 +202,36 @@ def test_words_are_completed_by_the_schema(split: None, open_page: Callable[...,
     page.get_by_label("YAML").click()
     page.keyboard.press("Control+End")
     page.keyboard.type("    tim")
-    page.locator(".cm-tooltip-autocomplete li", has_text="timeout").wait_for()
-    page.keyboard.press("Enter")
+    page.locator(".cm-tooltip-autocomplete li", has_text="timeout").click()
     page.keyboard.type("2s")
     page.get_by_text("valid", exact=True).wait_for()
     assert "    timeout: 2s" in edited(page)
+
+
+FORGED = """async ([url, path, body]) => {
+  const answers = [];
+  for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/json"]) {
+    for (const mode of ["no-cors", "cors"]) {
+      const headers = {"content-type": type};
+      const asked = fetch(url + path, {method: "POST", mode, headers, body, credentials: "include"});
+      answers.push(await asked.then((answer) => answer.type === "opaque" ? "opaque" : answer.status, () => "failed"));
+    }
+  }
+  return answers;
+}"""
+
+
+def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(
+    demo: Demo, split: None, open_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = open_page("config")
+    page.goto(f"http://{demo.site}/productpage")
+    body = json.dumps({"files": [{"name": "x", "text": SPLIT % (1, 99)}], "delete": []})
+    for path in ("api/v1/resources", "api/v1/undo", "api/v1/validate"):
+        answers = page.evaluate(FORGED, [demo.url, path, body])
+        assert set(answers) <= {"opaque", "failed"}
+    steps = demo.client.history()["steps"]
+    assert len(steps[0]["created"]) == 2  # the fixture's own change is still the last one
+    assert "90" in str(demo.client.resources("VirtualService")[0]["document"])
+    assert complaints  # the browser has its own word on that
+    complaints.clear()

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import trio
 
-from composemesh.admin import bodies, resources, trials
+from composemesh.admin import bodies, resource_views, resources, trials
 from composemesh.cli.undo import done
+from composemesh.config.loaders.compose import Resolved
+from composemesh.config.publish import Publisher
 from composemesh.config.resources import load_documents
 from composemesh.stack.client import MeshClient
 from composemesh.stack.errors import UserError
@@ -126,6 +128,8 @@ async def test_undo_over_the_port(server: Served) -> None:
 
 async def test_schemas_of_kinds(server: Served) -> None:
     assert (await get(server, "/api/v1/schema/VirtualService"))["properties"]["kind"] == {"const": "VirtualService"}
+    kinds = (await get(server, "/api/v1/schema"))["kinds"]
+    assert {"kind": "VirtualService", "api_version": "networking.istio.io/v1"} in kinds
     one = await get(server, "/api/v1/schema/Gateway?group=gateway.networking.k8s.io")
     assert one["title"] == "Gateway of gateway.networking.k8s.io"
     status, _, said = await server.get("/api/v1/schema/Nonsense")
@@ -236,3 +240,46 @@ async def test_undo_over_the_socket_as_the_command_does_it(server: Served) -> No
     assert (await trio.to_thread.run_sync(client.undo))["deleted"]
     with pytest.raises(UserError, match="There is no change to take back"):
         await trio.to_thread.run_sync(client.undo)
+
+
+async def test_the_compose_files_own_words_are_shown_with_their_place(server: Served, mesh, tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("x-mesh: {egress: allow}\nservices:\n  web:\n    x-mesh:\n      version: v2\n  db: {}\n")
+
+    async def resolve() -> Resolved:
+        return Resolved(file.read_text(), (file,))
+
+    publisher = Publisher("shop", mesh.discovered, resolve, [file])
+    await publisher.load()
+    shown = [resource_views.block(one) for one in publisher.written.document.written]
+    assert shown == [
+        {"service": "", "file": str(file), "line": 1, "text": "x-mesh:\n  egress: allow\n"},
+        {"service": "web", "file": str(file), "line": 4, "text": "x-mesh:\n  version: v2\n"},
+    ]
+    assert (await get(server, "/api/v1/resources"))["compose"] == []
+
+
+async def test_what_stands_behind_an_applied_resource_is_told(server: Served, mesh, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("x-mesh: {resources: [split.yaml]}\nservices: {reviews: {}}\n")
+    (tmp_path / "split.yaml").write_text(f"---\n{SPLIT % '1s'}")
+
+    async def resolve() -> Resolved:
+        return Resolved((tmp_path / "compose.yaml").read_text(), (tmp_path / "compose.yaml",))
+
+    publisher = Publisher("shop", mesh.discovered, resolve, [tmp_path / "compose.yaml"])
+    await publisher.load()
+    mesh.publisher._written = publisher.written
+    path = "/api/v1/resources/VirtualService/reviews"
+    before = await get(server, path)
+    assert (before["applied"], before["text"], before["text_line"], before["overrides"]) == (
+        False,
+        SPLIT % "1s",
+        2,
+        None,
+    )
+    await server.post("/api/v1/resources", body(SPLIT % "2s", expect=named(before["version"])), TOKEN_FIELD)
+    after = await get(server, path)
+    assert (after["applied"], after["overrides"]) == (True, {"file": str(tmp_path / "split.yaml"), "line": 3})
+    status, said = await server.post("/api/v1/resources", json.dumps({"delete": named("")}), TOKEN_FIELD)
+    assert (status, said["configured"]) == (200, [{"kind": "VirtualService", "name": "reviews"}])
+    assert (await get(server, path))["text"] == SPLIT % "1s"

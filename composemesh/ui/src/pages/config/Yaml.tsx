@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../../api";
-import type { Schema } from "./completion";
+import { envelope, type Schema } from "./completion";
 import type { Handle } from "./editor";
 import type { Problem } from "./resources";
 
@@ -62,11 +62,22 @@ export function Yaml({ opening, readOnly, problems, line, onChange, onSave }: Pr
 const schemas = new Map<string, Promise<Schema | null>>();
 
 function schemaOf(kind: string): Promise<Schema | null> {
-  if (!kind) return Promise.resolve(null);
   let found = schemas.get(kind);
   if (!found) {
-    found = get<Schema>(`/api/v1/schema/${encodeURIComponent(kind)}`).catch(() => null);
+    found = (kind ? ofKind(kind) : ofNoKind()).catch(() => null);
     schemas.set(kind, found);
   }
   return found;
+}
+
+type Kinds = { kinds: { kind: string; api_version: string }[] };
+
+async function ofNoKind(): Promise<Schema> {
+  return envelope((await get<Kinds>("/api/v1/schema")).kinds);
+}
+
+/** Asked for only where there is such a kind: half a word is none. */
+async function ofKind(kind: string): Promise<Schema | null> {
+  const { kinds } = await get<Kinds>("/api/v1/schema");
+  return kinds.some((one) => one.kind === kind) ? get<Schema>(`/api/v1/schema/${encodeURIComponent(kind)}`) : schemaOf("");
 }

@@ -26,15 +26,18 @@ export interface Offers {
   offers: Offer[];
 }
 
-const KINDS = ["VirtualService", "DestinationRule", "ServiceEntry", "Gateway", "Sidecar", "WorkloadEntry", "HTTPRoute", "GRPCRoute"];
-const ENVELOPE: Schema = {
-  properties: {
-    apiVersion: { type: "string", enum: ["networking.istio.io/v1", "gateway.networking.k8s.io/v1"], description: "Whose kind it is, and in which version." },
-    kind: { type: "string", enum: KINDS, description: "What the document configures." },
-    metadata: { type: "object", properties: { name: { type: "string" } } },
-    spec: { type: "object" },
-  },
-};
+/** Of a document whose kind is not known yet: `kinds` as the mesh lists them. */
+export function envelope(kinds: { kind: string; api_version: string }[]): Schema {
+  const versions = [...new Set(kinds.map((one) => one.api_version))];
+  return {
+    properties: {
+      apiVersion: { type: "string", enum: versions, description: "Whose kind it is, and in which version." },
+      kind: { type: "string", enum: kinds.map((one) => one.kind), description: "What the document configures." },
+      metadata: { type: "object", properties: { name: { type: "string" } } },
+      spec: { type: "object" },
+    },
+  };
+}
 
 /** The kind of the document around an offset; empty where it does not say. */
 export function kindAt(text: string, offset: number): string {
@@ -48,14 +51,14 @@ export function offersAt(text: string, offset: number, schema: Schema | null): O
   const value = /^([ ]*(?:- +)*)([\w./-]+):[ \t]+([\w./-]*)$/.exec(line);
   if (value) {
     const [, lead, name, word] = value as unknown as [string, string, string, string];
-    const node = walk(schema ?? ENVELOPE, [...pathOf(lines, lead.length), name]);
+    const node = walk(schema ?? undefined, [...pathOf(lines, lead.length), name]);
     const offers = values(node).map((one) => ({ label: one, info: "", insert: one }));
     return offers.length ? { from: offset - word.length, offers } : null;
   }
   const key = /^([ ]*(?:- +)*)([\w-]*)$/.exec(line);
   if (!key) return null;
   const [, lead, word] = key as unknown as [string, string, string];
-  const node = walk(schema ?? ENVELOPE, pathOf(lines, lead.length));
+  const node = walk(schema ?? undefined, pathOf(lines, lead.length));
   const there = siblings(whole.split("\n"), lines.length - 1, lead.length);
   const offers = Object.entries(node?.properties ?? {})
     .filter(([name]) => !there.has(name) || name === word)
