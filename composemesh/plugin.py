@@ -234,9 +234,9 @@ class Exchange(Protocol):
         """For the filter's own notes on this exchange. The instance is a good key: `x.state[self] = …`."""
         ...
 
-    def keep_body(self) -> None:
-        """In `on_request` or `on_response`: this body stays as it is. The filter's hook for it is not called, and
-        what is said of its length stays."""
+    def keep_body(self, who: Filter) -> None:
+        """In `on_request` or `on_response`: this body stays as it is, as far as the filter is concerned. Its hook for
+        it is not called, and if nobody else's is, what is said of its length stays. Say `x.keep_body(self)`."""
         ...
 
 

@@ -10,7 +10,7 @@ Every service of the Compose file stands at an address of its own and answers wi
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,9 @@ SPARE = 8
 """Services that are not in the Compose file and can be called: those that a source of a plugin finds."""
 
 
+Handler = Callable[[trio.SocketStream], Awaitable[object]]
+
+
 class RunningMesh:
     """A mesh that serves, and what a test may ask of it."""
 
@@ -60,6 +63,10 @@ class RunningMesh:
         """What `composemesh status` would list."""
         view = self.view
         return (*view.problems.value, *view.gateways.value, *view.events())
+
+    def address(self, service: str) -> Address:
+        """Where the caller connects to a service of the Compose file, for clients of your own."""
+        return self._own.calls[service]
 
     async def get(self, service: str, path: str = "/", headers: Mapping[str, str] | None = None) -> Response:
         """What the caller gets from a service, through the mesh."""
@@ -98,12 +105,17 @@ class RunningMesh:
 
 @asynccontextmanager
 async def running_mesh(
-    compose: str, *, folder: Path, applications: Mapping[str, Application] | None = None
+    compose: str,
+    *,
+    folder: Path,
+    applications: Mapping[str, Application] | None = None,
+    handlers: Mapping[str, Handler] | None = None,
 ) -> AsyncIterator[RunningMesh]:
     """Run a mesh with this Compose file, which is written into `folder`, for as long as the block lasts.
 
     Files that the Compose file names (`plugins`, `resources`) are relative to the folder; plugins that are installed
-    are there, too. Raises `composemesh.app.Rejected` where there is an error in it.
+    are there, too. `handlers` are services that want the connections themselves. Raises `composemesh.app.Rejected`
+    where there is an error in the Compose file.
     """
     file = folder / "compose.yaml"
     file.write_text(compose)
@@ -132,7 +144,8 @@ async def running_mesh(
             for name in services:
                 host, port = doors[name].home
                 listeners = await trio.open_tcp_listeners(port, host=host)
-                handler = partial(answer, application=(applications or {}).get(name, echo))
+                handler = (handlers or {}).get(name)
+                handler = handler or partial(answer, application=(applications or {}).get(name, echo))
                 nursery.start_soon(trio.serve_listeners, handler, listeners)
             try:
                 with trio.fail_after(PATIENCE):

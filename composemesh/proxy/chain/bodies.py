@@ -139,7 +139,7 @@ class FilteredDownstream:
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         assert x.view is not None, "the chain has made one"
-        none = x.head.method == b"HEAD" or head.status in (204, 304) or (ended and not payload)
+        none = x.head.method == b"HEAD" or head.status in (204, 304) or head.body == 0
         way = Way(x, self._answers)
         if none or not way or x.view.refused:
             await self._down.respond(x, head, fields, payload, ended)
