@@ -24,6 +24,8 @@ MOST_NAMES = 20_000
 """Of one type, subscribed on one stream."""
 MOST_BYTES = 3 << 20
 """Of one push that may as well be several: gRPC's clients take 4 MiB."""
+MOST_AT_ONCE = 2000
+"""Resources in such a push: what a client asks for that there is not costs us more than it costs the client."""
 MOST_DEAD = 64
 ANY = "*"
 
@@ -171,7 +173,8 @@ class Watch:
                     draft.missing.append(name)
             elif name in self._owed or told is None or told.version != resource.version:
                 room -= len(resource.any_bytes)
-                if room < 0 and draft.resources and not self.kind.whole:
+                full = room < 0 or len(draft.resources) >= MOST_AT_ONCE
+                if full and draft.resources and not self.kind.whole:
                     break  # the rest follows when this has arrived
                 draft.resources.append(resource)
         if self.kind.whole:

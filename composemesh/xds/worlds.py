@@ -1,8 +1,9 @@
 """What each client is to have: made anew when the configuration or what runs changes, once for all who see the same.
 
-Of a client only its standpoint matters: the labels and networks of the workload that it calls for, whether it is a
-proxy, and where that listens. All clients of one standpoint have one world. It is made in a thread, since thousands
-of services take longer than requests should wait; and what is made is of the newest state, always.
+Of a client only its standpoint matters: the labels and networks of the workload that it calls for, and whether it is a
+proxy. All clients of one standpoint have one world, but for listeners of proxies that have addresses of their own.
+It is made in a thread, since thousands of services take longer than requests should wait; and what is made is of the
+newest state, always.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -20,7 +22,7 @@ from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 from composemesh.xds.messages import load
 from composemesh.xds.resources import Generated, Node, generate
-from composemesh.xds.resources.view import View
+from composemesh.xds.resources.view import Standpoint, running_in, standpoint
 
 log = structlog.get_logger()
 
@@ -34,14 +36,24 @@ class TooMany(Exception):
     """There are more clients than anybody means."""
 
 
+class _Point(NamedTuple):
+    """Where a client stands."""
+
+    seen: Hashable
+    """All that decides on what it sees."""
+    own: str
+    """Whose name its own addresses are made of; empty where it has none, being no proxy, or one that connections are
+    redirected to."""
+
+
 @dataclass(eq=False, slots=True)
 class _Asker:
     """All clients that say the same of themselves."""
 
     node: Node
     world: Latest[Generated]
-    point: Hashable = None
-    """Its standpoint; None until its first world is made."""
+    point: _Point | None = None
+    """None until its first world is made."""
     holders: int = 0
     left: float = 0.0
 
@@ -54,6 +66,10 @@ class _Made:
     state: tuple[Snapshot, Discovered]
     world: Generated
 
+    def is_of(self, state: tuple[Snapshot, Discovered]) -> bool:
+        """Whether it was made of these very values."""
+        return all(one is other for one, other in zip(self.state, state, strict=True))
+
 
 class Worlds:
     """The worlds of all clients."""
@@ -62,7 +78,7 @@ class Worlds:
         self._snapshot = snapshot
         self._discovered = discovered
         self._askers: dict[Hashable, _Asker] = {}
-        self._made: dict[Hashable, _Made] = {}
+        self._made: dict[_Point, _Made] = {}
         self._making = trio.Lock()
 
     def __repr__(self) -> str:
@@ -113,17 +129,19 @@ class Worlds:
                     log.error("xds worlds not made", problem=repr(problem))  # what was made last stays
 
     async def _make(self, askers: list[_Asker]) -> None:
-        state = snapshot, discovered = self._snapshot.value, self._discovered.value
-        points = await trio.to_thread.run_sync(_standpoints, snapshot, discovered, [each.node for each in askers])
-        groups: dict[Hashable, list[_Asker]] = {}
+        state = self._snapshot.value, self._discovered.value
+        points = await trio.to_thread.run_sync(_standpoints, *state, [each.node for each in askers])
+        groups: dict[_Point, list[_Asker]] = {}
         for asker, point in zip(askers, points, strict=True):
             groups.setdefault(point, []).append(asker)
+        current = {point.seen: made for point, made in self._made.items() if made.is_of(state)}
         for point, group in groups.items():
             made = self._made.get(point)
-            if made is None or made.state[0] is not snapshot or made.state[1] is not discovered:
+            if made is None or not made.is_of(state):
                 node, before = (made.node, made.world) if made is not None else (group[0].node, None)
-                made = _Made(node, state, await trio.to_thread.run_sync(generate, *state, node, before))
-                self._made[point] = made
+                like = current[point.seen].world if point.seen in current else None
+                made = _Made(node, state, await trio.to_thread.run_sync(generate, *state, node, before, like))
+                self._made[point] = current[point.seen] = made
             for asker in group:
                 asker.point = point
                 asker.world.publish(made.world)
@@ -136,15 +154,12 @@ class Worlds:
         self._made = {point: made for point, made in self._made.items() if point in held}
 
 
-def _standpoints(snapshot: Snapshot, discovered: Discovered, nodes: list[Node]) -> list[Hashable]:
+def _standpoints(snapshot: Snapshot, discovered: Discovered, nodes: list[Node]) -> list[_Point]:
     load()  # the first client brings protobuf along, and its 50 ms belong in this thread
-    return [_standpoint(View(snapshot, discovered, node), node) for node in nodes]
+    running = running_in(snapshot, discovered)
+    return [_point(node, standpoint(node, running)) for node in nodes]
 
 
-def _standpoint(view: View, node: Node) -> Hashable:
-    """All that a world depends on of who it is for."""
-    redirected = node.proxyless or node.redirected
-    # A proxy that nobody redirects to has addresses of its own, made of the name of its caller.
-    own = "" if redirected else next(iter(node.stands_for), node.id)
-    networks = None if view.networks is None else frozenset(view.networks)
-    return frozenset(view.labels.items()), networks, node.proxyless, node.listen, own
+def _point(node: Node, stands: Standpoint) -> _Point:
+    seen = (frozenset(stands.labels.items()), stands.networks, node.proxyless, node.listen)
+    return _Point(seen, "" if node.proxyless or node.redirected else next(iter(node.stands_for), node.id))

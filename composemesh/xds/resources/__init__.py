@@ -53,12 +53,21 @@ class Memory(NamedTuple):
     endpoints: endpoints.Known
 
 
-def generate(snapshot: Snapshot, discovered: Discovered, node: Node, before: Generated | None = None) -> Generated:
+def generate(
+    snapshot: Snapshot,
+    discovered: Discovered,
+    node: Node,
+    before: Generated | None = None,
+    like: Generated | None = None,
+) -> Generated:
     """All resources of one client, by type URL and name.
 
     With the generation `before` it, only what may have changed is made: while the configuration is the same, and no
-    service comes, goes, or gets another port or name, that is the endpoints alone.
+    service comes, goes, or gets another port or name, that is the endpoints alone. With `like`, made of the same for
+    a client that differs from this one in its own addresses alone, that is the listeners at most.
     """
+    if like is not None:
+        return _elsewhere(snapshot, discovered, node, before, like)
     memory: Memory | None = None if before is None else before.memory
     if memory is not None and memory.snapshot is not snapshot:
         memory = None
@@ -79,4 +88,20 @@ def generate(snapshot: Snapshot, discovered: Discovered, node: Node, before: Gen
         found.problems = making.problems
     found[ENDPOINT] = {name: resource for name, (_, resource) in known.items()}
     found.memory = Memory(snapshot, node, shape, view.table, live, known)
+    return found
+
+
+def _elsewhere(
+    snapshot: Snapshot, discovered: Discovered, node: Node, before: Generated | None, like: Generated
+) -> Generated:
+    """What another client is told, with listeners at this one's addresses."""
+    found = Generated(like)
+    found.problems = like.problems
+    found.memory = like.memory._replace(node=node)
+    if before is not None and before.memory.snapshot is snapshot and before.memory.shape == like.memory.shape:
+        found[LISTENER] = before[LISTENER]
+    else:
+        making = Making(View(snapshot, discovered, node, like.memory.table), node)
+        found[LISTENER] = listeners.generate(making, callees(making))
+        found.problems = tuple(dict.fromkeys((*like.problems, *making.problems)))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ from composemesh.routing.table import Table
 
 if TYPE_CHECKING:
     from composemesh.model.entry import EntryPort, Scope, ServiceEntry
-    from composemesh.model.snapshot import Snapshot
+    from composemesh.model.snapshot import ServiceSettings, Snapshot
     from composemesh.model.workload import Discovered, Workload
     from composemesh.xds.resources.node import Node
 
@@ -66,20 +66,43 @@ class Declared(NamedTuple):
     """None where the entry lists no ports: then it is any."""
 
 
+class Standpoint(NamedTuple):
+    """All of a client that the mesh looks different by."""
+
+    caller: Workload | None
+    """The workload that it calls others for."""
+    labels: Mapping[str, str]
+    networks: frozenset[str] | None
+    """None for a client that stands for nobody that runs here: it is taken for the host, which is on each."""
+
+
+Running = Sequence[tuple["Workload", "ServiceSettings"]]
+"""What runs, with its settings."""
+
+
+def running_in(snapshot: Snapshot, discovered: Discovered) -> Running:
+    return [(each, snapshot.settings_of(each)) for each in discovered.workloads]
+
+
+def standpoint(node: Node, running: Running) -> Standpoint:
+    """Where a client stands. Of several workloads of a service it is any: they are alike to rules, but for labels."""
+    for name in node.stands_for:
+        for way in range(3):
+            for workload, own in running:
+                if (workload.name, workload.compose_service, own.service)[way] == name:
+                    networks = frozenset(place.network for place in workload.attachments)
+                    return Standpoint(workload, labels_of(workload, own.service, own.version), networks)
+    return Standpoint(None, {}, None)
+
+
 class View:
     """Look-ups for one client. Made anew whenever something starts or stops, so it does little ahead of time."""
 
     def __init__(self, snapshot: Snapshot, discovered: Discovered, node: Node, table: Table | None = None) -> None:
         self.snapshot = snapshot
         self.table = table or Table(snapshot.virtual_hosts)
-        running = [(each, snapshot.settings_of(each)) for each in discovered.workloads]
-        self.caller = _caller(node, [(each, settings.service) for each, settings in running])
-        self.labels: Mapping[str, str] = {}
-        if self.caller is not None:
-            own = snapshot.settings_of(self.caller)
-            self.labels = labels_of(self.caller, own.service, own.version)
-        self.networks = None if self.caller is None else {place.network for place in self.caller.attachments}
-        """None for a client that stands for nobody that runs here: it is taken for the host, which is on each."""
+        running = running_in(snapshot, discovered)
+        self.caller, self.labels, self.networks = standpoint(node, running)
         self.services: dict[str, Service] = {}
         self._versions: dict[str, tuple[str, str]] = {}
         for workload, settings in running:
@@ -217,16 +240,6 @@ def fittest(workloads: Iterable[Workload]) -> list[Workload]:
             rank = 3 if each.state is State.STOPPING else _FITNESS[each.health]
             ranks.setdefault(rank, []).append(each)
     return ranks[min(ranks)] if ranks else []
-
-
-def _caller(node: Node, running: list[tuple[Workload, str]]) -> Workload | None:
-    """The workload that a client stands for. Of several of a service any: they are alike to rules, but for labels."""
-    for name in node.stands_for:
-        for way in range(3):
-            for workload, service in running:
-                if (workload.name, workload.compose_service, service)[way] == name:
-                    return workload
-    return None
 
 
 def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | None:

@@ -6,7 +6,7 @@ import pytest
 
 from composemesh.xds.session import MOST_TYPES, StateSession
 from composemesh.xds.talk import Request
-from composemesh.xds.watch import MOST_BYTES, MOST_NAMES, PATIENCE, TooMuch
+from composemesh.xds.watch import MOST_AT_ONCE, MOST_BYTES, MOST_NAMES, PATIENCE, TooMuch
 from unit.xds.conversation import URLS, StateTalk, resource
 
 
@@ -238,6 +238,13 @@ def test_many_endpoints_come_in_several_answers(talk: StateTalk) -> None:
     assert talk.hears() == ["endpoint c:1"]
     talk.accepts("endpoint")
     assert talk.hears() == []
+
+
+def test_names_that_there_are_not_come_in_several_answers(talk: StateTalk) -> None:
+    talk.asks("endpoint", " ".join(f"ghost-{number}" for number in range(MOST_AT_ONCE + 1)))
+    assert [len(heard.split()) - 1 for heard in talk.hears()] == [MOST_AT_ONCE]
+    talk.accepts("endpoint")
+    assert [len(heard.split()) - 1 for heard in talk.hears()] == [1]
 
 
 # === make before break ===

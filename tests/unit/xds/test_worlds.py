@@ -13,7 +13,7 @@ import trio.testing
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 from composemesh.xds import worlds as module
-from composemesh.xds.resources import CLUSTER, ENDPOINT, Generated, Node, generate
+from composemesh.xds.resources import CLUSTER, ENDPOINT, LISTENER, Generated, Node, generate
 from composemesh.xds.worlds import KEPT, TooMany, Worlds
 from unit.xds.meshes import SHOP, snapshot, workload
 
@@ -55,6 +55,21 @@ async def test_all_of_one_standpoint_have_one_world(mesh: Mesh) -> None:
             async with mesh.worlds.of(node) as other:
                 assert other.value is first.value
     assert mesh.made == ["client-0"]
+
+
+async def test_proxies_with_addresses_of_their_own_share_everything_else(mesh: Mesh) -> None:
+    """And what they share is what would be made for each alone, also when services come and go."""
+    nodes = [Node("one"), Node("two")]
+    async with mesh.worlds.of(nodes[0]) as one, mesh.worlds.of(nodes[1]) as two:
+        for discovered in (SHOP, Discovered(SHOP.workloads[1:]), Discovered((*SHOP.workloads, workload("late", 8)))):
+            seen = one.version, two.version
+            if mesh.discovered.publish(discovered):
+                with trio.fail_after(10):
+                    await one.after(seen[0])
+                    await two.after(seen[1])
+            assert dict(two.value) == dict(generate(mesh.snapshot.value, discovered, nodes[1]))
+            assert two.value[CLUSTER] is one.value[CLUSTER]
+            assert two.value[LISTENER] != one.value[LISTENER]
 
 
 async def test_another_network_or_label_is_another_standpoint(mesh: Mesh) -> None:
