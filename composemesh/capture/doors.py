@@ -35,6 +35,8 @@ FIRST, LAST = 32, 254
 CLAIM_PORT = 15001
 """At address 127.80.C.0: whoever listens there has the number C."""
 MOST_SERVICES = 254
+MOST_FOUND = 32
+"""Of them that were found on the network."""
 LOOK = 1.0
 """Seconds between looks at what containers listen on, while there is a process that may call them."""
 HTTP = 80
@@ -84,6 +86,7 @@ class ProcessCapture:
         self._discovered, self._snapshot, self._names = discovered, snapshot, names
         self._numbers: dict[str, int] = {}
         """Service → its number, for good: callers keep addresses."""
+        self._found: set[str] = set()
         self._wanted: dict[str, Mapping[str, int]] = {}
         self._porches: dict[tuple[str, str], Porch] = {}
         self._captured: dict[tuple[str, str], Captured] = {}
@@ -128,6 +131,9 @@ class ProcessCapture:
             self._porches.pop(life).claim.close()  # the other sockets are the proxy's
             self._captured.pop(life)
             self._wanted.pop(life[0], None)
+        self._found = {
+            snapshot.settings_of(each).service.lower() for each in discovered.workloads if each.kind is Kind.FOUND
+        }
         services = sorted(set(self._services_of(snapshot, discovered))) if processes else []
         anywhere = sorted(set(_with_one_port(snapshot, discovered))) if processes else []
         self._names.update(snapshot, discovered)
@@ -175,8 +181,8 @@ class ProcessCapture:
         raise taken
 
     def _add(self, porch: Porch, service: str, port: int, *, exactly: bool = False) -> None:
-        number = self._numbers.setdefault(service, len(self._numbers) + 1)
-        if number > MOST_SERVICES:
+        number = self._number(service)
+        if not number:
             return
         host = f"127.80.{porch.number}.{number}"
         for candidate in range(port, min(port + (1 if exactly else PORTS_TRIED), 65536)):
@@ -190,6 +196,18 @@ class ProcessCapture:
             return
         if not exactly:
             log.warning("no port is free for calls", service=service, port=port)
+
+    def _number(self, service: str) -> int:
+        """The same for a service each time, 0 where there are too many; strangers don't use up everybody's."""
+        number = self._numbers.get(service, 0)
+        if not number:
+            own = MOST_SERVICES - MOST_FOUND
+            room = range(own + 1, MOST_SERVICES + 1) if service in self._found else range(1, own + 1)
+            taken = set(self._numbers.values())
+            number = next((each for each in room if each not in taken), 0)
+            if number:
+                self._numbers[service] = number
+        return number
 
     async def rest(self) -> None:
         """Take in no more. The listeners are the proxy's to drain and close."""

@@ -56,7 +56,9 @@ def published(
         known = ports.get(service, {})
         port = entry.value.get("port", 0) or min(known, default=0)
         if not port:
-            continue  # nobody runs who would say it
+            if service in ports and entry is not everywhere:
+                problems.append(_portless(service, entry))
+            continue
         if everywhere is not entry and "type" not in entry.value and known.get(port) is Protocol.TCP:
             problems.append(_untyped(service, port, entry))
         elif "type" in entry.value or known.get(port) is not Protocol.TCP:
@@ -93,6 +95,14 @@ def _binds(interfaces: Sequence[str]) -> Sequence[str]:
         return [str(ip_address(each)) for each in interfaces] or [""]
     except ValueError:
         return [""]
+
+
+def _portless(service: str, entry: Said) -> Problem:
+    place: Place = entry.place
+    message = f"{entry.subject}: `publish` names no port, and nobody said which port the service has."
+    hint = "Write `publish: {by: mdns, port: …}`, or declare `ports`."
+    what = f"service {quotable(service)}"
+    return Problem(Severity.WARNING, "which-port", message, hint, place.file, place.line, place.column, what)
 
 
 def _untyped(service: str, port: int, entry: Said) -> Problem:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import trio
 
-from composemesh.capture.doors import FIRST, Door, ProcessCapture, listening_here
+from composemesh.capture.doors import FIRST, MOST_FOUND, Door, ProcessCapture, listening_here
 from composemesh.capture.loopback import listen_at, unsupported
 from composemesh.capture.together import Together
 from composemesh.model.snapshot import Snapshot
@@ -99,6 +99,17 @@ async def test_a_port_that_is_taken_everywhere_is_passed_over(here: Here) -> Non
         (_,) = await here.captured(report, container("reviews", PORT + 1), doors=2)
         door = next(door for door in here.capture.doors(report) if door.service == "reviews")
         assert door == Door("reviews", PORT + 1, (door.address[0], PORT + 2))
+
+
+async def test_strangers_do_not_use_up_the_addresses(here: Here) -> None:
+    place = Attachment(HOST, HOST, ("127.0.0.1",))
+    strangers = [
+        Workload(f"mdns:{number}", f"s{number}", f"s{number}", "1", 0, (place,), ports=(PORT + 9,), kind=Kind.FOUND)
+        for number in range(MOST_FOUND + 10)
+    ]
+    report = process("report")
+    await here.captured(report, *strangers, doors=1 + MOST_FOUND)
+    await here.captured(report, *strangers, container("reviews", PORT + 1), doors=2 + MOST_FOUND)
 
 
 async def test_processes_are_told_apart_also_those_of_other_meshes(here: Here) -> None:

@@ -69,6 +69,12 @@ def test_interfaces_by_address_are_listened_on_and_no_others() -> None:
     assert snapshot.mesh.mdns.interfaces == ("127.0.0.1",)
 
 
+def test_a_port_that_nobody_knows_is_a_problem_once_the_service_runs() -> None:
+    assert compiled(WEB)[1] == ()
+    snapshot, (problem,) = compiled(WEB, runs("web"))
+    assert (problem.code, problem.line, snapshot.publications) == ("which-port", 1, ())
+
+
 def test_tcp_needs_a_type() -> None:
     ports = "ports: {'3306': tcp}"
     snapshot, (problem,) = compiled(f"services: {{db: {{x-mesh: {{publish: mdns, {ports}}}}}}}", runs("db", 3306))
