@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -88,12 +89,13 @@ def _event(name: str, value: Any) -> str:
 
 async def _body(request: Request) -> bytes:
     """Raises ValueError where it is too long."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LONGEST:
-            raise ValueError(f"the request has more than {LONGEST} bytes")
-    return body
+    body = bytearray()
+    async with aclosing(request.stream()) as pieces:
+        async for piece in pieces:
+            body += piece
+            if len(body) > LONGEST:
+                raise ValueError(f"the request has more than {LONGEST} bytes")
+    return bytes(body)
 
 
 def read_request(body: bytes) -> dict[str, Any]:

@@ -13,18 +13,23 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from composemesh.discovery.mdns.zone import Announced, Heard, Zone
+from composemesh.model.mdns import Publication
+from composemesh.runtime.latest import Latest
 from e2e.meshed import ask, counted, listening, meshed, until, workloads
 from environment.project import CommandFailed, Project
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
 FOUND = f"found{os.getpid()}"
-TYPE = f"_t{os.getpid()}._tcp"
+TYPE, PUBLISHED = f"_t{os.getpid()}._tcp", f"_p{os.getpid()}._tcp"
 STACK = f"""
 x-mesh: {{discovery: {{mdns: {{browse: [{TYPE}], interfaces: [127.0.0.1]}}}}}}
 services:
   caller: *idle
-  details: *server
+  details:
+    <<: *server
+    x-mesh: {{ports: {{"8080": http}}, publish: {{by: mdns, type: {PUBLISHED}}}}}
   inner: {{<<: *server, networks: [inner]}}
 networks:
   inner: {{internal: true}}
@@ -101,9 +106,6 @@ async def test_a_name_of_a_container_is_taken(project: Project) -> None:
 
 
 async def test_a_container_calls_what_was_found_on_the_hosts_network(project: Project) -> None:
-    from composemesh.discovery.mdns.zone import Announced, Zone
-    from composemesh.model.mdns import Publication
-
     port = free_port()
     served = await trio.lowlevel.open_process(server(port), stderr=subprocess.DEVNULL)
     token = trio.lowlevel.current_trio_token()
@@ -125,3 +127,23 @@ async def test_a_container_calls_what_was_found_on_the_hosts_network(project: Pr
 
     with trio.fail_after(5):
         await until(forgotten)
+
+
+async def test_a_published_service_is_found_and_called_by_others(project: Project) -> None:
+    heard: Latest[Heard] = Latest(Heard())
+    token = trio.lowlevel.current_trio_token()
+    zone = await trio.to_thread.run_sync(Zone, ("127.0.0.1",), (PUBLISHED,), heard.publish, token)
+    try:
+        with trio.fail_after(10):
+            while not heard.value.announcements:
+                await heard.after(heard.version)
+    finally:
+        await trio.to_thread.run_sync(zone.close)
+    (announcement,) = heard.value.announcements
+    assert (announcement.txt["service"], announcement.addresses) == ("details", ("127.0.0.1",))
+    async with counted(project) as counts:
+        status = await project.run(
+            *("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{announcement.port}/")
+        )
+        assert status == "200"
+    assert counts == {("gateway:mdns-details", "details"): 1}

@@ -143,7 +143,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def test_the_exit_code_and_what_is_said_are_the_commands(place: Place) -> None:
     code, out, err = ended(place.run("report", "--", "sh", "-c", "echo hello; exit 7"))
     assert (code, out) == (7, "hello\n")
-    assert "report joins project report" in err or "report is a workload" in err
+    assert "report is a workload of project report" in err
     assert "Traceback" not in err
     assert not (place.folder / "state" / "report" / "mesh.json").exists()
 
