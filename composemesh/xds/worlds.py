@@ -1,7 +1,7 @@
 """What each client is to have: made anew when the configuration or what runs changes, once for all who see the same.
 
-Of a client only its standpoint matters: the labels and networks of the workload that it calls for, and whether it is a
-proxy. All clients of one standpoint have one world, but for listeners of proxies that have addresses of their own.
+Of a client only its standpoint matters: the labels and networks of the workload that it calls for, and whether it is
+a proxy. All clients of one standpoint have one world, but for listeners of proxies that have addresses of their own.
 It is made in a thread, since thousands of services take longer than requests should wait; and what is made is of the
 newest state, always.
 """
