@@ -33,7 +33,7 @@ from composemesh.discovery.found import FoundSources
 from composemesh.discovery.joined import Joined
 from composemesh.discovery.mdns.source import MdnsSource
 from composemesh.discovery.registry import Registry, Source
-from composemesh.extensions import Extensions
+from composemesh.extensions import Extensions, described
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import CaptureMode
 from composemesh.model.workload import Discovered
@@ -194,6 +194,13 @@ async def _run(
             *door.problems(),
         )
         view.xds = door.rows
+        failures = {
+            "filter": filters.failures,
+            "source": found.failures,
+            "sink": sinks.failures,
+            "balancer": balancers.failures,
+        }
+        view.plugins = lambda: described(extensions, failures)
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         view.ejected = fleet.ejected

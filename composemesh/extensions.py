@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +41,7 @@ MAX_BYTES = 1 << 20
 """Of a plugin's file."""
 OURS = f"composemesh {__version__}"
 
+Failures = Callable[[str], tuple[int, str]]
 Registration = tuple[str, str, Any]
 """Catalog, name, and what the name stands for."""
 
@@ -309,27 +310,29 @@ def check_writers(path: Path, status: os.stat_result, trusted: Collection[int]) 
         raise Unloadable("plugin-writable", why, f"Run chmod go-w {path}.")
 
 
-def described(extensions: Extensions, errors: Callable[[str, str], tuple[int, str]]) -> Iterator[dict[str, Any]]:
-    """Every name for `composemesh plugins`, and those that could not be loaded. `errors` counts by noun and name."""
+def described(extensions: Extensions, failures: Mapping[str, Failures]) -> list[dict[str, Any]]:
+    """Every name with who brought it along, then the plugins that are left out (the shape `plugins`).
+
+    `failures` counts by noun: how often what a name stands for has failed, and why the last time.
+    """
+    found = []
     for plugin in extensions.plugins.values():
         for noun, name in plugin.names:
-            count, last = errors(noun, name)
-            yield {
-                "name": name,
-                "kind": noun,
-                "from": plugin.name,
-                "api": plugin.api,
-                "state": "failing" if last else "loaded",
-                "errors": count,
-                "last_error": last,
-            }
-        if not plugin.names and plugin.problem is not None:
-            yield {
-                "name": "",
-                "kind": "plugin",
-                "from": plugin.name,
-                "api": plugin.api,
-                "state": "left out",
-                "errors": 0,
-                "last_error": plugin.problem.message,
-            }
+            count, last = failures[noun](name) if noun in failures else (0, "")
+            state = "failing" if count or last else "loaded"
+            found.append(_row(plugin, noun, name, state, count, last))
+        if plugin.problem is not None:
+            found.append(_row(plugin, "plugin", "", "left out", 0, f"{plugin.problem.message} {plugin.problem.hint}"))
+    return found
+
+
+def _row(plugin: Plugin, noun: str, name: str, state: str, errors: int, last: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": noun,
+        "from": plugin.name,
+        "api": plugin.api,
+        "state": state,
+        "errors": errors,
+        "last_error": last,
+    }

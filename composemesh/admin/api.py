@@ -37,6 +37,7 @@ composemesh {version}, project {project}: {state}
 /api/v1/graph?window=60s   who calls whom; window is 1s to 1h, or all
 /api/v1/series             one edge or node over time: source, destination, window
 /api/v1/problems           what is wrong with the configuration
+/api/v1/plugins            filters, sources, sinks, balancers and kinds, and who brought them along
 /api/v1/resources          the Istio documents in force; POST changes them
 /api/v1/resources/KIND/NAME  one of them, with its text
 /api/v1/validate           POST: what is wrong with documents
@@ -118,6 +119,9 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
     async def join(request: Request) -> Response:
         return await joining(request, mesh)
 
+    async def plugins(request: Request) -> Response:
+        return JSONResponse({"plugins": mesh.plugins()})
+
     streams = Streams(mesh)
     app = Starlette(
         routes=[
@@ -128,6 +132,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             Route("/api/v1/graph", graph),
             Route("/api/v1/series", series),
             Route("/api/v1/problems", problems),
+            Route("/api/v1/plugins", plugins),
             Route("/api/v1/explain", explain),
             Route("/api/v1/export/envoy", Exports(mesh).envoy, methods=["GET"]),
             *(_resource_routes(mesh.publisher) if mesh.publisher is not None else ()),

@@ -48,6 +48,8 @@ class MeshView:
     """Where `serve` came to listen, e.g. `http://127.0.0.1:15000`."""
     xds_url: str = ""
     """Where Envoys and gRPC clients get the configuration, e.g. `http://127.0.0.1:15010`; empty where they don't."""
+    plugins: Callable[[], list[Json]] = list
+    """All that can be named in the configuration, and who brought it along."""
     xds: Callable[[], list[Json]] = list
     """What each of those clients has."""
     capture: str = ""

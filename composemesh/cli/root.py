@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": ("composemesh.cli.explain:explain", "Say which rule and endpoint a request would meet, and why."),
     "split": ("composemesh.cli.split:split", "Divide a service's requests between its versions."),
     "export": ("composemesh.cli.export:export", "Write the mesh down for others: a bootstrap for Envoy."),
+    "plugins": ("composemesh.cli.plugins:plugins", "List what plugins have brought along, and what fails."),
     "schema": ("composemesh.cli.schema:schema", "Print the JSON Schema of x-mesh, for editors."),
     "validate": ("composemesh.cli.validate:validate", "Check files without a mesh: Istio documents and x-mesh."),
     "check": ("composemesh.cli.check:check", "Can this host run the mesh, and if not, what to do."),

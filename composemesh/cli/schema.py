@@ -17,11 +17,13 @@ def schema(kind: str | None) -> None:
 
     composemesh schema VirtualService. Of two kinds of one name, networking.istio.io/Gateway says which.
     """
+    from composemesh.cli.logs import run
+    from composemesh.cli.plugins_here import plugins_here
     from composemesh.config.kinds import KINDS
     from composemesh.config.schema import json_schema
 
     if kind is None:
-        print(json.dumps(json_schema(), indent=2))
+        print(json.dumps(json_schema(run(plugins_here).catalogs), indent=2))
         return
     group, _, word = kind.rpartition("/")
     name = kind_of(word)

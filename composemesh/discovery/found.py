@@ -45,11 +45,12 @@ class FoundSource:
         """What it said last."""
         self._make = make
         self._changed = changed
-        self._failure = ""
+        self.failures = 0
+        self.failure = ""
         self._failed_at = float("-inf")
 
     def __repr__(self) -> str:
-        return f"<FoundSource {self.name} {len(self.state.workloads)} workloads {self._failure or 'well'}>"
+        return f"<FoundSource {self.name} {len(self.state.workloads)} workloads {self.failure or 'well'}>"
 
     async def run(self) -> None:
         """Watch until it is taken out of the configuration."""
@@ -60,7 +61,7 @@ class FoundSource:
         """Why what it says may be stale."""
         subject = f"source {self.name}"
         if time.monotonic() - self._failed_at < HEALTHY_AFTER:
-            message = f"The {subject} failed and starts again: {self._failure}"
+            message = f"The {subject} failed and starts again: {self.failure}"
             return Problem(Severity.WARNING, "source-failed", message, resource=subject)
         if self.state.trouble:
             return Problem(
@@ -73,7 +74,8 @@ class FoundSource:
             await self._make().watch(self._hear)
             raise SourceEnded("it returned, though the mesh goes on")
         except (Exception, SystemExit, GeneratorExit) as problem:
-            self._failure, self._failed_at = f"{problem!r:.300}", time.monotonic()
+            self.failures += 1
+            self.failure, self._failed_at = f"{problem!r:.300}", time.monotonic()
             if isinstance(problem, Exception):
                 raise
             raise SourceEnded(repr(problem)) from problem  # no plugin ends the mesh
@@ -109,6 +111,11 @@ class FoundSources:
             if problem is not None:
                 yield problem
         yield from self._left_out
+
+    def failures(self, name: str) -> tuple[int, str]:
+        """How often a source has failed since it was configured as it is, and why the last time."""
+        source = self.running.get(name)
+        return (0, "") if source is None else (source.failures, source.failure)
 
     async def watch(self, publish: Callable[[Discovered], None]) -> None:
         """Publish what they have found, for ever."""

@@ -24,6 +24,11 @@ class MeshClient:
     def status(self) -> dict[str, Any]:
         return self._get("/api/v1/status")
 
+    def plugins(self) -> list[dict[str, Any]]:
+        """All that can be named in the configuration, and who brought it along."""
+        found: list[dict[str, Any]] = self._get("/api/v1/plugins")["plugins"]
+        return found
+
     def graph(self, window: str = "") -> dict[str, Any]:
         """`window` as the API takes it, e.g. ``60s``; empty for what the mesh takes by itself."""
         return self._get("/api/v1/graph", window=window)

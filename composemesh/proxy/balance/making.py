@@ -54,6 +54,11 @@ class Balancers:
             return LeastRequest(settings)
         return Guarded(made, failures)
 
+    def failures(self, name: str) -> tuple[int, str]:
+        """How often a plugin's balancer has failed since the start, and why the last time."""
+        found = self._failures.get(name)
+        return (0, "") if found is None else (found.number, found.last)
+
     def problems(self) -> Iterator[Problem]:
         """What plugins' balancers did wrong since the start."""
         for failures in self._failures.values():

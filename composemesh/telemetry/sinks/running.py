@@ -56,12 +56,13 @@ class RunningSink:
         self.records = Records(name)
         self._make = make
         self._scope = trio.CancelScope(shield=True)
-        self._failure = ""
+        self.failures = 0
+        self.failure = ""
         self._failed_at = float("-inf")
         self._told = 0
 
     def __repr__(self) -> str:
-        return f"<RunningSink {self.name} {self.records!r} {self._failure or 'well'}>"
+        return f"<RunningSink {self.name} {self.records!r} {self.failure or 'well'}>"
 
     async def run(self) -> None:
         """Be the sink until its records have ended and it has handed them on, or its time is up."""
@@ -79,7 +80,7 @@ class RunningSink:
         now = time.monotonic()
         subject = f"sink {self.name}"
         if now - self._failed_at < HEALTHY_AFTER:
-            message = f"The {subject} failed and starts again: {self._failure}"
+            message = f"The {subject} failed and starts again: {self.failure}"
             yield Problem(Severity.WARNING, "sink-failed", message, resource=subject)
         if now - self.records.lost_at < RECENTLY:
             message = f"The {subject} does not keep up: {self.records.lost} records were lost so far."
@@ -98,7 +99,8 @@ class RunningSink:
             if not self.records.ended:
                 raise SinkEnded("it returned, though there will be more records")
         except (Exception, SystemExit, GeneratorExit) as problem:
-            self._failure, self._failed_at = f"{problem!r:.300}", time.monotonic()
+            self.failures += 1
+            self.failure, self._failed_at = f"{problem!r:.300}", time.monotonic()
             if isinstance(problem, Exception):
                 raise
             raise SinkEnded(repr(problem)) from problem  # no plugin ends the mesh
@@ -128,6 +130,11 @@ class Sinks:
         """What is wrong with any of them at this moment."""
         for sink in self.running.values():
             yield from sink.problems()
+
+    def failures(self, name: str) -> tuple[int, str]:
+        """How often a sink has failed since it was configured as it is, and why the last time."""
+        sink = self.running.get(name)
+        return (0, "") if sink is None else (sink.failures, sink.failure)
 
     async def run(self, snapshot: Latest[Snapshot]) -> None:
         """Follow the configuration until cancelled. While there is no sink, the request path knows of none."""
