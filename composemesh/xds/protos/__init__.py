@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from threading import Lock
 from typing import Any
 
 TYPE_URL = "type.googleapis.com/"
 
 
-@cache
+_pools: list[Any] = []
+_making = Lock()
+"""Worlds are made in threads: two pools would be two classes of each message, which do not go together."""
+
+
 def pool() -> Any:
-    """The DescriptorPool of every message here; takes some 20 ms and 10 MB at the first call."""
+    """The DescriptorPool of every message here; takes some 20 ms and 10 MB at the first call. Safe in threads."""
+    if not _pools:
+        with _making:
+            if not _pools:
+                _pools.append(_read())
+    return _pools[0]
+
+
+def _read() -> Any:
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
     from google.protobuf.descriptor_pool import DescriptorPool
 
@@ -33,7 +46,9 @@ def message(name: str) -> Any:
     """
     from google.protobuf.message_factory import GetMessageClass
 
-    return GetMessageClass(pool().FindMessageTypeByName(name))
+    found = pool()
+    with _making:
+        return GetMessageClass(found.FindMessageTypeByName(name))
 
 
 def parse(name: str, value: dict[str, Any]) -> Any:

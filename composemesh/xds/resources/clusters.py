@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from composemesh.model.entry import Resolution
 from composemesh.model.policy import Balancer
+from composemesh.model.snapshot import Protocol
 from composemesh.xds import protos
 from composemesh.xds.resources import endpoints
 from composemesh.xds.resources.chains import NOWHERE
-from composemesh.xds.resources.policy import apply, seconds
+from composemesh.xds.resources.policy import apply, seconds, unspoken
 from composemesh.xds.resources.resource import Resource, packed
 from composemesh.xds.resources.view import Place
 
@@ -74,7 +75,12 @@ def _cluster(making: Making, place: Place) -> Any:
             return None
     cluster = _named(place.cluster, kind)
     cluster.alt_stat_name = place.cluster.replace(":", "_")
-    apply(cluster, policy, proxyless=making.node.proxyless)
+    service = making.view.services.get(place.host)
+    web = service is not None and service.ports.get(place.port) is Protocol.GRPC_WEB
+    apply(cluster, policy, proxyless=making.node.proxyless, http2=web)
+    if making.node.proxyless:
+        for what in unspoken(policy):
+            making.cannot(what, f"DestinationRule {place.host}", making.view.snapshot.policies[place.host].origin)
     if kind == "EDS":
         source = cluster.eds_cluster_config.eds_config
         source.ads.SetInParent()

@@ -17,12 +17,15 @@ Json = dict[str, Any]
 
 def hash_policy(making: Making, clusters: Sequence[str]) -> list[Json]:
     """What a consistent hash is made of. Envoy asks it of a route, not of a cluster: the first arm's counts."""
+    found: list[ConsistentHash] = []
     for name in clusters:
         place = making.places.get(name)
         said = None if place is None else making.policy(place).balance
         if said is not None and said.kind is Balancer.CONSISTENT_HASH and said.hash is not None:
-            return [_hash(said.hash)]
-    return []
+            found.append(said.hash)
+    if any(_hash(each) != _hash(found[0]) for each in found):
+        making.cannot("a split whose arms are hashed differently", " and ".join(clusters))
+    return [_hash(each) for each in found[:1]]
 
 
 def _hash(said: ConsistentHash) -> Json:

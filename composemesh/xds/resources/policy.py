@@ -5,9 +5,11 @@ Ours is Istio's reading, where 0 is no limit; Envoy's own defaults (1,024 connec
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from composemesh.model.policy import Balance, Balancer, ConnectionLimits, H2Upgrade, OutlierDetection
+from composemesh.model.policy import Balance, Balancer, ConnectionLimits, H2Upgrade, HashKey, OutlierDetection
 from composemesh.xds import protos
 from composemesh.xds.resources.resource import pack
 
@@ -28,8 +30,23 @@ BALANCERS: dict[str, str] = {
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def apply(cluster: Any, policy: TrafficPolicy, *, proxyless: bool) -> None:
-    """Write a policy into a cluster."""
+def unspoken(policy: TrafficPolicy) -> Iterator[str]:
+    """What of a policy gRPC takes without a word, and does not do."""
+    balance, limits, outliers = policy.balance, policy.connections, policy.outliers
+    if balance is not None and balance.kind in (Balancer.LEAST_REQUEST, Balancer.RANDOM):
+        yield f"the balancer {balance.kind}"
+    if balance is not None and balance.hash is not None and balance.hash.key is not HashKey.HEADER:
+        yield "a consistent hash of anything but a header"
+    if limits is not None and replace(limits, max_requests=0) != ConnectionLimits():
+        yield "limits of connections"
+    if outliers is not None:
+        yield "outlier detection by errors in a row"
+    if policy.proxy_protocol:
+        yield "the PROXY protocol"
+
+
+def apply(cluster: Any, policy: TrafficPolicy, *, proxyless: bool, http2: bool = False) -> None:
+    """Write a policy into a cluster. `http2`: whether nothing else is spoken there, whatever the policy says."""
     limits = policy.connections or ConnectionLimits()
     seconds(cluster.connect_timeout, limits.connect_timeout)
     _balance(cluster, policy.balance or Balance(), proxyless)
@@ -40,7 +57,7 @@ def apply(cluster: Any, policy: TrafficPolicy, *, proxyless: bool) -> None:
         cluster.common_lb_config.healthy_panic_threshold.value = (
             policy.outliers.min_health_percent if policy.outliers is not None else 0
         )
-        pack(cluster.typed_extension_protocol_options[HTTP_OPTIONS], _http_options(limits))
+        pack(cluster.typed_extension_protocol_options[HTTP_OPTIONS], _http_options(limits, http2))
         if limits.keep_alive is not None:
             probes = cluster.upstream_connection_options.tcp_keepalive
             for field, value in (
@@ -98,9 +115,9 @@ def _outliers(cluster: Any, said: OutlierDetection) -> None:
     made.enforcing_local_origin_success_rate.value = 0
 
 
-def _http_options(limits: ConnectionLimits) -> Any:
+def _http_options(limits: ConnectionLimits, http2: bool) -> Any:
     made = protos.message(HTTP_OPTIONS)()
-    if limits.h2_upgrade is H2Upgrade.ALWAYS:
+    if http2 or limits.h2_upgrade is H2Upgrade.ALWAYS:
         h2 = made.explicit_http_config.http2_protocol_options
     elif limits.h2_upgrade is H2Upgrade.NEVER:
         h2 = None
