@@ -164,7 +164,6 @@ async def _run(
         given = {"capture": options.capture, "admin": options.admin, "xds": ""}
         config.hold(*(word for word, overridden in given.items() if not overridden))
         rooms.start_soon(supervise, "config", config.run)
-        rooms.start_soon(mdns.follow, config.snapshot, registry.discovered)
         rooms.start_soon(found.follow, config.snapshot, registry.discovered)
 
         in_effect = CaptureMode.LOOPBACK
@@ -203,6 +202,7 @@ async def _run(
         view.plugins = lambda: described(extensions, failures)
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
+        rooms.start_soon(mdns.follow, config.snapshot, registry.discovered, fleet.gateways.problems)
         view.ejected = fleet.ejected
         try:
             rooms.start_soon(supervise, "capture", capture.run)

@@ -24,3 +24,5 @@ class Publication:
     port: int
     """Of the gateway, on this host."""
     gateway: str
+    resource: str = ""
+    """How problems with its port name it (`Problem.resource`)."""

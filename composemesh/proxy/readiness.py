@@ -29,6 +29,8 @@ def listens(endpoint: Endpoint, spoken: Spoken | None) -> bool:
     if endpoint.captured is None:
         return not endpoint.pending  # nobody can look inside
     listening = endpoint.captured.listening()
+    if endpoint.workload.kind is Kind.PROCESS:
+        return bool(listening)  # it has one port, whichever its callers name
     asked = frozenset(spoken.learned) | frozenset(spoken.declared) if spoken is not None else frozenset()
     return asked <= listening if asked else bool(listening)
 

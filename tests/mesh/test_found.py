@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 
-from composemesh.model.peer import PeerKind
+from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.route import Destination, HttpRule, VirtualHost, WeightedDestination
-from composemesh.model.snapshot import Snapshot
+from composemesh.model.snapshot import Protocol, Snapshot
 from composemesh.model.workload import HOST, Attachment, Discovered, Kind, Workload
+from composemesh.proxy.cluster import Endpoint, Spoken
+from composemesh.proxy.readiness import listens
 from composemesh.routing.names import Standing
-from mesh.net import NETWORK, Net, ask, read_until
+from composemesh.runtime.captured import Captured, Captures, HostNamespace
+from mesh.net import NETWORK, Net, ask, listener, read_until
 from mesh.test_outside import get, says
 
 FIRST, SECOND = f"{NETWORK}.251.1", f"{NETWORK}.251.2"
@@ -104,3 +109,27 @@ async def test_its_address_alone_is_a_strangers(net: Net, port: int) -> None:
     client = await net.connect(FIRST, port)
     assert b"found" in await ask(client, get(FIRST), b"found")
     assert (await net.records.next()).destination.kind is PeerKind.EXTERNAL
+
+
+async def test_a_process_that_gets_more_doors_is_heard_at_all_of_them(net: Net) -> None:
+    await serve(net, FIRST, 18130, b"found")
+    await find(net, printer(FIRST, 18130))
+    captured = net.captures.value.captured[net.caller.life]
+    more = listener()
+    wider = replace(captured, outbound=(*captured.outbound, more))
+    net.captures.publish(Captures({net.caller.life: wider}))
+    await trio.testing.wait_all_tasks_blocked(0.002)
+    for door in (more, captured.outbound[0]):
+        client = await net._to(door, virtual(net), 80)
+        assert b"found" in await ask(client, get("printer"), b"found")
+
+
+def test_a_process_is_ready_when_it_listens_whichever_port_its_callers_name() -> None:
+    place = Attachment(HOST, HOST, ("127.0.0.1",))
+    workload = Workload("process:a", "a", "a", "1", 7, (place,), ports=(9000,), kind=Kind.PROCESS)
+    endpoint = Endpoint(workload, Peer("a", "latest", "a", PeerKind.SERVICE, captured=True))
+    spoken = Spoken()
+    spoken.learned[80] = Protocol.HTTP
+    for ports in (frozenset[int](), frozenset({9000})):
+        endpoint.captured = Captured(workload, HostNamespace(), (), (), lambda _: None, lambda ports=ports: ports)
+        assert listens(endpoint, spoken) is bool(ports)

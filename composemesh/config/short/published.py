@@ -86,7 +86,8 @@ def _published(
         tcp=() if http else (ConnectionRule((), there, origin),),
         origin=origin,
     )
-    return Publication(service, kind, door, name), Gateway(name, servers, origin=origin), host
+    publication = Publication(service, kind, door, name, f"{origin.kind} {origin.name}")
+    return publication, Gateway(name, servers, origin=origin), host
 
 
 def _binds(interfaces: Sequence[str]) -> Sequence[str]:

@@ -7,9 +7,9 @@ sources know stays true, and a start never waits for the network.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 import trio
@@ -81,16 +81,21 @@ class MdnsSource:
             hint = "Browse fewer types, or an interface with fewer strangers."
             yield Problem(Severity.WARNING, "mdns-flood", message, hint, resource="mdns")
 
-    async def follow(self, snapshot: Latest[Snapshot], discovered: Latest[Discovered]) -> None:
-        """Take what to do from the configuration, and from what else runs, for ever."""
+    async def follow(
+        self,
+        snapshot: Latest[Snapshot],
+        discovered: Latest[Discovered],
+        gateways: Latest[tuple[Problem, ...]],
+    ) -> None:
+        """Take what to do from the configuration, from what else runs, and from what keeps gateways shut, for ever."""
         async with trio.open_nursery() as nursery:
 
-            async def each(feed: Latest[Snapshot] | Latest[Discovered]) -> None:
+            async def each(feed: Latest[Any]) -> None:
                 async for _ in feed:
-                    self._wish.publish(wish_of(snapshot.value, discovered.value))
+                    self._wish.publish(wish_of(snapshot.value, discovered.value, gateways.value))
 
-            nursery.start_soon(each, snapshot)
-            nursery.start_soon(each, discovered)
+            for feed in (snapshot, discovered, gateways):
+                nursery.start_soon(each, feed)
 
     async def watch(self, publish: Callable[[Discovered], None]) -> None:
         """Publish who was found, for ever. Where there is nothing to look for or to announce, nothing is started."""
@@ -181,8 +186,9 @@ class MdnsSource:
         return True
 
 
-def wish_of(snapshot: Snapshot, discovered: Discovered) -> Wish:
-    """What there is to do. A service is announced while something of it runs here."""
+def wish_of(snapshot: Snapshot, discovered: Discovered, gateways: Collection[Problem] = ()) -> Wish:
+    """What there is to do. A service is announced while something of it runs here, and its port is open."""
+    closed = {problem.resource for problem in gateways}
     settings = [
         (each, snapshot.settings_of(each))
         for each in discovered.workloads
@@ -197,7 +203,7 @@ def wish_of(snapshot: Snapshot, discovered: Discovered) -> Wish:
         frozenset(
             Announced(each, next(iter(those)) if len(those) == 1 else "")
             for each in snapshot.publications
-            if (those := versions.get(each.service))
+            if (those := versions.get(each.service)) and each.resource not in closed
         ),
     )
 

@@ -20,6 +20,7 @@ from composemesh.discovery.mdns.source import MdnsSource, Wish, wish_of
 from composemesh.discovery.mdns.zone import MOST_KNOWN, Announced
 from composemesh.model.entry import ServiceEntry
 from composemesh.model.mdns import Mdns, Publication
+from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import MeshSettings, ServiceSettings, Snapshot
 from composemesh.model.workload import Attachment, Discovered, Kind, Workload
 from composemesh.runtime.latest import Latest
@@ -256,6 +257,13 @@ def test_what_runs_is_announced_with_its_version() -> None:
     web, other = Publication("web", TYPE, 1, "mdns-web"), Publication("other", TYPE, 2, "mdns-other")
     snapshot = Snapshot("shop", MeshSettings(mdns=HERE), publications=(web, other))
     assert wish_of(snapshot, Discovered((workload("web"),))).publications == {Announced(web, "latest")}
+
+
+def test_what_has_no_port_is_not_announced() -> None:
+    web = Publication("web", TYPE, 1, "mdns-web", "x-mesh publish of service web")
+    snapshot = Snapshot("shop", MeshSettings(mdns=HERE), publications=(web,))
+    taken = Problem(Severity.ERROR, "port-unavailable", "taken", resource="x-mesh publish of service web")
+    assert wish_of(snapshot, Discovered((workload("web"),)), [taken]).publications == frozenset()
 
 
 def test_interfaces_are_named_or_numbered() -> None:
