@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from composemesh import extensions as loading
 from composemesh.config.loaders.said import Place
-from composemesh.extensions import OURS, Extensions
+from composemesh.extensions import OURS, Extensions, loading
 from composemesh.plugin import API
 from composemesh.proxy.balance.random import Random
 from composemesh.telemetry.sinks.access_log import AccessLogSink

@@ -169,7 +169,7 @@ class Chain:
         if view is None:
             view = x.view = View(x, down)
         if self.answers:
-            view.answers = self.answers + view.answers
+            view.answers = self.answers + view.answers if view.answers else self.answers
         for hook, stage in self.asks:
             try:
                 hook(view)

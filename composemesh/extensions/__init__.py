@@ -1,0 +1,186 @@
+"""Who brings what along: built-ins, installed distributions, and files that `x-mesh` names, all through one door.
+
+loading   one plugin, in a thread with a deadline: what it registers, or why it can't be loaded
+files     a plugin that is one file: who may write it, and running it
+
+A plugin that can't be loaded is left out and is a Problem; nothing of it is registered, and everything else goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+import trio
+
+from composemesh import builtin
+from composemesh.catalog import Catalogs, Taken
+from composemesh.config.loaders.said import Place
+from composemesh.extensions.files import module_of
+from composemesh.extensions.loading import OURS, Recorder, Registration, Unloadable, within_patience
+from composemesh.model.problem import Problem, Severity
+from composemesh.runtime.latest import Latest
+
+__all__ = ["OURS", "Extensions", "Plugin", "described"]
+
+log = structlog.get_logger()
+
+GROUP = "composemesh.plugins"
+"""The entry points under which distributions name their plugin's module."""
+Failures = Callable[[str], tuple[int, str]]
+
+
+@dataclass(slots=True)
+class Plugin:
+    """One plugin, loaded or not."""
+
+    name: str
+    """A distribution with its version, or a file."""
+    api: int | None = None
+    """The version of `composemesh.plugin` that it was written for, as far as it has said so."""
+    names: tuple[tuple[str, str], ...] = ()
+    """Noun and name of all that it has registered."""
+    problem: Problem | None = None
+    """Why it is not here, or not all of it."""
+    hangs: bool = False
+    """Whether its thread is still at it: it is not tried again, or each edit would cost one more."""
+
+
+class Job(NamedTuple):
+    """A plugin that is to be loaded."""
+
+    name: str
+    find: Callable[[], Any]
+    """Imports its module."""
+    place: Place = Place()
+    """Where the configuration names it."""
+
+
+class Extensions:
+    """All plugins of one mesh, the built-ins first, and the catalogs that they fill."""
+
+    def __init__(self) -> None:
+        """With the built-ins."""
+        self.catalogs = Catalogs()
+        self.plugins: dict[str, Plugin] = {}
+        """By where each comes from."""
+        self.problems: Latest[tuple[Problem, ...]] = Latest(())
+        recorder = Recorder()
+        builtin.register(recorder)
+        self._take(Plugin(OURS, builtin.API), recorder.said, Place())
+
+    def __repr__(self) -> str:
+        return f"<Extensions {list(self.plugins)}>"
+
+    async def load_installed(self) -> None:
+        """Load the plugins of distributions that are installed beside composemesh. Never raises for what they do."""
+        found = await trio.to_thread.run_sync(lambda: entry_points(group=GROUP))
+        jobs: dict[str, Job] = {}
+        for entry in sorted(found, key=lambda each: each.name):
+            name = _of_distribution(entry)
+            name = name if name not in jobs else f"{name} ({entry.name})"
+            jobs[name] = Job(name, entry.load)
+        await self._load([job for job in jobs.values() if job.name not in self.plugins])
+
+    async def load_files(self, files: Sequence[tuple[Path, Place]]) -> bool:
+        """Load those that are not here yet; the Place says who names it. Whether there is news. Never raises for what
+        plugins do.
+
+        A file that could not be loaded is tried again. One that was loaded stays as it is until the next start:
+        Python can't forget a module.
+        """
+        jobs = []
+        for path, place in files:
+            known = self.plugins.get(str(path))
+            if known is None or (known.problem is not None and not known.names and not known.hangs):
+                jobs.append(Job(str(path), partial(module_of, path, place.file), place))
+        await self._load(jobs)
+        return bool(jobs)
+
+    async def _load(self, jobs: Sequence[Job]) -> None:
+        """All at a time, since each may be slow; then one after the other, so that the first of two has a name."""
+        outcomes: dict[str, Unloadable | tuple[int, list[Registration]]] = {}
+
+        async def attempt(job: Job) -> None:
+            outcomes[job.name] = await within_patience(job.find)
+
+        async with trio.open_nursery() as nursery:
+            for job in jobs:
+                nursery.start_soon(attempt, job)
+        for job in jobs:
+            outcome, plugin = outcomes[job.name], Plugin(job.name)
+            if isinstance(outcome, Unloadable):
+                plugin.hangs = outcome.code == "plugin-hangs"
+                self._complain(plugin, outcome, job.place)
+                self.plugins[job.name] = plugin
+            else:
+                plugin.api, said = outcome
+                self._take(plugin, said, job.place)
+        self.problems.publish(tuple(each.problem for each in self.plugins.values() if each.problem is not None))
+        self.catalogs.incomplete = any(not each.names for each in self.plugins.values())
+
+    def _take(self, plugin: Plugin, said: Sequence[Registration], place: Place) -> None:
+        """Enter what a plugin has registered; what another has already is left out, and is a Problem."""
+        self.plugins[plugin.name] = plugin
+        for where, name, what in said:
+            catalog = getattr(self.catalogs, where)
+            try:
+                catalog.add(name, what, plugin.name)
+            except Taken as taken:
+                hint = "Take one of the two out, or give it another name."
+                self._complain(plugin, Unloadable("plugin-duplicate", f"{taken}; this one is left out", hint), place)
+            else:
+                plugin.names += ((catalog.noun, name),)
+
+    def _complain(self, plugin: Plugin, outcome: Unloadable, place: Place) -> None:
+        subject = f"plugin {plugin.name}"
+        plugin.problem = Problem(
+            Severity.WARNING,
+            outcome.code,
+            f"{subject}: {outcome.why}.",
+            outcome.hint,
+            place.file,
+            place.line,
+            place.column,
+            subject,
+        )
+        if plugin.problem not in self.problems.value:
+            log.warning("plugin left out", problem=str(plugin.problem), code=outcome.code)
+
+
+def _of_distribution(entry: EntryPoint) -> str:
+    distribution: Distribution | None = entry.dist
+    return f"{distribution.name} {distribution.version}" if distribution is not None else entry.value
+
+
+def described(extensions: Extensions, failures: Mapping[str, Failures]) -> list[dict[str, Any]]:
+    """Every name with who brought it along, then the plugins that are left out (the shape `plugins`).
+
+    `failures` counts by noun: how often what a name stands for has failed, and why the last time.
+    """
+    found = []
+    for plugin in extensions.plugins.values():
+        for noun, name in plugin.names:
+            count, last = failures[noun](name) if noun in failures else (0, "")
+            state = "failing" if count or last else "loaded"
+            found.append(_row(plugin, noun, name, state, count, last))
+        if plugin.problem is not None:
+            found.append(_row(plugin, "plugin", "", "left out", 0, f"{plugin.problem.message} {plugin.problem.hint}"))
+    return found
+
+
+def _row(plugin: Plugin, noun: str, name: str, state: str, errors: int, last: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": noun,
+        "from": plugin.name,
+        "api": plugin.api,
+        "state": state,
+        "errors": errors,
+        "last_error": last,
+    }
