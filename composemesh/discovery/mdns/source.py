@@ -87,7 +87,7 @@ class MdnsSource:
         discovered: Latest[Discovered],
         gateways: Latest[tuple[Problem, ...]],
     ) -> None:
-        """Take what to do from the configuration, from what else runs, and from what keeps gateways shut, for ever."""
+        """Take what to do from the configuration, what else runs, and what keeps gateways shut, for ever."""
         async with trio.open_nursery() as nursery:
 
             async def each(feed: Latest[Any]) -> None:
