@@ -103,6 +103,9 @@ def test_a_split_applied_in_the_editor_changes_traffic_and_undo_brings_the_old_o
     assert "routes of reviews" in review.inner_text()
     assert [line.inner_text().split("weight:")[1] for line in review.locator(".is-added").all()] == [" 50}", " 50}"]
     assert review.locator(".is-removed").count() == 2
+    page.get_by_role("button", name="Back to the text").click()
+    page.locator(".cm-line", has_text="subset: v1}, weight: 50").wait_for()
+    page.keyboard.press("Control+s")
     page.get_by_role("button", name="Apply", exact=True).click()
     page.get_by_text("In force: VirtualService reviews configured.").wait_for()
     halves = demo.shares()
@@ -167,6 +170,7 @@ def test_of_two_pages_the_second_is_told(
     assert "412" in refused
     complaints.clear()
     assert "weight: 80" in str(demo.client.resources("VirtualService")[0]["document"]).replace("'", "")
+    page.locator(".cm-line", has_text="weight: 60").wait_for()
     page.get_by_role("button", name="Keep mine").click()
     page.get_by_role("button", name="Review and apply").click()
     page.locator(".is-removed", has_text="weight: 80").wait_for()

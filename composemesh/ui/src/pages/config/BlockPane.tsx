@@ -23,7 +23,7 @@ export function BlockPane({ block }: { block: Block | undefined }) {
         </div>
       </header>
       <div class="config-editor">
-        <Yaml opening={opening} readOnly problems={NO_PROBLEMS} onChange={() => undefined} onSave={() => undefined} />
+        <Yaml opening={opening} readOnly problems={NO_PROBLEMS} onChange={() => undefined} />
       </div>
     </>
   );

@@ -15,7 +15,7 @@ export function Confirm({ title, text, action, onYes, onNo }: Props) {
   useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog class="confirm" ref={dialog} onClose={onNo} onCancel={onNo}>
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       <p>{text}</p>
       <div class="confirm-actions">
         <button onClick={onNo}>Cancel</button>

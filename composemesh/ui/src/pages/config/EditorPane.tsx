@@ -1,6 +1,6 @@
 // One resource: its text in the editor, or what would change, and what can be done with it.
 
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { token } from "../../token";
 import type { Known } from "./ConfigPage";
 import { Confirm } from "./Confirm";
@@ -27,6 +27,15 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
   const { base, text, verdict, review, failure } = editing;
   const changing = token.value !== "";
   const own = useMemo(() => (verdict?.problems ?? []).filter((one) => one.file === EDITOR), [verdict]);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "s" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+      event.preventDefault(); // nobody wants to save this page as a file
+      if (changing && !review) void editing.compare();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  });
   if (text === null) return <div class="empty">{failure ? <p class="is-bad">{failure}</p> : <p class="faint">Reading…</p>}</div>;
   return (
     <>
@@ -42,21 +51,18 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
       {editing.conflict ? <Conflict editing={editing} /> : null}
       {review ? (
         <Review review={review} busy={editing.busy} onApply={editing.carryOut} onBack={editing.leaveReview} />
-      ) : (
-        <>
-          <div class="config-editor">
-            <Yaml
-              opening={editing.opening}
-              readOnly={!changing}
-              problems={own}
-              line={line && base ? line - base.text_line + 1 : 0}
-              onChange={editing.write}
-              onSave={editing.compare}
-            />
-          </div>
-          <Findings verdict={verdict} edited={editing.edited} />
-        </>
-      )}
+      ) : null}
+      {/* Hidden and not gone: whoever comes back finds the cursor, and what Ctrl+Z takes back, as before. */}
+      <div class="config-editor" hidden={review !== null}>
+        <Yaml
+          opening={editing.opening}
+          readOnly={!changing}
+          problems={own}
+          line={line && base ? line - base.text_line + 1 : 0}
+          onChange={editing.write}
+        />
+      </div>
+      {review ? null : <Findings verdict={verdict} edited={editing.edited} />}
     </>
   );
 }

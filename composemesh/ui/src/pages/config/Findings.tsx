@@ -31,7 +31,7 @@ export function Findings({ verdict, edited }: Props) {
       {[...own, ...others].map((one) => (
         <li>
           <i class={`spot ${TONES[one.severity]}`} />
-          <span class="mono faint">{one.file === EDITOR ? `${one.line}:${one.column}` : place(one)}</span>
+          <span class="mono faint">{one.file === EDITOR ? [one.line, one.column].filter(Boolean).join(":") : place(one)}</span>
           <span>
             {one.message} <b>{one.hint}</b>
           </span>

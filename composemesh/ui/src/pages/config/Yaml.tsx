@@ -18,15 +18,14 @@ interface Props {
   /** A line to go to, from 1. */
   line?: number;
   onChange: (text: string) => void;
-  onSave: () => void;
 }
 
-export function Yaml({ opening, readOnly, problems, line, onChange, onSave }: Props) {
+export function Yaml({ opening, readOnly, problems, line, onChange }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const [handle, setHandle] = useState<Handle | null>(null);
   const [failure, setFailure] = useState("");
-  const latest = useRef({ onChange, onSave });
-  latest.current = { onChange, onSave };
+  const latest = useRef(onChange);
+  latest.current = onChange;
 
   useEffect(() => {
     let opened: Handle | null = null;
@@ -34,11 +33,7 @@ export function Yaml({ opening, readOnly, problems, line, onChange, onSave }: Pr
     import("./editor").then(
       ({ edit }) => {
         if (gone) return;
-        opened = edit(frame.current!, {
-          onChange: (now) => latest.current.onChange(now),
-          onSave: () => latest.current.onSave(),
-          schemaOf,
-        });
+        opened = edit(frame.current!, { onChange: (now) => latest.current(now), schemaOf });
         setHandle(opened);
       },
       () => setFailure("The editor could not be loaded: reload the page."),

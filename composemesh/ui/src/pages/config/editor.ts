@@ -36,11 +36,10 @@ export interface Handle {
 
 interface Options {
   onChange: (text: string) => void;
-  onSave: () => void;
   schemaOf: (kind: string) => Promise<Schema | null>;
 }
 
-export function edit(parent: HTMLElement, { onChange, onSave, schemaOf }: Options): Handle {
+export function edit(parent: HTMLElement, { onChange, schemaOf }: Options): Handle {
   const root = parent.shadowRoot ?? parent.attachShadow({ mode: "open" });
   const extensions = (readOnly: boolean): Extension => [
     lineNumbers(),
@@ -59,7 +58,6 @@ export function edit(parent: HTMLElement, { onChange, onSave, schemaOf }: Option
     inPlace,
     autocompletion({ override: [completing(schemaOf)], icons: false }),
     keymap.of([
-      { key: "Mod-s", run: () => (onSave(), true) },
       ...completionKeymap,
       ...lintKeymap,
       ...defaultKeymap,
@@ -97,7 +95,8 @@ const guard = new Compartment();
 
 function diagnostic(state: EditorState, one: Problem): Diagnostic {
   const line = state.doc.line(Math.min(Math.max(1, one.line), state.doc.lines));
-  const from = Math.min(line.from + Math.max(0, one.column - 1), line.to);
+  const column = one.column ? one.column - 1 : /^ */.exec(line.text)![0].length;
+  const from = Math.min(line.from + column, line.to);
   const word = /^[\w./-]+|^\S/.exec(state.doc.sliceString(from, line.to))?.[0].length ?? 0;
   return { from, to: Math.max(from, Math.min(line.to, from + word)), severity: one.severity, message: `${one.message} ${one.hint}`.trim() };
 }
@@ -123,6 +122,8 @@ class Message extends WidgetType {
   }
 }
 
+/** Letters that fit beside a line; what is longer stands below the editor in full. */
+const SHORT = 90;
 const found = StateEffect.define<Problem[]>();
 const SEVERITIES = ["error", "warning", "info"];
 
@@ -149,7 +150,10 @@ function messages(state: EditorState, problems: Problem[]): DecorationSet {
     [...worst]
       .sort(([one], [other]) => one - other)
       .map(([line, one]) => {
-        const text = `${one.message} ${one.hint}`.trim();
+        // The editor shows one resource: its name at the front of each message says nothing here.
+        const message = one.message.startsWith(`${one.resource}: `) ? one.message.slice(one.resource.length + 2) : one.message;
+        const both = `${message} ${one.hint}`.trim();
+        const text = both.length <= SHORT ? both : message;
         return Decoration.widget({ widget: new Message(one.severity, text), side: 1 }).range(state.doc.line(line).to);
       }),
   );
