@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Protocol
 
 from composemesh.model.problem import Problem, Severity
@@ -11,6 +12,7 @@ from composemesh.xds.watch import Watch
 
 MOST_WORDS = 300
 """Characters of a client's own words that are shown."""
+MOST_ROWS = 1000
 MOST_PROBLEMS = 20
 MOST_NAMED = 3
 """Clients, or resources, in one Problem."""
@@ -48,7 +50,7 @@ class Roster:
 
     def rows(self) -> list[dict[str, Any]]:
         """`status.xds`: a row for each client and type."""
-        return [
+        rows = (
             {
                 "node": clean(member.node, 100),
                 "address": member.address,
@@ -60,7 +62,8 @@ class Roster:
             }
             for member in self._sorted()
             for watch in member.watches
-        ]
+        )
+        return list(islice(rows, MOST_ROWS))
 
     def problems(self) -> list[Problem]:
         """A Problem for each resource that clients refused, whoever refused it."""

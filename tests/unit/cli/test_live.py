@@ -47,6 +47,24 @@ def test_status_has_a_line_for_each_instance() -> None:
     assert "bookinfo-ratings-v1-1 ratings v1 172.18.0.2 - yes" in shown
 
 
+def test_clients_of_xds_are_listed_with_what_they_refuse() -> None:
+    clients = [
+        {
+            "node": "e1",
+            "address": "127.0.0.1:1",
+            "type": "cluster",
+            "version": "7",
+            "state": "refused",
+            "refused": ["c"],
+        },
+        {"node": "", "address": "127.0.0.1:2", "type": "route", "version": "", "state": "waiting", "refused": []},
+    ]
+    shown = rows(rendered(status_view(status(xds=clients, xds_url="http://127.0.0.1:15010")), 160))
+    assert "xDS http://127.0.0.1:15010" in shown[0]
+    assert "e1 127.0.0.1:1 cluster 7 refused c" in shown
+    assert "- 127.0.0.1:2 route - waiting" in shown
+
+
 def test_many_problems_leave_room_for_the_services() -> None:
     problem = BOOKINFO["problems"][0]
     crowded = status(problems=[problem | {"line": line} for line in range(1, 9)])
