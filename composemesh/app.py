@@ -27,7 +27,8 @@ from composemesh.admin.token import token_in
 from composemesh.capture.doors import ProcessCapture
 from composemesh.capture.modes import Capture
 from composemesh.capture.together import Together
-from composemesh.config.publish import Publisher, Resolve
+from composemesh.config.asking import Resolve
+from composemesh.config.publish import Publisher
 from composemesh.discovery.docker.client import DockerClient
 from composemesh.discovery.found import FoundSources
 from composemesh.discovery.joined import Joined
@@ -152,12 +153,13 @@ async def _run(
             sources = [extensions.catalogs.sources["docker"](client, options.project)]
         joined, mdns = Joined(), MdnsSource(options.project)
         found = FoundSources(lambda name, settings: extensions.catalogs.sources[name](settings))
-        rooms.start_soon(registry.run, [*sources, joined, mdns, found])
-        await _until(registry.discovered, lambda discovered: not discovered.trouble)
-
         applied = options.state / "resources.yaml"
-        await extensions.load_installed()
         config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied, extensions)
+        # Compose and Docker answer at the same time.
+        await rooms.start(config.ask_early)
+        rooms.start_soon(registry.run, [*sources, joined, mdns, found])
+        await extensions.load_installed()
+        await _until(registry.discovered, lambda discovered: not discovered.trouble)
         await config.load()
         if config.rejection and options.initial_check:
             raise Rejected(config.rejection)

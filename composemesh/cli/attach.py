@@ -31,6 +31,13 @@ def attach(project: ComposeProject, detach: bool) -> None:
 
 
 async def _attach(project: ComposeProject, detach: bool) -> Start:
+    from composemesh.cli.meanwhile import while_importing
+
+    by_name_only = project.name and not project.files
+    resolved = None
+    if not by_name_only:
+        project, resolved = await while_importing(project.pinned, "composemesh.cli.serving")
+
     from composemesh.cli.following import follow
     from composemesh.cli.plugins_here import plugins_here
     from composemesh.cli.serving import serve
@@ -40,10 +47,6 @@ async def _attach(project: ComposeProject, detach: bool) -> Start:
     from composemesh.stack.engine import look
     from composemesh.stack.labelled import named_by_labels
 
-    by_name_only = project.name and not project.files
-    resolved = None
-    if not by_name_only:
-        project, resolved = await project.pinned()
     start = await make_start(project)
     found = await look(start.docker, project.name)
     if not found.workloads:

@@ -19,7 +19,7 @@ from composemesh.stack.state import StateFolder
 
 if TYPE_CHECKING:
     from composemesh.app import MeshOptions
-    from composemesh.config.publish import Resolve
+    from composemesh.config.asking import Resolve
     from composemesh.extensions import Extensions
 
 

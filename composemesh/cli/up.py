@@ -37,6 +37,10 @@ def up(project: ComposeProject, services: Sequence[str], detach: bool) -> None:
 async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -> Start:
     import trio
 
+    from composemesh.cli.meanwhile import while_importing
+
+    pinned, resolved = await while_importing(project.pinned, "composemesh.cli.serving")
+
     from composemesh.cli.following import follow
     from composemesh.cli.plugins_here import plugins_here
     from composemesh.cli.serving import serve
@@ -44,7 +48,6 @@ async def _up(project: ComposeProject, arguments: Sequence[str], detach: bool) -
     from composemesh.stack.configuration import good_configuration
     from composemesh.stack.overlay import overlay, provider_service
 
-    pinned, resolved = await project.pinned()
     plugins = await plugins_here()
     snapshot = await good_configuration(pinned, resolved, plugins)
     require_privilege(snapshot.mesh.capture)

@@ -6,7 +6,7 @@ applied to the running mesh, which stand in the place of a file's resource of th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +14,13 @@ import structlog
 import trio
 
 from composemesh.config.applied import Applied
+from composemesh.config.asking import Early, Resolve, asked
 from composemesh.config.compile import compile_mesh
 from composemesh.config.difference import Change, difference, effects
 from composemesh.config.extended import Plugins, read_extended
 from composemesh.config.history import History, Step, step
 from composemesh.config.kinds import KINDS, Kinds
-from composemesh.config.loaders.compose import Resolved, explain
+from composemesh.config.loaders.compose import explain
 from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
 from composemesh.config.loaders.sources import read_sources
 from composemesh.config.next_start import AT_START, waiting
@@ -37,8 +38,6 @@ RETRY = 10.0
 """Seconds until Compose is asked again after it could not answer, even when no file has changed."""
 
 NO_VERSIONS: Mapping[ResourceKey, str] = {}
-Resolve = Callable[[], Awaitable[Resolved]]
-"""Asks Compose for the resolved project. Raises `Unresolved` with Compose's own words."""
 Compiled = tuple[Snapshot, tuple[Problem, ...]]
 
 
@@ -84,6 +83,8 @@ class Publisher:
         self._started: dict[str, str] = {}
         self._waiting: tuple[Problem, ...] = ()
         self._unanswered = False
+        self._early: Early | None = None
+        """What Compose was asked already, for `load` to take."""
         self._loaded = False
         self._changing = trio.Lock()
 
@@ -114,6 +115,17 @@ class Publisher:
     def is_applied(self, key: ResourceKey) -> bool:
         """Whether a resource was applied, and so can be deleted; others stand in files."""
         return key in self._applied.resources
+
+    async def ask_early(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask Compose before `load` does, which takes the answer: meanwhile others may look at what runs.
+
+        Never raises. To be called before `load`, by `start`.
+        """
+        early = self._early = None if self._resolve is None else Early()
+        task_status.started()
+        if early is not None and self._resolve is not None:
+            await self._watch.reading()
+            early.take_in(await asked(self._resolve))
 
     async def load(self) -> tuple[Problem, ...]:
         """Read the documents once and publish; return all Problems (`rejection`: those that matter to a start).
@@ -236,12 +248,13 @@ class Publisher:
 
     async def _reload(self, resolve: Resolve) -> None:
         """Take the new documents, or keep the present ones and remember why."""
-        await self._watch.reading()
-        try:
-            resolved = await resolve()
-        except Exception as error:
+        early, self._early = self._early, None
+        if early is None:
+            await self._watch.reading()
+        resolved = await (asked(resolve) if early is None else early.answer())
+        if isinstance(resolved, Exception):
             self._unanswered = True
-            text = str(error) or repr(error)
+            text = str(resolved) or repr(resolved)
             sources = await trio.to_thread.run_sync(read_sources, self._named)
             self._watch.follow((*self._files, *sources.watched, *self._written.watched))
             self._reject((explain(text, sources),))
