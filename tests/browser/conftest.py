@@ -23,6 +23,7 @@ import composemesh
 from composemesh import ui
 from composemesh.capture.loopback import unsupported
 from composemesh.stack.client import MeshClient
+from environment import requirements
 from environment.tools import find
 
 if TYPE_CHECKING:
@@ -78,14 +79,17 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """For one file: while it runs, Playwright has an event loop in this thread, which later tests must not find."""
+def chromium(programs: Callable[..., None]) -> Iterator[Browser]:
+    """For one file: while it runs, Playwright has an event loop in this thread, which later tests must not find.
+
+    Skips where there is no browser or no page; in CI that is a failure.
+    """
+    programs("chromium")
+    if ui.read("index.html") is None:
+        reason = "the dashboard is not built: `make setup` builds it where there is npm"
+        pytest.fail(reason, pytrace=False) if requirements.REQUIRED else pytest.skip(reason)
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup`")
     path = find("chromium")
-    if path is None:
-        pytest.skip("not installed: chromium; `make environment` installs it where root may, on Debian")
-    if ui.read("index.html") is None:
-        pytest.skip("the dashboard is not built: `make setup` builds it where there is npm")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
         yield browser

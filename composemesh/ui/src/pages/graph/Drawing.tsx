@@ -196,7 +196,7 @@ function Card({ node, box, inBox, first, chosen, faded, onChoose }: CardProps) {
       data-node={node.id}
       data-kind={node.kind}
       role="button"
-      tabIndex={chosen || first ? 0 : -1}
+      tabindex={chosen || first ? 0 : -1} // as SVG spells it
       aria-label={said}
       aria-pressed={chosen}
       onClick={onChoose}
