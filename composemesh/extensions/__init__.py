@@ -21,7 +21,7 @@ import trio
 from composemesh import builtin
 from composemesh.catalog import Catalogs, Taken
 from composemesh.config.loaders.said import Place
-from composemesh.extensions.files import module_of
+from composemesh.extensions.files import look, module_of
 from composemesh.extensions.loading import OURS, Recorder, Registration, Unloadable, within_patience
 from composemesh.model.problem import Problem, Severity
 from composemesh.runtime.latest import Latest
@@ -47,6 +47,10 @@ class Plugin:
     """Noun and name of all that it has registered."""
     problem: Problem | None = None
     """Why it is not here, or not all of it."""
+    changed: Problem | None = None
+    """That its file is no longer what was loaded."""
+    seen: tuple[int, int] = (0, 0)
+    """When its file was changed before it was read, and how long it was."""
     hangs: bool = False
     """Whether its thread is still at it: it is not tried again, or each edit would cost one more."""
 
@@ -59,6 +63,7 @@ class Job(NamedTuple):
     """Imports its module."""
     place: Place = Place()
     """Where the configuration names it."""
+    seen: tuple[int, int] = (0, 0)
 
 
 class Extensions:
@@ -91,14 +96,16 @@ class Extensions:
         """Load those that are not here yet; the Place says who names it. Whether there is news. Never raises for what
         plugins do.
 
-        A file that could not be loaded is tried again. One that was loaded stays as it is until the next start:
-        Python can't forget a module.
+        A file that could not be loaded is tried again. One that was loaded stays as it is until the next start, which
+        is a Problem where it has changed: Python can't forget a module.
         """
         jobs = []
         for path, place in files:
-            known = self.plugins.get(str(path))
+            known, seen = self.plugins.get(str(path)), look(path)
             if known is None or (known.problem is not None and not known.names and not known.hangs):
-                jobs.append(Job(str(path), partial(module_of, path, place.file), place))
+                jobs.append(Job(str(path), partial(module_of, path, place.file), place, seen))
+            elif known.names:
+                known.changed = _changed(path) if seen != known.seen else None
         await self._load(jobs)
         return bool(jobs)
 
@@ -113,7 +120,7 @@ class Extensions:
             for job in jobs:
                 nursery.start_soon(attempt, job)
         for job in jobs:
-            outcome, plugin = outcomes[job.name], Plugin(job.name)
+            outcome, plugin = outcomes[job.name], Plugin(job.name, seen=job.seen)
             if isinstance(outcome, Unloadable):
                 plugin.hangs = outcome.code == "plugin-hangs"
                 self._complain(plugin, outcome, job.place)
@@ -121,7 +128,8 @@ class Extensions:
             else:
                 plugin.api, said = outcome
                 self._take(plugin, said, job.place)
-        self.problems.publish(tuple(each.problem for each in self.plugins.values() if each.problem is not None))
+        told = (problem for each in self.plugins.values() for problem in (each.problem, each.changed))
+        self.problems.publish(tuple(problem for problem in told if problem is not None))
         self.catalogs.incomplete = any(not each.names for each in self.plugins.values())
 
     def _take(self, plugin: Plugin, said: Sequence[Registration], place: Place) -> None:
@@ -151,6 +159,12 @@ class Extensions:
         )
         if plugin.problem not in self.problems.value:
             log.warning("plugin left out", problem=str(plugin.problem), code=outcome.code)
+
+
+def _changed(path: Path) -> Problem:
+    message = f"plugin {path} has changed: the mesh goes on with what it loaded."
+    hint = "Restart the mesh: `composemesh down --keep-stack`, then `composemesh attach -d`."
+    return Problem(Severity.WARNING, "next-start", message, hint, str(path), resource=f"plugin {path}")
 
 
 def _of_distribution(entry: EntryPoint) -> str:

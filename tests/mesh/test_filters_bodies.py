@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import h2.events
@@ -9,10 +10,12 @@ import pytest
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.model.policy import Retry
 from composemesh.plugin import Exchange
 from mesh.filters import head_of, only, use
 from mesh.http2 import Peer, Request, serving
 from mesh.net import GET, Net, answering, ask, read_all, read_until
+from mesh.routes import add_versions, applied, configure, rule, to
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello world"
@@ -348,3 +351,36 @@ async def test_http2_bodies_both_ways_with_trailers(net: Net):
     assert body == b"HELLO WORLD?!"
     assert trailers == {b"grpc-status": b"0"}
     assert (await net.records.next()).grpc_status == 0
+
+
+# === tried again ===
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_request_that_is_sent_again_has_the_body_that_filters_made(net: Net, streamed: bool):
+    """The first instance takes the request and dies; the second gets the same bytes, which the hook has seen once."""
+    seen: list[bytes] = []
+
+    def shout(x: Exchange, data: bytes) -> bytes:
+        seen.append(data)
+        return data.upper() if data else b"?"
+
+    async def dies(stream: trio.SocketStream) -> None:
+        await read_until(stream, b"HEL")
+
+    await add_versions(net, "v1", handler=dies)
+    versions = await add_versions(net, "v2", handler=echo)
+    configure(net, rule(to(), retry=Retry(attempts=3, on=frozenset({"reset", "connect-failure", "5xx"}))))
+    await applied(net)
+    use(net, only("on_request_body", shout), service="reviews")
+    for _ in range(4):  # both instances have their turns
+        async with await net.connect(versions["v2"]) as stream:
+            await stream.send_all(b"PUT / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 5\r\n\r\nhel")
+            if streamed:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            await stream.send_all(b"lo")
+            status, fields, body = head_of(await read_until(stream, b"?"))
+            assert (status, fields["x-framing"]) in ((200, "6"), (200, "chunked"))
+            assert re.sub(rb"[0-9\r\n]", b"", body) == b"HELLO?"
+    assert b"".join(seen) == b"hello" * 4
+    assert max(record.attempts for record in net.records.all) > 1

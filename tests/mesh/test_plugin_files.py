@@ -76,6 +76,15 @@ async def test_one_that_is_named_while_the_mesh_runs_is_loaded_and_its_settings_
         assert "x-other" not in (await mesh.get("web")).headers
 
 
+async def test_an_edit_of_a_loaded_file_waits_and_says_so(folder: Path) -> None:
+    write(folder, STAMP)
+    async with running_mesh(STAMPED, folder=folder) as mesh:
+        write(folder, STAMP.replace("x.destination.service", "'edited'"))
+        (problem,) = await mesh.until(lambda: mesh.problems)
+        assert (problem.code, problem.file) == ("next-start", str(folder / "stamp.py"))
+        assert (await mesh.get("web")).headers["x-stamp"] == "web"
+
+
 async def test_an_edit_with_wrong_settings_is_rejected_at_its_line_and_the_last_good_one_stands(folder: Path) -> None:
     write(folder, STAMP)
     async with running_mesh(STAMPED, folder=folder) as mesh:
