@@ -38,7 +38,11 @@ def _ways(making: Making) -> tuple[dict[str, Resource], dict[str, Resource]]:
         return api.generate(making, meant)
     if making.node.redirected:
         return redirected.generate(making, meant)
-    routes = {each.listener: configuration(making, each) for each in meant if each.protocol is not Protocol.TCP}
+    routes = {
+        each.listener: configuration(making, each)
+        for each in meant
+        if each.protocol is not Protocol.TCP and not each.name.startswith("*")
+    }
     return listeners.generate(making, meant), routes
 
 

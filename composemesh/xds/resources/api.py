@@ -42,6 +42,7 @@ def generate(making: Making, callees: Iterable[Callee]) -> tuple[dict[str, Resou
         ports[callee.name] = ports.get(callee.name, 0) + 1
     for callee in meant:
         if callee.name.startswith("*"):
+            making.cannot(f"the pattern {callee.name}: it dials names", callee.listener)
             continue
         routes[callee.listener] = configuration(making, callee)
         targets = [callee.listener, *([callee.name] if ports[callee.name] == 1 else [])]

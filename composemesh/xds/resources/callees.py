@@ -95,10 +95,10 @@ def _names_one(name: str, meant: Iterable[object]) -> bool:
 
 
 def _of_rules(view: View) -> Iterator[Callee]:
-    """Hosts that nothing stands for: callers ask for them, and rules lead them somewhere."""
+    """Hosts, and patterns of them, that nothing stands for: callers ask for them, and rules lead them somewhere."""
     for virtual in view.table.virtual_hosts:
         for host in (canonical(each) for each in virtual.hosts):
-            if "*" in host or host in view.known or view.declared(host, 0) is not None:
+            if host == "*" or host in view.known or view.declared(host, 0) is not None:
                 continue
             rules = [each for each in view.table.http(host) if MESH in each.gateways]
             asked = {each.match.port for each in rules if each.match.port}

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from composemesh.model.snapshot import Protocol
 from composemesh.xds import protos
 from composemesh.xds.resources.actions import rule_route
-from composemesh.xds.resources.callees import http_rules
+from composemesh.xds.resources.callees import Callee, http_rules
 from composemesh.xds.resources.hashes import hash_policy
 from composemesh.xds.resources.resource import Resource, packed
 from composemesh.xds.resources.retries import retry_policy
 
 if TYPE_CHECKING:
-    from composemesh.xds.resources.callees import Callee
     from composemesh.xds.resources.making import Making
 
 DEFAULT_ROUTE = "default"
@@ -36,7 +36,7 @@ def configuration(making: Making, callee: Callee) -> Resource:
 def shared(making: Making, port: int, callees: Iterable[Callee], elsewhere: dict[str, Any]) -> Resource:
     """The routes of all callees at one port, told apart by the authority that requests name.
 
-    `elsewhere`: the virtual host of all others.
+    `elsewhere`: the virtual host of all others, where no rule is for them.
     """
     made = _empty(str(port))
     taken: set[str] = set()
@@ -46,7 +46,10 @@ def shared(making: Making, port: int, callees: Iterable[Callee], elsewhere: dict
             taken.update(domains)
             if domains:
                 _host(making, made, each, domains)
-    if "*" not in taken:
+    anybody = Callee("*", port, Protocol.HTTP, "*", None)
+    if http_rules(making.view, anybody):
+        _host(making, made, anybody, ["*"])
+    else:
         made.virtual_hosts.append(protos.parse("envoy.config.route.v3.VirtualHost", elsewhere))
     return _finished(made)
 

@@ -152,6 +152,20 @@ def test_what_nobody_declares_is_refused_where_egress_says_so() -> None:
     assert hosts["block_all"]["routes"][0]["direct_response"]["status"] == 502
 
 
+def test_rules_for_patterns_are_for_hosts_that_nobody_declares() -> None:
+    rule = HttpRule((), (WeightedDestination(Destination("reviews", port=9080)),))
+    hosts = tuple(VirtualHost((host,), http=(rule,)) for host in ("*.wild.example", "*"))
+    said = generate(snapshot(virtual_hosts=hosts), SHOP, REDIRECTED)
+    found = {each["name"]: each for each in told(said, ROUTE, "9080")["virtual_hosts"]}
+    for name, domain in (("*.wild.example:9080", "*.wild.example"), ("*:9080", "*")):
+        assert found[name]["domains"] == [domain]
+        assert found[name]["routes"][0]["route"]["cluster"] == "outbound|9080||reviews"
+    assert said.problems == ()
+    for node in (OWN, GRPC):
+        problems = generate(snapshot(virtual_hosts=hosts), SHOP, node).problems
+        assert ["*.wild.example" in each.message for each in problems] == [True]
+
+
 def test_a_sidecar_says_what_its_workload_may_call() -> None:
     scope = Scope({"app": "productpage"}, ((0, ("reviews",)),), registry_only=True)
     assert set(generate(snapshot(scopes=(scope,)), SHOP, OWN)[LISTENER]) == {"reviews:9080"}
