@@ -1,10 +1,13 @@
 """The mesh told to others: Envoys and proxyless gRPC clients take the same snapshot that our own sidecars run on.
 
-    session     what is said on one stream, in which order; `watch` is its part about one type
-    messages    `talk`, which is values, from bytes and to bytes; `grpc` frames them
-    kinds       the types of resources
-    protos      Envoy's messages, built from descriptors that ship as data
-    resources   snapshot, workloads and node in, resources of every type out: pure
-
-Nothing here is imported, and no protobuf loaded, before the first client comes.
+door        the port; what follows is loaded when the first client comes
+server      connections: `http2` carries calls (`call`), `http1` requests of who polls; `budget` limits both
+streams     gRPC's methods, a stream each; `rest` the same for who polls
+worlds      what each client is to have; `roster` who has what; `complaints` a few lines about the rest
+session     what is said on one stream, in which order; `state` and `delta`, on `watch`, its part about one type
+messages    `talk`, which is values, from bytes and to bytes; `grpc` frames them
+kinds       the types of resources
+bootstrap   what an Envoy is started with; `export` prints it
+resources   snapshot, workloads and node in, resources of every type out: pure
+protos      Envoy's messages, built from descriptors that ship as data
 """

@@ -20,8 +20,9 @@ from composemesh.xds.kinds import KINDS, Kind
 from composemesh.xds.messages import Malformed
 from composemesh.xds.resources import Node
 from composemesh.xds.roster import Roster, clean
+from composemesh.xds.state import StateWatch
 from composemesh.xds.talk import Push, Request
-from composemesh.xds.watch import Found, StateWatch, TooMuch, Watch
+from composemesh.xds.watch import Found, TooMuch, Watch
 from composemesh.xds.worlds import TooMany, Worlds
 
 log = structlog.get_logger()
@@ -73,31 +74,33 @@ class Poller:
 
     def poll(self, request: Request, found: Found, now: float) -> Push | None:
         """What is new to it; None for nothing. Raises TooMuch."""
-        watch, self.seen = self._watch, now
-        asked = replace(request, url=watch.kind.url, nonce=watch.nonce, error=None)
-        took = bool(request.version) and request.version == watch.version
-        if took and not watch.words:
-            self._tries = 0
-            watch.hear(asked)
-        elif not watch.pending or took:
-            self._tries = 0
-            if request.version and watch.version and not took:
-                watch.hear(asked)  # it has what it had before it refused what we said last
-            else:
-                self._anew(asked)  # it has begun anew, or we have, or it took what seemed to be refused
-        else:
-            self._tries += 1
-            if self._tries < TRIES or not request.version:
-                self._anew(asked)  # without a version it may as well have been started again
-            else:
-                watch.hear(replace(asked, error=REFUSED))
+        self.seen = now
+        self._hear(replace(request, url=self._watch.kind.url, nonce=self._watch.nonce, error=None))
         push = self._push(found, now)
         if self._tries >= TRIES:
             self._watch.words = REFUSED
-        if push is None or push.version != request.version:
-            return push
-        self._watch.hear(replace(asked, nonce=push.nonce))  # an earlier mesh told it the same
-        return None
+        if push is not None and push.version == request.version:  # an earlier mesh told it the same
+            self._watch.hear(replace(request, url=push.url, nonce=push.nonce, error=None))
+            return None
+        return push
+
+    def _hear(self, asked: Request) -> None:
+        """What its version says of our last answer."""
+        watch = self._watch
+        took = bool(asked.version) and asked.version == watch.version
+        if watch.pending and not took:
+            self._tries += 1
+            if self._tries < TRIES or not asked.version:
+                self._anew(asked)  # without a version it may as well have been started again
+            else:
+                watch.hear(replace(asked, error=REFUSED))
+            return
+        self._tries = 0
+        refused = bool(watch.words)
+        if took != refused and asked.version and watch.version:
+            watch.hear(asked)  # it took the answer; or has what it had before the one that it refused
+        else:
+            self._anew(asked)  # it has begun anew, or we have; or it took what seemed to be refused
 
     def _anew(self, asked: Request) -> None:
         if self._watch.words:

@@ -18,8 +18,8 @@ from composemesh.runtime.groups import leaves
 from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
 from composemesh.xds import grpc, http1, http2
+from composemesh.xds.call import Call
 from composemesh.xds.complaints import Complaints
-from composemesh.xds.http2 import Call
 from composemesh.xds.rest import MOST_BYTES, Reply, Rest, refusal
 from composemesh.xds.roster import Roster
 from composemesh.xds.streams import Streams

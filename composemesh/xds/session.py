@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
+from composemesh.xds.delta import DeltaWatch
 from composemesh.xds.kinds import KINDS, kind_of
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from composemesh.xds.state import StateWatch
 from composemesh.xds.talk import DeltaRequest, Push, Request
-from composemesh.xds.watch import DeltaWatch, Found, StateWatch, TooMuch, Watch
+from composemesh.xds.watch import Found, TooMuch, Watch
 
 MOST_TYPES = 32
 """Asked for on one stream."""

@@ -17,8 +17,8 @@ import trio
 
 from composemesh.runtime.latest import Latest
 from composemesh.xds import messages
+from composemesh.xds.call import Call
 from composemesh.xds.grpc import Messages, RpcError, Status, deadline, framed, head
-from composemesh.xds.http2 import Call
 from composemesh.xds.kinds import KINDS
 from composemesh.xds.messages import Malformed
 from composemesh.xds.resources import Generated, Node

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from composemesh.xds.kinds import Kind
 from composemesh.xds.resources.resource import Resource
-from composemesh.xds.talk import DeltaRequest, Push, Request
+from composemesh.xds.talk import Push
 
 PATIENCE = 2.0
 """Seconds for which an answer that is not acknowledged holds up the next one. Envoy acknowledges clusters when they
@@ -261,103 +261,6 @@ class Watch:
                 self._told[name] = before
             else:
                 self._told.pop(name, None)
-
-
-class StateWatch(Watch):
-    """State of the world: every request says all that is wanted, an answer of a whole kind holds all there is."""
-
-    def hear(self, request: Request) -> None:
-        """Raises TooMuch."""
-        names = set(request.names)
-        if not self._heard or not request.nonce:
-            # A type that this stream never spoke of may come with a nonce of an earlier stream.
-            self._wildcard = ANY in names or (self.kind.whole and not names and not self._names)
-            self._forget(self._names - names)
-            self._want(names - {ANY})
-            self._owed |= self._names
-            self._heard = self._answer = True
-            while self._sent:  # it asks as if it had heard nothing of these
-                self._take_back(self._sent.popitem()[1])
-            return
-        latest = next(reversed(self._sent), None)
-        if request.nonce != self.nonce:
-            return  # an answer to what was overtaken: the answer to the latest is still to come
-        if latest is not None:
-            self._judge(request, latest)
-        if names != self._names or self._wildcard:
-            self._resubscribe(names)
-
-    nonce = ""
-    """Of the latest push."""
-
-    def push(self, draft: Draft, found: Found, nonce: str, now: float) -> Push:
-        self.nonce = nonce
-        return super().push(draft, found, nonce, now)
-
-    def _judge(self, request: Request, latest: str) -> None:
-        """Envoy holds its word back while clusters warm up, and speaks once for several answers: then the version is
-        of the latest, which is in effect, and the error of one before it."""
-        if request.error is not None and request.version != self._sent[latest].push.version:
-            self._refuse(latest, request.error)
-        else:
-            earlier = [nonce for nonce in self._sent if nonce != latest]
-            self._accept(latest)
-            if request.error is not None and earlier:
-                self._refuse(earlier[-1], request.error)
-        self._sent.clear()
-
-    def _resubscribe(self, names: set[str]) -> None:
-        new = names - {ANY} - self._names
-        if names:
-            self._wildcard = ANY in names
-        self._forget(self._names - names)
-        if not self._wildcard:
-            for name in self._told.keys() - self._names - new:
-                del self._told[name]
-        self._want(new)
-        self._owed |= new
-        self._answer = self._answer or bool(new)
-
-    def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
-        shown = [each for each in after.values() if each is not None] if self.kind.whole else draft.resources
-        return Push(self.kind.url, self.version, nonce, tuple(shown))
-
-
-class DeltaWatch(Watch):
-    """Delta: requests say what changes in what is wanted, answers what changes in what there is."""
-
-    def hear(self, request: DeltaRequest, found: Found) -> None:
-        """Raises TooMuch."""
-        if request.nonce in self._sent:
-            if request.error is not None:
-                self._refuse(request.nonce, request.error)
-            else:
-                self._accept(request.nonce)
-        subscribe = set(request.subscribe)
-        if not self._heard:
-            self._heard = self._answer = True
-            self._wildcard = self.kind.whole and not subscribe
-            if len(request.initial) > MOST_NAMES:
-                raise TooMuch(f"more than {MOST_NAMES} versions of {self.kind.word}s")
-            for name, version in request.initial.items():
-                # Of another version only the version is known; that is enough to see that it is another.
-                had = found.get(name)
-                same = had is not None and had.version == version
-                self._told[name] = had if same else Resource(name, version, b"")
-            self._want(subscribe - {ANY})
-            self._owed |= self._names - request.initial.keys()
-        elif subscribe:
-            self._want(subscribe - {ANY})
-            self._owed |= subscribe - {ANY}  # again, too: a client that asks anew has lost it
-        self._wildcard = (self._wildcard or ANY in subscribe) and ANY not in request.unsubscribe
-        self._forget(set(request.unsubscribe) - {ANY})
-        if not self._wildcard:
-            for name in self._told.keys() - self._names:
-                del self._told[name]
-        self._at_rest_with = None
-
-    def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
-        return Push(self.kind.url, self.version, nonce, tuple(draft.resources), (*draft.missing, *draft.gone))
 
 
 def _same(one: Resource | None, other: Resource) -> bool:

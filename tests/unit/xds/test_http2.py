@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,8 +13,9 @@ import trio.testing
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame
 
 from composemesh.xds import http2
+from composemesh.xds.call import CLOSED_WINDOW, Call
 from composemesh.xds.grpc import RpcError, Status, head
-from composemesh.xds.http2 import Answer, Call, Connection
+from composemesh.xds.http2 import Answer, Connection
 from mesh.discovery import Client
 
 OK = [(b":status", b"200")]
@@ -86,11 +88,11 @@ async def test_a_window_that_stays_closed_ends_the_call(autojump_clock: trio.tes
         client.reads_body = False
         number = await client.call()
         began = trio.current_time()
-        with trio.fail_after(2 * http2.CLOSED_WINDOW):
+        with trio.fail_after(2 * CLOSED_WINDOW):
             while number not in client.ended:
                 await client._read()
         assert client.headers[number]["grpc-status"] == str(int(Status.UNAVAILABLE))
-        assert trio.current_time() - began >= http2.CLOSED_WINDOW
+        assert trio.current_time() - began >= CLOSED_WINDOW
 
 
 @pytest.mark.parametrize("end", [False, True])
@@ -227,3 +229,31 @@ async def test_goodbye_to_who_does_nothing(autojump_clock: trio.testing.MockCloc
         await trio.testing.wait_all_tasks_blocked()
         connection.drain()
         assert await client.farewell() is not None
+
+
+async def test_mutants_of_an_honest_conversation_raise_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    theirs, ours = trio.testing.memory_stream_pair()
+    client = Client(theirs)
+    first, second = await client.call(), await client.call("/another")
+    await client.send(first, b"x" * 100)
+    await client.send(second, b"y", end=True)
+    client.h2.reset_stream(first)
+    client.h2.ping(b"12345678")
+    await client.flush()
+    honest = bytes(await ours.receive_some(1 << 20))
+    chance = random.Random(7)
+    for _ in range(300):
+        mutant = bytearray(honest)
+        for _ in range(chance.randint(1, 6)):
+            place, length = chance.randrange(24, len(mutant)), chance.randint(1, 12)
+            match chance.randrange(3):
+                case 0:
+                    mutant[place] = chance.randrange(256)
+                case 1:
+                    del mutant[place : place + length]
+                case _:
+                    mutant[place:place] = chance.randbytes(length)
+        near, far = trio.testing.memory_stream_pair()
+        await far.send_all(bytes(mutant))
+        await far.send_eof()
+        await Connection(near, echo).run()

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from composemesh.xds.kinds import kind_of
 from composemesh.xds.resources.resource import CLUSTER
 from composemesh.xds.roster import MOST_PROBLEMS, MOST_WORDS, Roster, clean
-from composemesh.xds.watch import StateWatch, Watch
+from composemesh.xds.state import StateWatch
+from composemesh.xds.watch import Watch
 
 
 class Member:
