@@ -16,6 +16,10 @@ class Health(enum.StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+FITNESS = {Health.NONE: 0, Health.HEALTHY: 0, Health.STARTING: 1, Health.UNHEALTHY: 2}
+"""In which order workloads are called: one of a higher number gets requests only while there is none of a lower."""
+
+
 class State(enum.StrEnum):
     """Whether a workload takes new requests. Only living workloads are reported at all."""
 

@@ -10,8 +10,8 @@ import structlog
 
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Egress as Mode
-from composemesh.routing.hosts import matches
-from composemesh.routing.labels import has, labels_of
+from composemesh.routing.labels import labels_of
+from composemesh.routing.scopes import includes, scope_of
 
 if TYPE_CHECKING:
     from composemesh.model.entry import Scope
@@ -57,20 +57,13 @@ class Egress:
 
     def includes(self, source: Endpoint, host: str, port: int) -> bool:
         """Whether a declared host is among those of a caller."""
-        scope = self._scope(source)
-        if scope is None or not scope.egress:
-            return True
-        return any(
-            said in (0, port) and any(matches(pattern, host) for pattern in hosts) for said, hosts in scope.egress
-        )
+        return includes(self._scope(source), host, port)
 
     def _scope(self, source: Endpoint) -> Scope | None:
         """The one that speaks of this workload, before one that speaks of all."""
         if not self._scopes:
             return None
-        labels = labels_of(source.workload, source.service, source.peer.version)
-        fitting = [scope for scope in self._scopes if has(labels, scope.selector)]
-        return next((scope for scope in fitting if scope.selector), fitting[0] if fitting else None)
+        return scope_of(self._scopes, labels_of(source.workload, source.service, source.peer.version))
 
     # === what was refused ===
 

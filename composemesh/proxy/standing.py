@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composemesh.model.workload import HOST, Health, Kind, State
+from composemesh.model.workload import FITNESS, HOST, Kind, State
 from composemesh.proxy.cluster import Target
 from composemesh.routing.labels import labels_of
 from composemesh.routing.names import names_of
@@ -68,7 +68,7 @@ def _rank(endpoint: Endpoint) -> int:
         return 4
     if not endpoint.ready:
         return 3
-    return {Health.NONE: 0, Health.HEALTHY: 0, Health.STARTING: 1, Health.UNHEALTHY: 2}[endpoint.workload.health]
+    return FITNESS[endpoint.workload.health]
 
 
 def names_one(endpoint: Endpoint, name: str) -> bool:

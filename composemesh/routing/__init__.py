@@ -8,5 +8,6 @@ Read it from the bottom; a file imports only what stands below it.
     predicates   one condition, compiled
     chance       weights and percentages that come out exact
     request      what rules look at: a request, or the opening of a connection
+    scopes       what a Sidecar lets its workloads reach
     hosts        what a name in a document means; `names` the names that exist only in the mesh; `labels`
 """

@@ -5,12 +5,14 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composemesh.model.workload import Kind
 from composemesh.routing.labels import has
 from composemesh.xds import protos
 from composemesh.xds.resources.resource import Resource, packed
 
 if TYPE_CHECKING:
     from composemesh.model.entry import EntryPort
+    from composemesh.model.workload import Workload
     from composemesh.xds.resources.making import Making
     from composemesh.xds.resources.view import Declared, Place
 
@@ -46,7 +48,7 @@ def targets_of(making: Making, place: Place) -> tuple[Target, ...]:
     """Where the caller finds those who stand for a place."""
     view = making.view
     if place.host in view.known:
-        return tuple(Target(view.address(each) or "", place.port) for each in view.members(place))
+        return tuple(Target(view.address(each) or "", _dialled(each, place.port)) for each in view.members(place))
     declared = view.declared(place.host, place.port)
     if declared is None:
         return ()
@@ -98,6 +100,12 @@ def assignment(name: str, targets: tuple[Target, ...]) -> Any:
             address.port_value = target.port
             endpoint.load_balancing_weight.value = target.weight
     return made
+
+
+def _dialled(workload: Workload, port: int) -> int:
+    """Instances of what has no container choose their own port, whichever is asked for."""
+    alone = workload.kind is not Kind.CONTAINER and len(workload.ports) == 1
+    return workload.ports[0] if alone else port
 
 
 def _is_address(text: str) -> bool:

@@ -8,20 +8,20 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from composemesh.model.snapshot import Egress, Protocol
-from composemesh.model.workload import Health, State
+from composemesh.model.workload import FITNESS, HOST, State
 from composemesh.routing.hosts import canonical, matches
 from composemesh.routing.labels import has, labels_of
 from composemesh.routing.names import names_of
+from composemesh.routing.scopes import includes, scope_of
 from composemesh.routing.table import Table
 
 if TYPE_CHECKING:
-    from composemesh.model.entry import EntryPort, Scope, ServiceEntry
+    from composemesh.model.entry import EntryPort, ServiceEntry
     from composemesh.model.snapshot import ServiceSettings, Snapshot
     from composemesh.model.workload import Discovered, Workload
     from composemesh.xds.resources.node import Node
 
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
-_FITNESS = {Health.NONE: 0, Health.HEALTHY: 0, Health.STARTING: 1, Health.UNHEALTHY: 2}
 
 
 class Place(NamedTuple):
@@ -120,9 +120,7 @@ class View:
             if said.service:
                 for port, protocol in said.ports.items():
                     self._service(said.service).ports[port] = protocol
-        fitting = [scope for scope in snapshot.scopes if has(self.labels, scope.selector)]
-        self.scope: Scope | None = next((each for each in fitting if each.selector), fitting[0] if fitting else None)
-        """The one that speaks of this workload, before one that speaks of all."""
+        self.scope = scope_of(snapshot.scopes, self.labels)
         self.known = {*self.services, *snapshot.names}
         """Services, running or not."""
         self._hosts: dict[str, list[ServiceEntry]] = {}
@@ -184,12 +182,7 @@ class View:
 
     def may_call(self, host: str, port: int) -> bool:
         """Whether a host counts as declared for this caller. Where all hosts are allowed, none is left out."""
-        if not self.registry_only or self.scope is None or not self.scope.egress:
-            return True
-        return any(
-            said in (0, port) and any(matches(pattern, host) for pattern in hosts)
-            for said, hosts in self.scope.egress
-        )
+        return not self.registry_only or includes(self.scope, host, port)
 
     def declared(self, host: str, port: int) -> Declared | None:
         """Who declares a host, by its name or else by the longest pattern, with this port (0 for any)."""
@@ -221,7 +214,7 @@ class View:
     def address(self, workload: Workload) -> str | None:
         """Where the caller reaches a workload: on a network that they share, IPv4 first; None where there is none."""
         for place in workload.attachments:
-            if place.addresses and (self.networks is None or place.network in self.networks):
+            if place.addresses and (self.networks is None or place.network in (HOST, *self.networks)):
                 return place.addresses[0]
         return None
 
@@ -237,7 +230,7 @@ def fittest(workloads: Iterable[Workload]) -> list[Workload]:
     ranks: dict[int, list[Workload]] = {}
     for each in workloads:
         if each.state is not State.PAUSED:
-            rank = 3 if each.state is State.STOPPING else _FITNESS[each.health]
+            rank = 3 if each.state is State.STOPPING else FITNESS[each.health]
             ranks.setdefault(rank, []).append(each)
     return ranks[min(ranks)] if ranks else []
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from time import process_time
 
 from composemesh.model.policy import DestinationPolicy, Subset
-from composemesh.model.workload import Discovered, Health, State
+from composemesh.model.workload import HOST, Discovered, Health, Kind, State
 from composemesh.xds.resources import CLUSTER, ENDPOINT, Generated, Node, generate
 from unit.xds.meshes import SHOP, read, snapshot, workload
 
@@ -50,6 +50,15 @@ def test_who_is_on_no_network_of_the_callers_is_not_named() -> None:
     assert "172.18.0.9" not in addresses(generate(snapshot(), far, NODE), "outbound|9080||reviews")
     host = generate(snapshot(), far, Node("of-nobody"))
     assert "172.18.0.9" in addresses(host, "outbound|9080||reviews")
+
+
+def test_what_has_no_container_is_reached_by_everybody_at_its_own_port() -> None:
+    process = replace(workload("reviews", 9, network=HOST, ports=(3001,)), kind=Kind.PROCESS)
+    made = generate(snapshot(), Discovered((*SHOP.workloads, process)), NODE)
+    (locality,) = read(made[ENDPOINT]["outbound|9080||reviews"]).endpoints
+    found = {each.endpoint.address.socket_address.port_value for each in locality.lb_endpoints}
+    assert found == {9080, 3001}
+    assert "172.18.0.9" in addresses(made, "outbound|9080||reviews")
 
 
 def test_what_starts_or_stops_changes_endpoints_alone() -> None:
