@@ -76,6 +76,7 @@ class MeshView:
             problems=(*self.problems.value, *self.gateways.value, *self.events()),
             hub=self.hub,
             ejected=self.ejected,
+            revision=self.publisher.revision if self.publisher is not None else 0,
         )
 
     def explain(self, question: Question) -> Json:

@@ -33,7 +33,7 @@ class Resources:
         self._publisher = publisher
 
     async def listed(self, request: Request) -> Response:
-        """`GET /api/v1/resources?kind=&name=`"""
+        """`GET /api/v1/resources?kind=&name=`; `brief=true` leaves the documents out."""
         kind, name = request.query_params.get("kind", ""), request.query_params.get("name", "")
         behind = {one.key: one for one in self._publisher.written.resources}
         found = [
@@ -41,6 +41,8 @@ class Resources:
             for key, one in self._publisher.resources.items()
             if kind in ("", key.kind) and name in ("", key.name)
         ]
+        if request.query_params.get("brief") == "true":
+            found = [{word: value for word, value in one.items() if word != "document"} for one in found]
         blocks = [resource_views.block(one) for one in self._publisher.written.document.written]
         return JSONResponse({"resources": found, "compose": blocks})
 

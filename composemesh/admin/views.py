@@ -59,6 +59,7 @@ def status(
     problems: Iterable[Problem],
     hub: Hub,
     ejected: Ejected,
+    revision: int = 0,
 ) -> Json:
     """Everything about the mesh at a glance. `state` is `starting` or `serving`; the rest may make it `degraded`."""
     found = [*problems, *_troubles(discovered)]
@@ -75,6 +76,7 @@ def status(
         "capture": capture,
         "services": services(discovered, snapshot, captures, hub, ejected),
         "problems": [problem(one) for one in found],
+        "revision": revision,
         "xds": list(xds),
     }
 

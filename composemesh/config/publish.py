@@ -87,6 +87,8 @@ class Publisher:
         """What Compose was asked already, for `load` to take."""
         self._loaded = False
         self._changing = trio.Lock()
+        self.revision = 0
+        """Goes up with every configuration that is published: whoever shows it looks again."""
 
     def __repr__(self) -> str:
         state = "rejected" if self._rejected else "good" if self._loaded else "unread"
@@ -317,6 +319,7 @@ class Publisher:
         else:
             self._wait(tuple(waiting(self._started, snapshot.mesh, self._written.document.mesh)))
             problems += self._waiting
+        self.revision += 1
         self.problems.publish((*problems, *self._unread))
         self.snapshot.publish(snapshot)
 

@@ -102,7 +102,9 @@ class _Explanation:
                     "caller", workload.name, True, f"a workload of {settings.service}, {settings.version}"
                 )
                 return workload
-        self._notes.add("caller", name, False, "no such workload runs: its labels are not known")
+        # Records name whoever is not of the mesh so.
+        who = "somebody outside the mesh" if name == "unknown" else "no such workload runs"
+        self._notes.add("caller", name, False, f"{who}: its labels are not known")
         return None
 
     def _request(self) -> Request:

@@ -48,6 +48,8 @@ export interface Status {
   capture: string;
   services: Service[];
   problems: Problem[];
+  /** Goes up with every change of the configuration. */
+  revision: number;
 }
 
 export interface GraphNode {

@@ -1,19 +1,17 @@
 // The configuration: what there is on the left, one of it on the right, to read or to change.
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { BlockPane } from "./BlockPane";
+import { connection, status } from "../../live";
 import { route } from "../../router";
 import { EditorPane } from "./EditorPane";
 import { History } from "./History";
 import { inForce, InForce, type Done } from "./InForce";
 import { Problems } from "./Problems";
-import { address, history, list, problems as readProblems, told, type Block, type Change, type Problem, type Resource } from "./resources";
+import { address, history, list, told, type Block, type Change, type Problem, type Resource } from "./resources";
 import { Sidebar } from "./Sidebar";
 import { Start } from "./Start";
 import "./config.css";
-
-/** Milliseconds until the list is read again while the page is looked at: others edit, too. */
-const AGAIN = 5000;
 
 export interface Known {
   resources: Resource[];
@@ -22,7 +20,7 @@ export interface Known {
 }
 
 export function ConfigPage() {
-  const [known, setKnown] = useState<Known | null>(null);
+  const [read, setRead] = useState<Omit<Known, "problems"> | null>(null);
   const [failure, setFailure] = useState("");
   const [done, setDone] = useState<Done | null>(null);
   const [what, name] = route.value.rest;
@@ -30,8 +28,8 @@ export function ConfigPage() {
 
   const refresh = useCallback(async (): Promise<Resource[]> => {
     try {
-      const [{ resources, compose }, { problems }] = await Promise.all([list(), readProblems()]);
-      setKnown({ resources, blocks: compose, problems });
+      const { resources, compose } = await list();
+      setRead({ resources, blocks: compose });
       setFailure("");
       return resources;
     } catch (error) {
@@ -49,17 +47,15 @@ export function ConfigPage() {
     await refresh();
     setDone({ text: `Taken back: ${told(change)}.`, step: null });
   };
+  // Others edit, too; and files are read again when somebody saves them.
+  const revision = status.value?.revision;
+  const reached = connection.value !== "lost";
   useEffect(() => {
-    void refresh();
-    const look = () => document.visibilityState === "visible" && void refresh();
-    const timer = window.setInterval(look, AGAIN);
-    document.addEventListener("visibilitychange", look);
-    return () => {
-      window.clearInterval(timer);
-      document.removeEventListener("visibilitychange", look);
-    };
-  }, []);
+    if (reached) void refresh();
+  }, [revision, reached]);
 
+  const problems = status.value?.problems;
+  const known = useMemo(() => read && { ...read, problems: problems ?? [] }, [read, problems]);
   if (!known) return <div class="empty">{failure ? <p class="is-bad">{failure}</p> : <p class="faint">Reading…</p>}</div>;
   const pane = () => {
     if (what === "problems") return <Problems known={known} />;

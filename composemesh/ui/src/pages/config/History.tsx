@@ -1,6 +1,7 @@
 // The last changes, and the way back: the newest first, one at a time.
 
 import { useEffect, useState } from "preact/hooks";
+import { status } from "../../live";
 import { token } from "../../token";
 import { Confirm } from "./Confirm";
 import { ReadOnly } from "./ReadOnly";
@@ -13,9 +14,10 @@ export function History({ onChanged }: { onChanged: () => Promise<unknown> }) {
   const [asking, setAsking] = useState(false);
 
   const refresh = () => history().then(({ steps: found }) => setSteps(found));
+  const revision = status.value?.revision;
   useEffect(() => {
     refresh().catch((error: unknown) => setFailure(String(error)));
-  }, []);
+  }, [revision]);
 
   const back = async () => {
     setAsking(false);

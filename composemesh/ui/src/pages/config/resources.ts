@@ -63,8 +63,7 @@ export const EDITOR = "editor";
 
 const files = (text: string) => [{ name: EDITOR, text }];
 
-export const list = () => get<{ resources: Resource[]; compose: Block[] }>("/api/v1/resources");
-export const problems = () => get<{ problems: Problem[] }>("/api/v1/problems");
+export const list = () => get<{ resources: Resource[]; compose: Block[] }>("/api/v1/resources?brief=true");
 export const history = () => get<{ steps: Step[] }>("/api/v1/history");
 export const read = (key: Key & { api_version?: string }) => {
   const group = key.api_version?.split("/")[0];
