@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from composemesh.model.peer import Peer
 from composemesh.proxy.chain.fields import FieldView
@@ -73,5 +73,5 @@ class MemoryExchange:
 
 
 def _fields(headers: Pairs) -> Fields:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 from composemesh.config.kinds import KINDS, Kinds, built_in
 from composemesh.config.kinds.kind import Context, Draft, Kind
@@ -51,7 +51,7 @@ def check_kind(make: Callable[[], Kind], sound: str, *, milliseconds: float = 5.
         raise Broken(kind.name, f"refuses the sound document: {errors[0]}", "Mend the document, or the kind.")
     _is_the_same_each_time(kind, kinds, sound, draft)
     document = _document(kinds, sound)
-    for path in _paths(document):
+    for path in _paths(document.get("spec")):
         for value in HOSTILE_VALUES:
             _bears(kind, kinds, _replaced(document, path, value), path, value)
     _names_what_it_does_not_know(kind, kinds, document)
@@ -140,15 +140,19 @@ def _shown(draft: Draft) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(draft))
 
 
-def _paths(value: Any, path: KeyPath = ("spec",)) -> Iterator[KeyPath]:
+def _paths(inner: Any, path: KeyPath = ("spec",)) -> Iterator[KeyPath]:
     """Every place below `spec`, and `spec` itself."""
     yield path
-    inner = value
-    for step in path:
-        inner = inner.get(step) if isinstance(inner, dict) else inner[step]
-    steps = inner if isinstance(inner, dict) else range(len(inner)) if isinstance(inner, list) else ()
-    for step in steps:
-        yield from _paths(value, (*path, step))
+    if isinstance(inner, dict):
+        for word, value in cast("dict[str, Any]", inner).items():
+            yield from _paths(value, (*path, word))
+    elif isinstance(inner, list):
+        for index, value in enumerate(_listed(inner)):
+            yield from _paths(value, (*path, index))
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value)
 
 
 def _replaced(document: dict[str, Any], path: KeyPath, value: Any) -> str:

@@ -10,11 +10,11 @@ Every service of the Compose file stands at an address of its own and answers wi
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -110,7 +110,7 @@ async def running_mesh(
     folder: Path,
     applications: Mapping[str, Application] | None = None,
     handlers: Mapping[str, Handler] | None = None,
-) -> AsyncIterator[RunningMesh]:
+) -> AsyncGenerator[RunningMesh, None]:
     """Run a mesh with this Compose file, which is written into `folder`, for as long as the block lasts.
 
     Files that the Compose file names (`plugins`, `resources`) are relative to the folder; plugins that are installed
@@ -161,8 +161,8 @@ async def running_mesh(
 
 def _names(name: str, said: Any) -> tuple[str, ...]:
     """What callers call it: its own name, and that of the mesh service that it says it is part of."""
-    x_mesh = said.get("x-mesh") if isinstance(said, dict) else None
-    service = x_mesh.get("service") if isinstance(x_mesh, dict) else None
+    x_mesh: Any = cast("dict[str, Any]", said).get("x-mesh") if isinstance(said, dict) else None
+    service: Any = cast("dict[str, Any]", x_mesh).get("service") if isinstance(x_mesh, dict) else None
     return (name, service) if isinstance(service, str) and service != name else (name,)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import trio
 
@@ -124,10 +125,12 @@ def _is_well(source: Source, running: Attempt) -> None:
         )
 
 
-def _is_sound(source: Source, state: Discovered) -> None:
+def _is_sound(source: Source, published: object) -> None:
+    """What a source publishes may be anything, whatever its annotations say."""
+    state: Any = published
     if not isinstance(state, Discovered):
         raise Broken(source, f"published {state!r:.100}.", "Publish Discovered((workload, …)), always all of them.")
-    if not isinstance(state.workloads, tuple):
+    if type(state.workloads) is not tuple:
         raise Broken(
             source,
             f"published workloads as {type(state.workloads).__name__}.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -38,7 +38,7 @@ class Attempt:
 
 
 @asynccontextmanager
-async def attempt(work: Callable[[], Awaitable[object]]) -> AsyncIterator[Attempt]:
+async def attempt(work: Callable[[], Awaitable[object]]) -> AsyncGenerator[Attempt, None]:
     """Run `work` beside the block, and cancel it at its end."""
     made = Attempt()
     raised: Exception | None = None
