@@ -34,12 +34,15 @@ async def server(net: Net) -> AsyncIterator[Control]:
         await served(running)
 
 
-async def served(server: Control) -> None:
-    """An honest client gets what it asks for."""
+async def served(server: Control, cluster: str = "outbound|8080||reviews") -> None:
+    """An honest client gets what it asks for, sooner or later."""
     client = await discovery(server)
     number = await client.call()
     await client.say(number, request(CLUSTER))
-    assert "outbound|8080||reviews" in names_in(await client.hear(number))
+    heard = await client.hear(number)
+    while cluster not in names_in(heard):
+        await client.say(number, request(CLUSTER, response_nonce=heard.nonce, version_info=heard.version_info))
+        heard = await client.hear(number)
     await client.stream.aclose()
 
 
@@ -237,12 +240,13 @@ async def test_who_never_reads_costs_one_answer(net: Net, server: Control) -> No
     for version in range(50):
         net.snapshot.publish(Snapshot("test", services=speaks_http("reviews", *many, f"new-{version}")))
         await served(server)
+    await served(server, "outbound|8080||new-49")
     heard = await client.hear(number)
     assert len(heard.resources) == 401
     while "outbound|8080||new-49" not in names_in(heard):
         await client.say(number, request(CLUSTER, response_nonce=heard.nonce, version_info=heard.version_info))
         heard = await client.hear(number)
-    assert int(heard.nonce) < 5
+    assert int(heard.nonce) <= 3
 
 
 async def test_connections_by_the_hundreds_make_room_for_who_calls(server: Control) -> None:
