@@ -37,6 +37,8 @@ log = structlog.get_logger()
 RETRY = 10.0
 """Seconds until Compose is asked again after it could not answer, even when no file has changed."""
 
+APART = trio.CapacityLimiter(1)
+"""Trials at a time: who asks for many waits for himself."""
 NO_VERSIONS: Mapping[ResourceKey, str] = {}
 Compiled = tuple[Snapshot, tuple[Problem, ...]]
 
@@ -176,11 +178,15 @@ class Publisher:
             for key in delete:
                 applied.pop(key, None)
             asked = {resource.key: resource for resource in apply}
-            change, compiled = self._try(applied | asked, asked)
-            if carry_out and change.accepted:
-                steps = self._history.followed_by(step(change, self._applied.resources, applied | asked))
-                await self._carry_out(applied | asked, steps, *compiled)
-            return change
+            applied |= asked
+            if carry_out:
+                change, compiled = self._try(self._written, applied, asked)
+                if change.accepted:
+                    steps = self._history.followed_by(step(change, self._applied.resources, applied))
+                    await self._carry_out(applied, steps, *compiled)
+                return change
+        # A large text takes a second to compile. To carry it out, everybody waits; to try it, nobody has to.
+        return await trio.to_thread.run_sync(self._try_apart, applied, asked, limiter=APART)
 
     async def undo(self, wanted: str = "") -> Change:
         """Take the last change back; where `wanted` names a step, only if it is the last one.
@@ -190,7 +196,9 @@ class Publisher:
         async with self._changing:
             last = self._history.newest(wanted)
             applied = last.taken_back(self._applied.resources, self.kinds)
-            change, compiled = self._try(applied, {key: applied[key] for key, _ in last.left if key in applied})
+            change, compiled = self._try(
+                self._written, applied, {key: applied[key] for key, _ in last.left if key in applied}
+            )
             if change.accepted:
                 await self._carry_out(applied, self._history.steps[:-1], *compiled)
             return change
@@ -203,14 +211,19 @@ class Publisher:
                 happened = "was deleted" if found is None else "has changed" if version else "is there already"
                 raise Conflict(f"{key} {happened}: somebody else was faster.")
 
+    def _try_apart(self, applied: Mapping[ResourceKey, Resource], asked: Mapping[ResourceKey, Resource]) -> Change:
+        """The same for another thread. It shares no resource with the loop: compiling writes into their `memory`."""
+        written = replace(self._written, resources=tuple(replace(one, memory={}) for one in self._written.resources))
+        return self._try(written, {key: replace(one, memory={}) for key, one in applied.items()}, asked)[0]
+
     def _try(
-        self, applied: Mapping[ResourceKey, Resource], asked: Mapping[ResourceKey, Resource]
+        self, written: Written, applied: Mapping[ResourceKey, Resource], asked: Mapping[ResourceKey, Resource]
     ) -> tuple[Change, Compiled]:
         """What would come of it if these were the applied resources."""
-        compiled = self._compile(self._written, applied)
+        compiled = self._compile(written, applied)
         concerned = {str(key) for key in asked}
         change = replace(
-            difference(self.resources, _overlaid(self._written.resources, applied), asked),
+            difference(self.resources, _overlaid(written.resources, applied), asked),
             effects=effects(self.snapshot.value, compiled[0]),
             # What is wrong already, and with something else, is no reason to refuse.
             problems=tuple(

@@ -12,6 +12,8 @@ import trio
 
 from composemesh.admin import bodies, resource_views, resources, trials
 from composemesh.cli.undo import done
+from composemesh.config import publish
+from composemesh.config.compile import compile_mesh
 from composemesh.config.loaders.compose import Resolved
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import load_documents
@@ -192,6 +194,35 @@ async def test_fifty_megabytes_without_a_token_are_thrown_away_as_they_come(serv
     # The client's own copies are in this process: what matters is that they have gone again.
     assert resident() - before < 40 << 20
     assert (await server.post("/api/v1/undo", "x" * (2 << 10), TOKEN_FIELD))[0] == 413
+
+
+async def test_what_is_tried_is_compiled_while_others_are_served(server: Served, monkeypatch) -> None:
+    rule = "  - {match: [{uri: {exact: /a%d}}], route: [{destination: {host: reviews}}]}\n"
+    text = (SPLIT % "1s").replace("  - timeout", "".join(rule % number for number in range(1500)) + "  - timeout")
+    await server.post("/api/v1/resources", body(SPLIT % "2s"), TOKEN_FIELD)
+    turns = 0
+    seen: list[int] = []
+
+    def noticed(*args: Any, **more: Any) -> Any:
+        seen.append(turns)
+        compiled = compile_mesh(*args, **more)
+        seen.append(turns)
+        return compiled
+
+    monkeypatch.setattr(publish, "compile_mesh", noticed)
+    async with trio.open_nursery() as nursery:
+
+        async def post() -> None:
+            status, said = await server.post("/api/v1/diff", body(text))
+            assert (status, said["accepted"], len(said["configured"])) == (200, True, 1)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(post)
+        while True:
+            turns += 1
+            await trio.sleep(0.001)
+    began, ended = seen
+    assert ended - began > 5
 
 
 async def test_a_large_body_is_read_while_others_are_served(server: Served, monkeypatch) -> None:
