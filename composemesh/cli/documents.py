@@ -33,17 +33,23 @@ KINDS = {
 
 
 def kind_of(word: str) -> str:
-    """The kind that a word means. Raises CallError with the nearest one."""
+    """The kind that a word means. One that nobody knows, in CamelCase, may be a plugin's: the mesh knows.
+
+    Raises CallError with the nearest one.
+    """
     import difflib
 
     from composemesh.config.kinds import KINDS as EVERY_KIND
 
     kinds = {name.lower(): name for name in EVERY_KIND.names} | KINDS
-    word = word.partition(".")[0].lower()
+    said = word.partition(".")[0]
+    word = said.lower()
     plurals = (word, word.removesuffix("s"), f"{word.removesuffix('ies')}y")
     kind = next((kinds[one] for one in plurals if one in kinds), None)
     if kind is None:
         near = difflib.get_close_matches(word, kinds, 1)
+        if not near and said[:1].isupper() and said.isalnum():
+            return said
         known = ", ".join(dict.fromkeys(KINDS.values()))
         hint = f"did you mean {kinds[near[0]]}?" if near else f"use one of {known}."
         raise CallError(f"No kind {word!r}: {hint}")

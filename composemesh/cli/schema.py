@@ -19,17 +19,22 @@ def schema(kind: str | None) -> None:
     """
     from composemesh.cli.logs import run
     from composemesh.cli.plugins_here import plugins_here
-    from composemesh.config.kinds import KINDS
+    from composemesh.config.kinds import Kinds
     from composemesh.config.schema import json_schema
 
+    catalogs = run(plugins_here).catalogs
     if kind is None:
-        print(json.dumps(json_schema(run(plugins_here).catalogs), indent=2))
+        print(json.dumps(json_schema(catalogs), indent=2))
         return
     group, _, word = kind.rpartition("/")
     name = kind_of(word)
-    called = KINDS.called(name)
+    called = Kinds(catalogs.kinds).called(name)
     found = [one for one in called if group.lower() in ("", one.group.lower())]
     if not found:
         groups = " or ".join(f"{one.group}/{name}" for one in called)
-        raise CallError(f"No kind {kind!r}: say {groups}.")
+        raise CallError(
+            f"No kind {kind!r}: say {groups}."
+            if groups
+            else f"No kind {kind!r} comes with composemesh or an installed plugin."
+        )
     print(json.dumps(found[0].schema(), indent=2))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from composemesh.cli.documents import read_files
+from composemesh.cli.documents import kind_of, read_files
 from composemesh.cli.root import root
 from composemesh.stack.errors import CallError, UserError
 
@@ -68,3 +68,12 @@ def test_a_call_that_makes_no_sense(arguments: list[str], said: str) -> None:
     assert isinstance(problem, CallError)
     assert problem.exit_code == 2
     assert said in str(problem)
+
+
+def test_a_kind_in_camel_case_may_be_a_plugins() -> None:
+    assert kind_of("RetryBudget") == "RetryBudget"
+    assert kind_of("Busy.example.com") == "Busy"
+    with pytest.raises(CallError, match="did you mean VirtualService"):
+        kind_of("VirtualServise")
+    with pytest.raises(CallError, match="No kind 'busy'"):
+        kind_of("busy")
