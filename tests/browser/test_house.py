@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import Demo
+from .conftest import REPOSITORY, Demo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -104,6 +107,21 @@ def test_a_name_that_was_bound_to_loopback_is_refused(demo: Demo, stranger: Page
     )  # browsers resolve every name below localhost to loopback
     assert answer is not None
     assert answer.status == 421
+
+
+def test_the_command_prints_an_address_that_may_change_things(demo: Demo, stranger: Page) -> None:
+    state = demo.client.path.parents[1]
+    answer = subprocess.run(
+        [sys.executable, "-m", "composemesh", "-p", "demo", "dashboard", "--print"],
+        env={"PATH": os.defpath, "PYTHONPATH": str(REPOSITORY), "COMPOSEMESH_STATE_DIR": str(state)},
+        capture_output=True,
+        text=True,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    stranger.goto(answer.stdout.strip())
+    stranger.locator("[data-node]").first.wait_for()
+    assert stranger.get_by_text("Read-only").count() == 0
+    assert demo.token not in stranger.url
 
 
 def test_the_token_leaves_the_address_and_stays_in_the_tab(demo: Demo, open_page: Callable[..., Page]) -> None:

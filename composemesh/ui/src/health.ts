@@ -45,3 +45,8 @@ export function toneOfWorkload(one: Workload): Tone {
 export function problemsOf(name: string, problems: Problem[]): Problem[] {
   return problems.filter((one) => one.resource.split(/[\s/]+/).includes(name));
 }
+
+/** A node's version, for people; `unknown` is what the mesh calls requests that reached none of its instances. */
+export function versionOf(node: { kind: string; version: string }): string {
+  return node.kind === "service" && node.version === "unknown" ? "not reached" : node.version;
+}

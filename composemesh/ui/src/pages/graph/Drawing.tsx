@@ -1,6 +1,7 @@
 // The drawing, in two layers: boxes around versions and lines below, labels and nodes above.
 
 import { plural, rate } from "../../format";
+import { versionOf } from "../../health";
 import { Icon } from "../../parts/Icon";
 import { HEAD, type Box, type Layout } from "./layout";
 import { labelOf, type Edge, type Label, type Model, type Node } from "./model";
@@ -181,8 +182,8 @@ interface CardProps {
 
 function Card({ node, box, inBox, first, chosen, faded, onChoose }: CardProps) {
   const many = node.workloads.length;
-  const plain = node.version === "" || node.version === "latest" || node.version === "unknown";
-  const said = [node.kind, node.service || node.id, plain ? "" : node.version, node.note].filter(Boolean).join(", ");
+  const plain = node.kind !== "service" || node.version === "" || node.version === "latest";
+  const said = [node.kind, node.service || node.id, plain ? "" : versionOf(node), node.note].filter(Boolean).join(", ");
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
@@ -210,10 +211,10 @@ function Card({ node, box, inBox, first, chosen, faded, onChoose }: CardProps) {
           </span>
           <span class="node-text">
             <b class="cut" title={node.id}>
-              {inBox ? node.version || "–" : node.title}
+              {inBox ? versionOf(node) || "–" : node.title}
             </b>
             <span class="cut">
-              {inBox || plain ? null : <em>{node.version}</em>}
+              {inBox || plain ? null : <em>{versionOf(node)}</em>}
               {node.note}
               {many > 1 ? ` · ${plural(many, "instance")}` : ""}
             </span>

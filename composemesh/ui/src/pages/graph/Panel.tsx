@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { bytes, milliseconds, percent, plural, rate } from "../../format";
-import { toneOfWorkload } from "../../health";
+import { toneOfWorkload, versionOf } from "../../health";
 import { Charts } from "../../parts/Charts";
 import { Icon } from "../../parts/Icon";
 import { href } from "../../router";
@@ -42,7 +42,7 @@ function NodePanel({ node, model, window, onChoose }: PartProps<{ node: Node }>)
   const ends = inbound.length ? { destination: node.id } : { source: node.id };
   return (
     <>
-      <Head icon={<Icon name={node.kind} />} title={node.title} note={node.kind === "service" ? node.version : kindOf(node)} onClose={() => onChoose(null)} />
+      <Head icon={<Icon name={node.kind} />} title={node.title} note={node.kind === "service" ? versionOf(node) : kindOf(node)} onClose={() => onChoose(null)} />
       <Figures
         figures={[
           [inbound.length ? "Requests / s" : "Sends / s", rate(node.rate), ""],
@@ -245,8 +245,8 @@ function Legend() {
 
 function titleOf(node: Node | undefined, id: string): string {
   if (!node) return id;
-  const plain = node.kind !== "service" || ["", "latest", "unknown"].includes(node.version);
-  return plain ? node.title : `${node.title} ${node.version}`;
+  const plain = node.kind !== "service" || ["", "latest"].includes(node.version);
+  return plain ? node.title : `${node.title} ${versionOf(node)}`;
 }
 
 function kindOf(node: Node): string {

@@ -135,7 +135,7 @@ function nodeOf(node: GraphNode, edges: Edge[], status: Status | null): Node {
   return {
     ...node,
     title,
-    note: noteOf(node, idle, perSecond, inbound.length > 0),
+    note: idle ? "idle" : `${rate(perSecond)}/s${inbound.length ? "" : " out"}`,
     tone,
     idle,
     rate: perSecond,
@@ -154,12 +154,6 @@ function nodeOf(node: GraphNode, edges: Edge[], status: Status | null): Node {
       words: new Set([node.kind, ...(idle ? ["idle"] : []), ...wordsOf(tone)]),
     },
   };
-}
-
-function noteOf(node: GraphNode, idle: boolean, perSecond: number, asked: boolean): string {
-  const flow = idle ? "idle" : `${rate(perSecond)}/s${asked ? "" : " out"}`;
-  if (node.kind === "service" && node.version === "unknown") return `not reached · ${flow}`;
-  return flow;
 }
 
 function wordsOf(tone: Tone): string[] {

@@ -1,7 +1,7 @@
 // Who calls a service, or whom it calls: one line an edge of the graph.
 
 import { milliseconds, percent, rate } from "../../format";
-import { toneOfErrors } from "../../health";
+import { toneOfErrors, versionOf } from "../../health";
 import { graph } from "../../live";
 import { href } from "../../router";
 import type { GraphNode } from "../../shapes";
@@ -43,7 +43,7 @@ export function Neighbours({ title, service, side }: Props) {
                   <Who node={nodes.get(edge[side])} id={edge[side]} />
                 </td>
                 <td>
-                  <span class="chip cut">{nodes.get(edge[own])?.version || "–"}</span>
+                  <span class="chip cut">{versionOf(nodes.get(edge[own])!) || "–"}</span>
                 </td>
                 <td class="number">{rate(edge.requests / seconds)}</td>
                 <td class={`number ${edge.errors ? `is-${toneOfErrors(edge.requests, edge.errors)}` : ""}`}>
@@ -66,7 +66,7 @@ function Who({ node, id }: { node: GraphNode | undefined; id: string }) {
   if (node.kind !== "service") return <span>{id}</span>;
   return (
     <a href={href("services", [node.service])}>
-      {node.service} <span class="faint">{node.version}</span>
+      {node.service} <span class="faint">{versionOf(node)}</span>
     </a>
   );
 }
