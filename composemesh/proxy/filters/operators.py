@@ -25,21 +25,26 @@ def _header(head: RequestHead, names: str) -> str:
     return ""
 
 
-MEANINGS: dict[str, Meaning] = {
-    "BYTES_RECEIVED": lambda x, down, head, _: x.record.bytes_received,
-    "DOWNSTREAM_LOCAL_PORT": lambda x, down, head, _: down.port,
-    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": lambda x, down, head, _: down.peer_text,
-    "HOSTNAME": lambda x, down, head, _: down.source.workload,
-    "PROTOCOL": lambda x, down, head, _: {10: "HTTP/1.0", 11: "HTTP/1.1"}.get(head.version, "HTTP/2"),
-    "REQ": lambda x, down, head, names: _header(head, names),
-    "RESPONSE_CODE": lambda x, down, head, _: x.record.response_code,
-    "RESPONSE_FLAGS": lambda x, down, head, _: x.record.flag.value,
-    "ROUTE_NAME": lambda x, down, head, _: x.record.route,
-    "START_TIME": lambda x, down, head, _: (
-        datetime.fromtimestamp(x.record.start, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    ),
-    "UPSTREAM_HOST": lambda x, down, head, _: x.record.upstream_address,
-}
+def _meanings() -> dict[str, Meaning]:
+    # In a function, since mypyc may read the module before it knows what an Exchange has.
+    return {
+        "BYTES_RECEIVED": lambda x, down, head, _: x.record.bytes_received,
+        "DOWNSTREAM_LOCAL_PORT": lambda x, down, head, _: down.port,
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": lambda x, down, head, _: down.peer_text,
+        "HOSTNAME": lambda x, down, head, _: down.source.workload,
+        "PROTOCOL": lambda x, down, head, _: {10: "HTTP/1.0", 11: "HTTP/1.1"}.get(head.version, "HTTP/2"),
+        "REQ": lambda x, down, head, names: _header(head, names),
+        "RESPONSE_CODE": lambda x, down, head, _: x.record.response_code,
+        "RESPONSE_FLAGS": lambda x, down, head, _: x.record.flag.value,
+        "ROUTE_NAME": lambda x, down, head, _: x.record.route,
+        "START_TIME": lambda x, down, head, _: (
+            datetime.fromtimestamp(x.record.start, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ),
+        "UPSTREAM_HOST": lambda x, down, head, _: x.record.upstream_address,
+    }
+
+
+MEANINGS = _meanings()
 
 
 def fill(parts: tuple[str | Operator, ...], x: Exchange, down: Downstream, head: RequestHead) -> str:
