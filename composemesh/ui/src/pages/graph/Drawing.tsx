@@ -192,7 +192,7 @@ function Card({ node, box, inBox, first, chosen, faded, onChoose }: CardProps) {
   };
   return (
     <g
-      class={`node node-${node.tone} is-${node.kind}${node.idle ? " is-idle" : ""}${chosen ? " is-chosen" : ""}${faded ? " is-faded" : ""}`}
+      class={`node node-${node.tone} is-${node.kind}${inBox ? " is-version" : ""}${node.idle ? " is-idle" : ""}${chosen ? " is-chosen" : ""}${faded ? " is-faded" : ""}`}
       transform={`translate(${box.x - box.width / 2} ${box.y - box.height / 2})`}
       data-node={node.id}
       data-kind={node.kind}

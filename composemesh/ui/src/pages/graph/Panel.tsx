@@ -145,7 +145,7 @@ function Summary({ model, window, onChoose }: PartProps<object>) {
         figures={[
           ["Requests / s", rate(requests / model.seconds), ""],
           ["Errors", percent(requests ? errors / requests : null), errors ? "bad" : ""],
-          ["Slowest p99", milliseconds(slowest[0]?.data.p99_ms ?? null), ""],
+          ["Max p99", milliseconds(slowest[0]?.data.p99_ms ?? null), ""],
         ]}
       />
       <Charts window={window} />
@@ -245,8 +245,8 @@ function Legend() {
 
 function titleOf(node: Node | undefined, id: string): string {
   if (!node) return id;
-  const plain = node.kind !== "service" || ["", "latest"].includes(node.version);
-  return plain ? node.title : `${node.title} ${versionOf(node)}`;
+  const plain = node.kind !== "service" || ["", "latest", "unknown"].includes(node.version);
+  return plain ? node.title : `${node.title} ${node.version}`;
 }
 
 function kindOf(node: Node): string {

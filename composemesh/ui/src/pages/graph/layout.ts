@@ -27,7 +27,7 @@ export interface Layout {
 }
 
 const NODE = { width: 164, height: 56 };
-const VERSION = { width: 128, height: 46 };
+const VERSION = { width: 150, height: 46 };
 export const LABEL = { width: 92, height: 22 };
 export const HEAD = 30;
 const PAD = 14;
