@@ -125,3 +125,11 @@ def test_keys(open_page: Callable[..., Page]) -> None:
     page.get_by_role("button", name="Resume").wait_for()
     page.keyboard.press("ArrowDown")
     page.get_by_label("Request", exact=True).wait_for()
+
+
+def test_a_link_asks_for_the_requests_of_one_service(open_page: Callable[..., Page]) -> None:
+    page = listening(open_page("requests?source=productpage&service=details"))
+    assert page.get_by_label("To", exact=True).input_value() == "details"
+    assert page.get_by_label("From", exact=True).input_value() == "productpage"
+    for row in rows(page).all()[:5]:
+        assert "details" in row.inner_text()

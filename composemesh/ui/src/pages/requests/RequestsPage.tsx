@@ -4,6 +4,7 @@ import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { rate } from "../../format";
 import { isTyping } from "../../keys";
 import { Empty } from "../../parts/Empty";
+import { route } from "../../router";
 import { Feed, type State } from "./feed";
 import { EVERYTHING, fits, isEverything, LIMIT, type Filter } from "./filter";
 import { RequestList } from "./RequestList";
@@ -14,10 +15,16 @@ import "./requests.css";
 /** Milliseconds after the last key until the mesh is asked for something else. */
 const TYPING = 300;
 
+/** What a link from the graph or a service asks for: `#/requests?source=productpage&service=reviews`. */
+function asked(): Filter {
+  const query = route.value.query;
+  return { ...EVERYTHING, source: query.get("source") ?? "", destination: query.get("service") ?? "" };
+}
+
 export function RequestsPage() {
   const [, redraw] = useReducer((count: number) => count + 1, 0);
   const feed = useMemo(() => new Feed(() => redraw(undefined)), []);
-  const [filter, setFilter] = useState<Filter>(EVERYTHING);
+  const [filter, setFilter] = useState<Filter>(asked);
   const [selected, setSelected] = useState<Exchange | null>(null);
   const search = useRef<HTMLInputElement>(null);
 
