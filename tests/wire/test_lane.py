@@ -7,11 +7,9 @@ from dataclasses import astuple
 
 import pytest
 
-from composemesh.proxy.downstream import h1 as downstream
-from composemesh.proxy.wire import Reactor
+from composemesh.proxy.wire import Reactor, Wire
 from mesh.net import GET, OK, running_net
 from wire import corpus
-from wire.origin import Origin
 from wire.transcript import Stage, Transcript
 
 POST = b"POST /p HTTP/1.1\r\nHost: app\r\nContent-Length: 5\r\n\r\nhello"
@@ -98,18 +96,21 @@ async def test_every_recorded_case_is_the_same_with_the_lane_and_without(monkeyp
 
 
 async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    structured: list[bytes] = []
-    serve = downstream.serve
+    """Only the lane reads in this way: a request from its client, and its answer."""
+    read: list[bytes] = []
+    receive_now = Wire.receive_now
 
-    async def noting(down, head, body, whole):
-        structured.append(head.target)
-        return await serve(down, head, body, whole)
+    def noting(wire: Wire) -> bytes | None:
+        data = receive_now(wire)
+        read.append((data or b"").partition(b" ")[0])
+        return data
 
-    monkeypatch.setattr(downstream, "serve", noting)
+    monkeypatch.setattr(Wire, "receive_now", noting)
     async with running_net() as net:
         stage = Stage(net)
         await stage.start()
-        assert isinstance(stage.origin, Origin)
         heard = await stage.play([GET, POST, HEAD, GET])
     assert heard.client.count(b"HTTP/1.1 200 OK") == 4
-    assert structured == [b"/warm"]
+    assert [word for word in read if word] == [
+        each for asked in b"GET POST HEAD GET".split() for each in (asked, b"HTTP/1.1")
+    ]

@@ -97,5 +97,5 @@ def _timeless(data: bytes) -> bytes:
 
 
 def _shown(record: Record) -> dict[str, Any]:
-    shown = {name: getattr(record, name) for name in Record.__slots__ if name not in _NEVER_TOO}
+    shown = {name: getattr(record, name) for name in dir(Record) if name[0] != "_" and name not in _NEVER_TOO}
     return shown | {name: (shown[name].service, shown[name].kind) for name in ("source", "destination")}

@@ -118,9 +118,9 @@ class Http1Downstream:
                 exchange = resume(x, self)
             try:
                 x = await exchange
-            except BaseException as problem:
+            except BaseException as failure:
                 self._wire.reset()  # after an orderly close, a body that ends with its connection passes for complete
-                if isinstance(problem, Cut):
+                if isinstance(failure, Cut):
                     return
                 raise
             finally:

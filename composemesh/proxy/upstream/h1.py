@@ -90,6 +90,8 @@ class Http1Upstream:
     def release(self, x: Exchange) -> None:
         self.left -= 1
         if x.sent and self._reusable and self.left > 0:
+            self._reusable = self._chunked = False
+            self._opened = None
             self._pool.checkin(self)
         else:
             self.close()
@@ -104,8 +106,6 @@ class Http1Upstream:
     def request(self, x: Exchange, fields: Fields) -> bytes:
         """What to send of the request, as far as it is there. Raises Refused."""
         head, values = x.head, x.head.values
-        self._reusable = self._chunked = False
-        self._opened = None
         plain = head.version < HTTP2 and head.body >= 0 and not head.upgrade
         if not plain or head.authority != values.get(b"host") or b"te" in values:
             fields = self._framed(x, fields)
@@ -254,8 +254,8 @@ class Http1Upstream:
                 if buffer.feed(data):
                     return buffer.head, buffer.rest
                 data = await self.wire.receive()
-        except Malformed as problem:
-            raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, problem.reason) from None
+        except Malformed as malformed:
+            raise Refused(Flag.UPSTREAM_PROTOCOL_ERROR, malformed.reason) from None
         except OSError as problem:
             text = problem.strerror or "connection lost"
             raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, text) from None
