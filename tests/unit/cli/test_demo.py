@@ -149,4 +149,4 @@ def test_tap_says_of_whom_nothing_is_known(start, tmp_path):
         finally:
             demo.process.send_signal(signal.SIGINT)
             demo.end()
-        assert tap.wait(timeout=10) == 0  # with the mesh
+        assert tap.wait(timeout=20) in (0, 1)  # with the mesh: in order, or cut off
