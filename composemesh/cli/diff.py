@@ -51,7 +51,7 @@ def _shown(change: dict[str, Any], before: dict[Any, Any], after: dict[Any, Any]
     text = Text()
     for key in (*change["created"], *change["configured"]):
         named = (key["kind"], key["name"])
-        for line in _lines("/".join(named), before.get(named), after.get(named)):
+        for line in _lines("/".join(named), before.get(named), after.get(named, before.get(named))):
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
             text.append(line + "\n", style if sys.stdout.isatty() else "")
     for effect in change["effects"]:
