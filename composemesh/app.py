@@ -45,6 +45,7 @@ from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
+from composemesh.stack.state import APPLIED
 from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.sinks.running import Sinks
 from composemesh.xds.door import Door
@@ -153,7 +154,7 @@ async def _run(
             sources = [extensions.catalogs.sources["docker"](client, options.project)]
         joined, mdns = Joined(), MdnsSource(options.project)
         found = FoundSources(lambda name, settings: extensions.catalogs.sources[name](settings))
-        applied = options.state / "resources.yaml"
+        applied = options.state / APPLIED
         config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied, extensions)
         # Compose and Docker answer at the same time.
         await rooms.start(config.ask_early)

@@ -93,13 +93,17 @@ def folder_of(project: ComposeProject) -> StateFolder:
     if project.name:
         return StateFolder(state_folders(), project.name)
     from composemesh.cli.logs import run
+    from composemesh.stack.compose import NoComposeFile
 
     try:
         name = run(project.pinned)[0].name
-    except UserError:
+    except UserError as problem:
         # The file may just be half edited: whoever already meshes it knows its name.
         served = _served_from(Path.cwd()) if not project.files and project.project_directory is None else ""
         if not served:
+            running = [entry.project for entry in list_meshes(state_folders()) if entry.alive]
+            if running and isinstance(problem, NoComposeFile):
+                raise CallError(f"{problem} Running: {', '.join(running)}.") from None
             raise
         name = served
     return StateFolder(state_folders(), name)
@@ -138,7 +142,7 @@ def serving(project: ComposeProject) -> tuple[StateFolder, MeshEntry]:
 def _next_step(project: str) -> str:
     others = [entry.project for entry in list_meshes(state_folders()) if entry.alive and entry.project != project]
     if others:
-        return f"-p picks another ({', '.join(others)} run), `composemesh up` starts this one."
+        return f"-p picks another (running: {', '.join(others)}), `composemesh up` starts this one."
     if os.geteuid():
         return "`composemesh up` starts one; a mesh that root started is shown to root (`sudo composemesh status`)."
     return "`composemesh up` starts one, `composemesh attach` meshes a stack that runs already."

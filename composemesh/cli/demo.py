@@ -129,6 +129,7 @@ async def _processes(visit: Visit) -> None:
         start = Start(
             ComposeProject(PROJECT), StateFolder(state_folders(), PROJECT), docker="", capture=CaptureMode.LOOPBACK
         )
+        start.folder.forget_changes()  # a visitor finds the demo as the page describes it
         show = follow(start.folder)
 
         async def pay(mesh: MeshView) -> None:
@@ -154,6 +155,7 @@ async def _containers(visit: Visit) -> None:
         port = int(os.environ.setdefault("BOOKINFO_PORT", str(_free_port(PORT))))  # Compose and its file read it
         project, _ = await ComposeProject(DOCKER_PROJECT, (folder / "compose.yaml",)).pinned()
         start = await make_start(project)
+        start.folder.forget_changes()
         show = follow(start.folder)
 
         async def up() -> None:

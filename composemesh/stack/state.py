@@ -52,6 +52,12 @@ def process_identity(pid: int) -> str:
     return "" if start is None else f"{start}@{boot}"
 
 
+APPLIED = "resources.yaml"
+"""What was applied, in a project's folder: kept while no mesh runs."""
+UNDONE = "undo.json"
+"""What it takes to undo that."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeshEntry:
     """`mesh.json`: one mesh process, as it describes itself."""
@@ -179,6 +185,13 @@ class StateFolder:
         """Forget the mesh: it ended, and left nothing behind."""
         (self.path / "mesh.json").unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
+
+    def forget_changes(self) -> None:
+        """Begin anew: what was applied to earlier meshes of the project is no longer kept. Of no effect while one
+        lives."""
+        if self.serving() is None:
+            for name in APPLIED, UNDONE:
+                (self.path / name).unlink(missing_ok=True)
 
     def entry(self) -> MeshEntry | None:
         """What mesh.json says, whether or not that process still lives; None where there is none to understand."""

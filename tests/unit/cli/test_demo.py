@@ -150,3 +150,17 @@ def test_tap_says_of_whom_nothing_is_known(start, tmp_path):
             demo.process.send_signal(signal.SIGINT)
             demo.end()
         assert tap.wait(timeout=20) in (0, 1)  # with the mesh: in order, or cut off
+
+
+def test_what_was_applied_to_a_demo_is_not_there_in_the_next(start, tmp_path):
+    folder = tmp_path / "state" / "demo"
+    folder.mkdir(parents=True, mode=0o700)
+    fault = "fault: {abort: {percentage: {value: 100}, httpStatus: 500}}, route: [{destination: {host: reviews}}]"
+    (folder / "resources.yaml").write_text(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: broken}\n"
+        f"spec: {{hosts: [reviews], http: [{{{fault}}}]}}\n"
+    )
+    (folder / "undo.json").write_text("{}")
+    code, out, err = start("--requests", "9").end()
+    assert code == 0, (out, err)
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "token"]
