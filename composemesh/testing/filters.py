@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import trio
@@ -71,6 +72,11 @@ def _exchanges() -> Iterator[MemoryExchange]:
     for value in _VALUES:
         yield MemoryExchange("/", [(name, value) for name in _NAMES for _ in range(2)], http_version=20)
     yield MemoryExchange("/shop.Reviews/List", {"content-type": "application/grpc"}, is_grpc=True, http_version=20)
+
+
+def _exchange(number: int) -> MemoryExchange:
+    """One of them, as it came."""
+    return next(islice(_exchanges(), number, None))
 
 
 def _heads(made: Any, x: MemoryExchange) -> None:
@@ -173,8 +179,9 @@ async def _goes_around(make: Callable[[], Any]) -> None:
     async def fail() -> None:
         raise _Trouble
 
-    made, replied = make(), False
-    for x in _exchanges():
+    made = make()
+    passed: int | None = None
+    for number, x in enumerate(_exchanges()):
         calls = 0
         async with attempt(lambda x=x: made.around(x, then)) as running:  # type: ignore[misc]
             with trio.move_on_after(PATIENCE):
@@ -197,9 +204,11 @@ async def _goes_around(make: Callable[[], Any]) -> None:
                 f"called then() {calls} times for {x!r}{' and raised Reply' if replied else ''}.",
                 "Call it once, or raise Reply before: the request is sent when you call it, and not again.",
             )
-    if replied:
+        if passed is None and not replied:
+            passed = number
+    if passed is None:
         return  # a filter that answers by itself has no rest of the way
-    x = MemoryExchange()
+    made, x = make(), _exchange(passed)
     async with attempt(lambda: made.around(x, fail)) as running:
         await running.ended.wait()
     if not isinstance(running.problem, _Trouble):
@@ -208,7 +217,8 @@ async def _goes_around(make: Callable[[], Any]) -> None:
             f"kept what then() raised to itself{f', and raised {running.problem!r}' if running.problem else ''}.",
             "Clean up in `finally` and let it pass: it says why the request failed.",
         )
-    async with attempt(lambda: made.around(MemoryExchange(), trio.sleep_forever)) as running:
+    made, x = make(), _exchange(passed)
+    async with attempt(lambda: made.around(x, trio.sleep_forever)) as running:
         await trio.lowlevel.checkpoint()
         await stop(running, made)
 

@@ -65,6 +65,28 @@ class Answering:
         raise Reply(503)
 
 
+class GrpcOnly:
+    """Answers everything but gRPC by itself."""
+
+    async def around(self, x, then):
+        if not x.is_grpc:
+            raise Reply(415)
+        await then()
+
+
+class Few:
+    """Lets two requests pass, and answers all others."""
+
+    def __init__(self) -> None:
+        self.left = 2
+
+    async def around(self, x, then):
+        if not self.left:
+            raise Reply(429)
+        self.left -= 1
+        await then()
+
+
 class Hookless:
     def on_reqest(self, x):
         pass
@@ -135,6 +157,18 @@ class Silencing:
             pass
 
 
+class SilencingOthers:
+    """Answers gRPC by itself, and silences what all others run into."""
+
+    async def around(self, x, then):
+        if x.is_grpc:
+            raise Reply(503)
+        try:
+            await then()
+        except Exception:
+            pass
+
+
 class Wrapping:
     async def around(self, x, then):
         try:
@@ -162,7 +196,7 @@ class Stubborn:
             raise OSError("not now") from None
 
 
-@pytest.mark.parametrize("made", [Stamp, Limit, Answering])
+@pytest.mark.parametrize("made", [Stamp, Limit, Answering, GrpcOnly, Few])
 async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
     await check_filter(made)
 
@@ -181,6 +215,7 @@ async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
         (Twice, "called then() 2 times", "Call it once"),
         (Never, "called then() 0 times", "or raise Reply before"),
         (Silencing, "kept what then() raised to itself", "let it pass"),
+        (SilencingOthers, "kept what then() raised to itself", "let it pass"),
         (Wrapping, "raised RuntimeError('it did not work')", "let it pass"),
         (Holding, "for 0.2 s", "has a bound"),
         (Blocking, "kept everybody else from running", "no time.sleep"),
