@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from composemesh.model.peer import Peer
 from composemesh.proxy.chain.fields import FieldView
+from composemesh.proxy.chain.view import new_target
 from composemesh.proxy.codec.parts import Fields
 from composemesh.testing.values import CALLEE, CALLER
 
@@ -30,7 +31,7 @@ class MemoryExchange:
         is_grpc: bool = False,
     ) -> None:
         self.method = method
-        self.path = path
+        self._path = path
         self.authority = authority
         self.source = source
         self.destination = destination
@@ -46,6 +47,15 @@ class MemoryExchange:
 
     def __repr__(self) -> str:
         return f"<MemoryExchange {self.method} {self.path} {self.status or 'unanswered'}>"
+
+    @property
+    def path(self) -> str:
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        """Raises ValueError for what can't be asked for."""
+        self._path = new_target(path, self._path).decode("latin-1")
 
     @property
     def headers(self) -> FieldView:

@@ -22,7 +22,7 @@ REPEATED = 1000
 PIECES = (b"", b"{", b'"stars": [5, 4]', b"}" * 100, bytes(range(256)) * 256, b"x")
 """Of a body, as a network may cut it."""
 
-_PATHS = ("/", "/a?b=c&b=d#e", "*", "/%00%0d%0a", "/" + "x" * 8000, "/\xff\x80", "//../..;/")
+_PATHS = ("/", "/a?b=c&b=d", "/%00%0d%0a", "/" + "x" * 8000, "/%ff%80", "//../..;/")
 _VALUES = ("", " ", "a", "\xff\x80", '"', "a, b;q=0.1", "x" * 8000, "gzip;q=nan, *;q=-1", "text/html; charset=\xff")
 _NAMES = (
     *("accept", "accept-encoding", "authorization", "cache-control", "content-encoding", "content-length"),

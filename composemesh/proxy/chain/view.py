@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _TARGET = re.compile(TARGET + rb"++")
 
 
+def new_target(path: str, old: str) -> bytes:
+    """What is asked for when a filter writes another path. Raises ValueError for what can't be asked for."""
+    target = path.encode("latin-1", "replace")
+    if not target.startswith(b"/") or not old.startswith("/") or _TARGET.fullmatch(target) is None:
+        raise ValueError(f"{path!r:.80} is no path that can be asked for instead of {old!r:.80}")
+    return target
+
+
 class View:
     """One exchange, and what the chains that it meets have yet to do to its answer."""
 
@@ -55,10 +63,8 @@ class View:
     @path.setter
     def path(self, path: str) -> None:
         """Raises ValueError for what can't be asked for."""
-        head, target = self._x.head, path.encode("latin-1", "replace")
-        if not target.startswith(b"/") or not head.path.startswith(b"/") or _TARGET.fullmatch(target) is None:
-            raise ValueError(f"{path!r:.80} is no path that can be asked for instead of {self.path!r:.80}")
-        head.path = head.target = target
+        head = self._x.head
+        head.path = head.target = new_target(path, self.path)
 
     @property
     def authority(self) -> str:

@@ -87,6 +87,14 @@ class Few:
         await then()
 
 
+class Prefixing:
+    """Asks for what is below another path."""
+
+    def on_request(self, x):
+        if x.path.startswith("/"):
+            x.path = "/v1" + x.path
+
+
 class Hookless:
     def on_reqest(self, x):
         pass
@@ -100,6 +108,11 @@ class Waiting:
 class Fragile:
     def on_request(self, x):
         x.headers.get("authorization").split()[1]
+
+
+class Misleading:
+    def on_request(self, x):
+        x.path = x.path.removeprefix("/")
 
 
 class Asking:
@@ -196,7 +209,7 @@ class Stubborn:
             raise OSError("not now") from None
 
 
-@pytest.mark.parametrize("made", [Stamp, Limit, Answering, GrpcOnly, Few])
+@pytest.mark.parametrize("made", [Stamp, Limit, Answering, GrpcOnly, Few, Prefixing])
 async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
     await check_filter(made)
 
@@ -207,6 +220,7 @@ async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
         (Hookless, "has no hook at all", "on_request, on_response"),
         (Waiting, "its on_request is a coroutine function", "Waiting is for `around`"),
         (Fragile, "raised IndexError", "or raise Reply"),
+        (Misleading, "is no path that can be asked for", "or raise Reply"),
         (Asking, "raised ValueError", "or raise Reply"),
         (Textual, "returned '{' from on_response_body", "Return the bytes"),
         (Forgetful, "returned None from on_response_body", "Return the bytes"),
@@ -240,3 +254,19 @@ def test_an_exchange_in_memory_is_what_filters_see() -> None:
     x.answered(201, {"server": "x"})
     x.response_headers.remove("server")
     assert (x.status, list(x.response_headers)) == (201, [])
+
+
+@pytest.mark.parametrize("path", ["", "*", "no slash", "/a b", "/a\n", "/a#b", "/\xff"])
+def test_its_path_is_as_strict_as_the_real_one(path) -> None:
+    x = MemoryExchange("/a")
+    with pytest.raises(ValueError, match="no path that can be asked for instead of '/a'"):
+        x.path = path
+    assert x.path == "/a"
+    x.path = "/b?c=\u20ac"
+    assert x.path == "/b?c=?"
+
+
+def test_its_path_stays_where_none_was_asked_for() -> None:
+    x = MemoryExchange("*", method="OPTIONS")
+    with pytest.raises(ValueError, match="instead of '\\*'"):
+        x.path = "/"
