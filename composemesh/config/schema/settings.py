@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -31,9 +31,13 @@ class Untold(TypeError):
     """A dataclass that cannot be read: our words to the author of a plugin."""
 
 
-def setting(doc: str, default: Any = dataclasses.MISSING) -> Any:
-    """A field of a `Config` with a line for the reference; without a default it must be said."""
-    return dataclasses.field(default=default, metadata={DOC: doc})
+def setting(doc: str, default: Any = dataclasses.MISSING, *, make: Callable[[], Any] | None = None) -> Any:
+    """A field of a `Config` with a line for the reference; without a default it must be said.
+
+    `make` makes a default that must be new each time, as a dict: `make=dict`.
+    """
+    factory: Any = dataclasses.MISSING if make is None else make
+    return dataclasses.field(default=default, default_factory=factory, metadata={DOC: doc})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from composemesh.plugin import Seconds, matching, setting
@@ -41,7 +41,7 @@ class StatsDConfig:
     ] = setting("What every name begins with.", "composemesh")
     interval: Seconds = setting("How often a report is sent.", 10.0)
     by: tuple[Label, ...] = setting("What the metrics are split by.", ("source", "destination", "version", "code"))
-    tags: Mapping[str, str] = field(default_factory=dict, metadata={"doc": "Tags of every metric; dogstatsd only."})
+    tags: Mapping[str, str] = setting("Tags of every metric; dogstatsd only.", make=dict)
 
     def __post_init__(self) -> None:
         try:

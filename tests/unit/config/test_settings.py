@@ -73,6 +73,24 @@ def test_everything_that_can_be_said():
     assert type(made.inner.tags) is dict
 
 
+def test_a_default_that_is_made_is_new_each_time():
+    @dataclass(frozen=True)
+    class Tagged:
+        tags: Mapping[str, str] = setting("What it is tagged with.", make=dict)
+
+    (one, wrong), (other, _) = told({}, Tagged), told(None, Tagged)
+    assert (one.tags, wrong) == ({}, [])
+    assert one.tags is not other.tags
+    field = settings(Tagged).message.fields["tags"]
+    assert (field.doc, field.required) == ("What it is tagged with.", False)
+    assert told({"tags": {"env": "test"}}, Tagged)[0].tags == {"env": "test"}
+
+
+def test_a_default_is_given_or_made():
+    with pytest.raises(ValueError, match="both"):
+        setting("What it is tagged with.", "a", make=str)
+
+
 def test_what_is_not_said_has_its_default():
     assert told({"header": "x-a"}) == (Config("x-a"), [])
 
