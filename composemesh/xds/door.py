@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from composemesh.runtime.ports import listen, url_host
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from composemesh.model.workload import Discovered
     from composemesh.runtime.latest import Latest
     from composemesh.xds.server import Server
-
-log = structlog.get_logger()
 
 
 class Door:

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-import structlog
 import trio
 
 from composemesh.xds import messages
@@ -24,8 +23,6 @@ from composemesh.xds.state import StateWatch
 from composemesh.xds.talk import Push, Request
 from composemesh.xds.watch import Found, TooMuch, Watch
 from composemesh.xds.worlds import TooMany, Worlds
-
-log = structlog.get_logger()
 
 MOST_BYTES = 4 << 20
 """Of a request's body."""

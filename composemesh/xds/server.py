@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
 import trio
 
 from composemesh.model.problem import Problem
@@ -24,8 +23,6 @@ from composemesh.xds.rest import MOST_BYTES, Reply, Rest, refusal
 from composemesh.xds.roster import Roster
 from composemesh.xds.streams import Streams
 from composemesh.xds.worlds import Worlds
-
-log = structlog.get_logger()
 
 MOST_CONNECTIONS = 512
 """At a time. One more takes the place of one without a call; where each has one, it is closed."""

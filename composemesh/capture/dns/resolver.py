@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 
-import structlog
 import trio
 
 from composemesh.capture.dns.asking import Ask, ask, ask_over_tcp, framed, receive
@@ -22,8 +21,6 @@ from composemesh.capture.dns.message import (
 )
 from composemesh.capture.netns import NetworkNamespace
 from composemesh.routing.names import Names, Standing
-
-log = structlog.get_logger()
 
 PORT = 15053
 _TRIES = 200
