@@ -83,7 +83,8 @@ class Server:
         with trio.CancelScope(shield=True) as scope:
             if self._ending or not self._make_room():
                 await trio.aclose_forcefully(stream)
-                self._complaints.say("xds client turned away", why=f"there are {MOST_CONNECTIONS} already")
+                why = "the mesh ends" if self._ending else f"there are {MOST_CONNECTIONS} already"
+                self._complaints.say("xds client turned away", why=why)
                 return
             self._connections[stream], self._scopes[stream] = None, scope
             address = _address(stream)
