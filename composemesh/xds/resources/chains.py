@@ -10,7 +10,7 @@ from composemesh.xds import protos
 from composemesh.xds.resources.callees import connection_rules
 from composemesh.xds.resources.filters import CORS, FAULT
 from composemesh.xds.resources.resource import pack
-from composemesh.xds.resources.units import seconds
+from composemesh.xds.resources.units import put_seconds, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def tcp_chain(making: Making, name: str, arms: list[tuple[str, int]]) -> Any:
     place = making.places.get(arms[0][0]) if arms else None
     policy = None if place is None else making.policy(place)
     limits = (policy.connections if policy is not None else None) or ConnectionLimits()
-    proxy.idle_timeout.FromNanoseconds(round(limits.tcp_idle_timeout * 1e9))
+    put_seconds(proxy.idle_timeout, limits.tcp_idle_timeout)
     balance = policy.balance if policy is not None else None
     hashed = balance.hash if balance is not None and balance.kind is Balancer.CONSISTENT_HASH else None
     if hashed is not None and hashed.key is HashKey.SOURCE_IP:

@@ -10,8 +10,9 @@ from composemesh.model.snapshot import Protocol
 from composemesh.xds import protos
 from composemesh.xds.resources import endpoints
 from composemesh.xds.resources.chains import NOWHERE
-from composemesh.xds.resources.policy import apply, seconds, unspoken
+from composemesh.xds.resources.policy import apply, unspoken
 from composemesh.xds.resources.resource import Resource, packed
+from composemesh.xds.resources.units import put_seconds
 from composemesh.xds.resources.view import Place
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _named(name: str, kind: str) -> Any:
     made = protos.message("envoy.config.cluster.v3.Cluster")()
     made.name = name
     made.type = made.DiscoveryType.Value(kind)
-    seconds(made.connect_timeout, CONNECT_TIMEOUT)
+    put_seconds(made.connect_timeout, CONNECT_TIMEOUT)
     return made
 
 

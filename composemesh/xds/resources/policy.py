@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from composemesh.model.policy import Balance, Balancer, ConnectionLimits, H2Upgrade, HashKey, OutlierDetection
 from composemesh.xds import protos
 from composemesh.xds.resources.resource import pack
+from composemesh.xds.resources.units import put_seconds
 
 if TYPE_CHECKING:
     from composemesh.model.policy import TrafficPolicy
@@ -48,7 +49,7 @@ def unspoken(policy: TrafficPolicy) -> Iterator[str]:
 def apply(cluster: Any, policy: TrafficPolicy, *, proxyless: bool, http2: bool = False) -> None:
     """Write a policy into a cluster. `http2`: whether nothing else is spoken there, whatever the policy says."""
     limits = policy.connections or ConnectionLimits()
-    seconds(cluster.connect_timeout, limits.connect_timeout)
+    put_seconds(cluster.connect_timeout, limits.connect_timeout)
     _balance(cluster, policy.balance or Balance(), proxyless)
     _breakers(cluster, limits)
     if policy.outliers is not None:
@@ -69,11 +70,6 @@ def apply(cluster: Any, policy: TrafficPolicy, *, proxyless: bool, http2: bool =
                     field.value = value
         if policy.proxy_protocol:
             _introduce(cluster, policy.proxy_protocol)
-
-
-def seconds(field: Any, value: float) -> None:
-    """Write a duration."""
-    field.FromNanoseconds(round(value * 1e9))
 
 
 def _balance(cluster: Any, balance: Balance, proxyless: bool) -> None:
@@ -97,9 +93,9 @@ def _breakers(cluster: Any, limits: ConnectionLimits) -> None:
 
 def _outliers(cluster: Any, said: OutlierDetection) -> None:
     made = cluster.outlier_detection
-    seconds(made.interval, said.interval)
-    seconds(made.base_ejection_time, said.base_ejection_time)
-    seconds(made.max_ejection_time, max(said.base_ejection_time, LONGEST_EJECTION))
+    put_seconds(made.interval, said.interval)
+    put_seconds(made.base_ejection_time, said.base_ejection_time)
+    put_seconds(made.max_ejection_time, max(said.base_ejection_time, LONGEST_EJECTION))
     made.max_ejection_percent.value = said.max_ejection_percent
     made.always_eject_one_host.value = True
     made.enforcing_success_rate.value = 0  # nobody asked to be compared with the others
@@ -130,11 +126,11 @@ def _http_options(limits: ConnectionLimits, http2: bool) -> Any:
         if limits.max_concurrent_streams:
             h2.max_concurrent_streams.value = limits.max_concurrent_streams
     common = made.common_http_protocol_options
-    seconds(common.idle_timeout, limits.idle_timeout)
+    put_seconds(common.idle_timeout, limits.idle_timeout)
     if limits.max_requests_per_connection:
         common.max_requests_per_connection.value = limits.max_requests_per_connection
     if limits.max_connection_duration:
-        seconds(common.max_connection_duration, limits.max_connection_duration)
+        put_seconds(common.max_connection_duration, limits.max_connection_duration)
     return made
 
 

@@ -1,4 +1,4 @@
-"""How JSON writes what has a unit."""
+"""How JSON, and messages, write what has a unit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 def seconds(value: float) -> str:
     """A Duration."""
     return f"{value:.9f}s"
+
+
+def put_seconds(field: Any, value: float) -> None:
+    """Write a Duration into a message's field."""
+    field.FromNanoseconds(round(value * 1e9))
 
 
 def fraction(percent: float) -> dict[str, Any]:
