@@ -13,5 +13,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // What is bundled is other people's work, and its licences want to go with it: static/ is what wheels carry.
+    license: { fileName: "licenses.md" },
   },
 });

@@ -91,3 +91,10 @@ def test_all_that_a_page_needs_is_small(built: str) -> None:
 
     assets = list(files("composemesh.ui").joinpath("static", "assets").iterdir())
     assert sum(len(gzip.compress(asset.read_bytes())) for asset in assets) < 400 * 1024
+
+
+def test_the_licences_of_what_is_bundled_go_with_it(built: str) -> None:
+    licences = (ui.read("licenses.md") or b"").decode()
+    for name in ("preact", "@preact/signals", "@dagrejs/dagre", "@codemirror/view", "@lezer/common"):
+        assert re.search(rf"^## {name} - \S+ \(MIT\)$", licences, re.MULTILINE), name
+    assert licences.count("Permission is hereby granted, free of charge") == licences.count("\n## ")
