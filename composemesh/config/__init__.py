@@ -1,8 +1,13 @@
 """Documents in, one immutable snapshot out; what is wrong with a document is data, not an exception.
 
-Reading order: `yaml` text → values that know their line · `schema` what `x-mesh` may say, and what fields are
-made of · `kinds` Istio's and Gateway API's kinds · `loaders` Compose file, labels and documents → what was said, and
-where · `resources` documents → rules and policies · `analysis` what they say together · `compile` all of it →
-Snapshot and Problems, pure and total · `publish` watches the documents, keeps the last good one, and publishes what
-differs.
+Reading order: `yaml` text → values that know their line · `schema` what `x-mesh` may say, and what fields are made
+of · `kinds` Istio's and Gateway API's kinds · `loaders` Compose file, labels and documents → what was said, and
+where · `short` the short forms of `x-mesh` · `resources` documents → rules and policies · `analysis` what they say
+together · `heard` whose settings count where several speak · `compile` all of it → Snapshot and Problems, pure and
+total.
+
+And while a mesh runs: `asking` Compose for the resolved project · `written` all that files say at one moment ·
+`watch` when they have changed · `applied` resources that came while it ran · `difference` what a change would
+change · `next_start` what has to wait · `history` the last changes, to be taken back · `extended` documents that
+name plugins · `publish` watches the documents, keeps the last good one, and publishes what differs.
 """

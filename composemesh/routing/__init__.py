@@ -6,6 +6,7 @@ Read it from the bottom; a file imports only what stands below it.
     table        all rules of a snapshot, compiled when they are first asked for, by host and gateway
     resolve      THE FUNCTION
     predicates   one condition, compiled
+    operators    Envoy's command operators in the values of headers
     chance       weights and percentages that come out exact
     request      what rules look at: a request, or the opening of a connection
     scopes       what a Sidecar lets its workloads reach

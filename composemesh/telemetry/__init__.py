@@ -4,6 +4,7 @@ hub        one record an exchange comes in; series, edges and windows stand ther
 series     counters of one label set, as Prometheus wants them
 window     counters of one edge over the last hour, and since the start
 metrics    the Prometheus text, in Istio's names
+tap        records as they come, for whoever watches
 records    those on their way to one sink: a bounded queue
 sinks/     who gets each record besides: `running` keeps them running; the access log
 """

@@ -1,6 +1,7 @@
 """Which of a cluster's targets gets the next request. One file a balancer, one line here; pure.
 
-`base` what a balancer is · `making` one by its name, and what is done about a plugin's that fails.
+`base` what a balancer is · `making` one by its name, and what is done about a plugin's that fails ·
+`key` what of a request a consistent hash is made of.
 """
 
 from __future__ import annotations

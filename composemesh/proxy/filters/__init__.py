@@ -6,7 +6,7 @@ cors           cross-origin requests
 redirect       an answer that sends the caller elsewhere
 direct         an answer of the mesh's own
 rewrite        path and authority
-changes        header operations
+changes        header operations; `operators` what Envoy's command operators in them stand for
 mirror         copies that nobody waits for
 timeout        time for the whole request
 

@@ -2,12 +2,20 @@
 
 Read it from the bottom; a file imports only what stands below it.
 
-    listeners, api   LDS: of a proxy that stands before a caller, or of a caller that needs none
-    routes           RDS: virtual hosts and their routes; `actions` and `match` say one rule, `filters` the rest of it
+    redirected       LDS: of an Envoy that its caller's connections are redirected to, one listener a port
+    api              LDS: of a caller that needs no proxy
+    listeners        LDS: of a proxy that stands before a caller
+    routes           RDS: virtual hosts and their routes; `actions` says one rule
+    paths            rewrites and redirects; `headers` header operations, `retries` when a request is sent again
+    hashes           what of a request a consistent hash is made of
     clusters         CDS, with `policy`; `endpoints` EDS
+    chains           what a listener does with a connection: take requests out of it, or pass it on as it is
+    filters          faults and CORS; `match` what a rule asks of a request
+    callees          whom a caller may mean, at which port, and by which names
     making           one generation under way: which clusters are asked for, what can't be said
     view             what this caller reaches
     node             who asks; `resource` what is handed out
+    units            how JSON writes what has a unit
 """
 
 from __future__ import annotations
