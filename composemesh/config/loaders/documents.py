@@ -1,7 +1,8 @@
 """Resource documents: text → resources whose envelope (`apiVersion`, `kind`, `metadata`) is in order.
 
 A file may hold several documents and Kubernetes' `List`. What is meant for Kubernetes alone is passed over with a
-line that says so, so that a sample which brings its Deployments along can be applied as it is.
+line that says so, so that a sample which brings its Deployments along can be applied as it is. What is of a group
+that nobody knows may be a plugin's that is not there, so that line is a warning.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _SERVER_SIDE = frozenset(
     }
 )
 """What `kubectl get -o yaml` adds to `metadata`: taken without a word."""
+_KUBERNETES = frozenset({"", "apps", "autoscaling", "batch", "extensions", "policy"})
+"""Groups of Kubernetes itself, besides those under `k8s.io`; everybody else's have a dot."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """RFC 1123's subdomain, as Kubernetes has it."""
 
@@ -124,6 +127,10 @@ class _Loader:
             message = f"There is no API group {show(group)}."
             hint = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(kinds.groups)}."
             self._refuse(document, (*at, "apiVersion"), "wrong-api-version", message, hint)
+        elif group not in _KUBERNETES and not group.endswith(".k8s.io"):
+            message = f"Nobody here knows the kind {quotable(name)} ({quotable(api_version)}): it is passed over."
+            hint = "A plugin's kind is known if the Compose file that names the plugin is named, too."
+            self._say(Severity.WARNING, document, at, "unknown-kind", message, hint)
         else:
             message = f"{quotable(name)} ({quotable(api_version)}) is for Kubernetes and is passed over."
             self._say(Severity.INFO, document, at, "passed-over", message)

@@ -75,6 +75,23 @@ def test_what_is_for_kubernetes_is_passed_over_with_a_word():
     assert "Deployment" in problem.message
 
 
+@pytest.mark.parametrize("version", ["v1", "batch/v1", "policy/v1", "rbac.authorization.k8s.io/v1"])
+def test_kubernetes_own_groups_are_noted(version):
+    problem = only_problem(f"apiVersion: {version}\nkind: Role\nmetadata: {{name: a}}\n")
+    assert (problem.severity, problem.code) == (Severity.INFO, "passed-over")
+
+
+@pytest.mark.parametrize("version", ["example.com/v1", "cert-manager.io/v1", "cluster.x-k8s.io/v1", "busy/v1"])
+def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version):
+    text = f"apiVersion: {version}\nkind: Busy\nmetadata: {{name: a}}\n---\n{RULE}"
+    resources, (problem,) = load_documents(text, "mesh.yaml")
+    assert [resource.name for resource in resources] == ["reviews"]
+    assert (problem.severity, problem.code, problem.line) == (Severity.WARNING, "unknown-kind", 1)
+    assert f"Busy ({version})" in problem.message
+    assert "Kubernetes" not in problem.message
+    assert "plugin" in problem.hint
+
+
 @pytest.mark.parametrize(
     ("old", "new", "code", "line", "words"),
     [

@@ -104,7 +104,8 @@ def test_what_is_wrong_is_told_at_its_line(extensions, before, after, line, code
     assert not compiled.policies
 
 
-def test_without_its_plugin_a_document_is_passed_over() -> None:
+def test_without_its_plugin_a_document_is_passed_over_with_a_warning() -> None:
     resources, (problem,) = load_documents(DOCUMENT, "budget.yaml")
     assert resources == ()
-    assert problem.code == "passed-over"
+    assert (problem.severity, problem.code) == ("warning", "unknown-kind")
+    assert "Compose file" in problem.hint
