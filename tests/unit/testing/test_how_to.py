@@ -28,15 +28,17 @@ TESTS = re.findall(r"^(?:async )?def (test_\w+)", PYTHON["test_plugins.py"], re.
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Iterator[Path]:
-    """The page's files, importable by each other."""
+    """The page's files, importable by each other; it is not the `tmp_path` of the page's tests."""
+    folder = tmp_path / "plugins"
+    folder.mkdir(mode=0o700)
     for name, text in PYTHON.items():
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o600)
-    monkeypatch.syspath_prepend(str(tmp_path))
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    monkeypatch.syspath_prepend(str(folder))
     before = set(sys.modules)
-    yield tmp_path
+    yield folder
     for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == tmp_path:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == folder:
             del sys.modules[name]
 
 
@@ -53,23 +55,24 @@ def test_a_plugin_is_under_forty_lines(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TESTS)
-async def test_the_pages_own_tests_pass(folder: Path, name: str) -> None:
+async def test_the_pages_own_tests_pass(folder: Path, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     spec = importlib.util.spec_from_file_location("test_plugins", folder / "test_plugins.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     test = getattr(module, name)
-    result = test(folder) if inspect.signature(test).parameters else test()
+    result = test(elsewhere) if inspect.signature(test).parameters else test()
     if inspect.isawaitable(result):
         await result
 
 
-async def test_a_service_of_the_hosts_file_is_called_by_name_and_follows_the_file(folder: Path, monkeypatch) -> None:
-    monkeypatch.chdir(folder)
+async def test_a_service_of_the_hosts_file_is_called_by_name_and_follows_the_file(folder: Path) -> None:
     hosts = folder / "hosts.txt"
     hosts.write_text("")
-    text = COMPOSE[0].replace("image: example/web", "")
+    text = COMPOSE[0].replace("image: example/web", "").replace("/srv/shop", str(folder))
     async with running_mesh(text, folder=folder) as mesh:
         web = next(each for each in mesh.view.discovered.value.workloads if each.compose_service == "web")
         hosts.write_text(f"printer {web.addresses[0]} {web.ports[0]}\n")
@@ -80,11 +83,9 @@ async def test_a_service_of_the_hosts_file_is_called_by_name_and_follows_the_fil
         assert (await mesh.get("printer")).status == 200, "what it said last stands"
 
 
-async def test_slow_requests_are_logged_as_the_page_configures_it(folder: Path, monkeypatch) -> None:
-    monkeypatch.chdir(folder)
-    text = COMPOSE[1].replace(
-        "image: example/web", "x-mesh: {routes: [{match: {path: /slow}, fault: {delay: 300ms}}]}"
-    )
+async def test_slow_requests_are_logged_as_the_page_configures_it(folder: Path) -> None:
+    text = COMPOSE[1].replace("/srv/shop", str(folder))
+    text = text.replace("image: example/web", "x-mesh: {routes: [{match: {path: /slow}, fault: {delay: 300ms}}]}")
     async with running_mesh(text, folder=folder) as mesh:
         for path in ("/quick", '/slow"\\n', "/slow"):
             await mesh.get("web", path)
@@ -101,6 +102,7 @@ async def test_the_gate_is_opened_by_the_key_alone(folder: Path) -> None:
         opened = await mesh.get("web", "/admin", {"x-key": "open sesame"})
         assert opened.status == 200
         assert "x-key" not in json.loads(opened.text)["headers"]
+        assert opened.headers["cache-control"] == "no-store"
         assert mesh.problems == ()
 
 
