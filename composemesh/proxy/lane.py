@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.connection import Connection
     from composemesh.proxy.downstream.h1 import Http1Downstream
+    from composemesh.proxy.pool import Pool
     from composemesh.proxy.upstream.h1 import Http1Upstream
 
 
@@ -119,14 +120,21 @@ class Lane:
         """A bug that one peer has found must not end the reactor, which is everybody's."""
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
+            under_way.up.wire.on_readable = None  # which a close calls
             under_way.up.close()
             under_way.target.endpoint.active -= 1
             self._down.end()
+            self._lost(under_way.x)
+        self._wire.on_readable = None
         task, self._task = self._task, None
         if task is None:
             raise problem
-        self._wire.on_readable = None
         trio.lowlevel.reschedule(task, outcome.Error(problem))
+
+    def _lost(self, x: Exchange) -> None:
+        """A bug ends the exchange: its record says what the spine's would."""
+        x.record.flag = self._down.why
+        tell(x, self._down)
 
     def _asked(self) -> None:
         """The client's socket has something: a request, mostly."""
@@ -173,23 +181,38 @@ class Lane:
         if up is None:
             cluster.turn -= 1  # the task will pick, too
             return False
-        x = opened(down, head, body, True, cluster)
-        if (everywhere is not None or cluster.filters is not None) and not self._filtered(
-            x, everywhere, cluster.filters
-        ):
-            cluster.turn -= 1
-            pool.checkin(up)
-            return True
+        x: Exchange | None = None
+        try:
+            x = opened(down, head, body, True, cluster)
+            return self._send(x, cluster, target, pool, up)
+        except Exception:
+            up.close()
+            if x is not None:
+                self._lost(x)
+            raise
+
+    def _send(self, x: Exchange, cluster: Cluster, target: Target, pool: Pool, up: Http1Upstream) -> bool:
+        """The same, now that there is a connection for it. What may raise comes before what is counted, and
+        before the task is given the exchange."""
+        down, everywhere = self._down, self._down.filters.everywhere
+        if everywhere is not None or cluster.filters is not None:
+            refused = self._filtered(x, everywhere, cluster.filters)
+            if refused is not None:
+                cluster.turn -= 1
+                pool.checkin(up)
+                down.begin(x.head, True)
+                self._refused(x, refused)
+                return True
         fields = outgoing(x, down)
         if not _sends(up, up.request(x, fields)):
             cluster.turn -= 1
             if x.view is None:
                 return False
-            down.begin(head, True)
+            down.begin(x.head, True)
             self._leave(x, b"")  # as filters have left it: they must not see it twice
             return True
-        down.begin(head, True)
         attempt(x, target)
+        down.begin(x.head, True)
         x.record.upstream_address = pool.address
         x.asked = time.monotonic()
         self._wire.on_readable = None
@@ -197,19 +220,17 @@ class Lane:
         up.wire.on_readable = self._answered
         return True
 
-    def _filtered(self, x: Exchange, *chains: Chain | None) -> bool:
-        """Have filters see the request; false where one wants it to end here."""
+    def _filtered(self, x: Exchange, *chains: Chain | None) -> Refused | None:
+        """Have filters see the request; what one of them says that wants it to end here."""
         try:
             for chain in chains:
                 if chain is not None:
                     chain.enter(x, self._down)
         except Refused as refused:
-            self._down.begin(x.head, True)
-            self._refused(x, refused)
-            return False
+            return refused
         assert x.view is not None, "the chain has made one"
         x.view.complete = True
-        return True
+        return None
 
     def _refused(self, x: Exchange, refused: Refused) -> None:
         """The task is to say it."""
@@ -242,12 +263,13 @@ class Lane:
             self._give_up(under_way)
             return
         head, payload = found
-        self._under_way = up.wire.on_readable = None
+        up.wire.on_readable = None
         fields = returning(x, head)
         if x.view is not None:
             try:
                 fields = x.view.answered(head, fields)
             except Refused as refused:
+                self._under_way = None
                 up.release(x)
                 under_way.target.endpoint.active -= 1
                 self._refused(x, refused)
@@ -260,6 +282,7 @@ class Lane:
             sent = wire.send_now(out)
         except OSError:
             sent = 0  # as the task will find out
+        self._under_way = None
         up.release(x)
         under_way.target.endpoint.active -= 1
         if sent < len(out):

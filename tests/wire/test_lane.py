@@ -7,8 +7,12 @@ from dataclasses import astuple
 
 import pytest
 
+from composemesh.model.flag import Flag
+from composemesh.proxy import lane
+from composemesh.proxy.downstream.h1 import Http1Downstream
+from composemesh.proxy.upstream.h1 import Http1Upstream
 from composemesh.proxy.wire import Reactor, Wire
-from mesh.net import GET, OK, running_net
+from mesh.net import GET, OK, ask, read_all, running_net
 from wire import corpus
 from wire.transcript import Stage, Transcript
 
@@ -114,3 +118,50 @@ async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch)
     assert [word for word in read if word] == [
         each for asked in b"GET POST HEAD GET".split() for each in (asked, b"HTTP/1.1")
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (lane, "opened"),
+        (lane, "outgoing"),
+        (Http1Upstream, "request"),
+        (lane, "attempt"),
+        (Http1Upstream, "whole_answer"),
+        (lane, "returning"),
+        (Http1Downstream, "response"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_bug_ends_one_exchange_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str
+) -> None:
+    async with running_net() as net:
+        stage = Stage(net)
+        await stage.start()
+        client = await net.connect(stage.app)
+        await ask(client, GET)  # a connection's first is nothing for the lane
+        await net.records.next()
+        net.records.all.clear()
+        raised: list[str] = []
+
+        def raising(*_: object) -> None:
+            raised.append(name)
+            raise ValueError("a bug")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, raising)
+            await client.send_all(GET)
+            assert await read_all(client) == b""
+        assert raised == [name]
+        assert [record.flag for record in net.records.all] == (
+            [] if name == "opened" else [Flag.DOWNSTREAM_CONNECTION_TERMINATION]
+        )
+        endpoint = net.fleet.planner.endpoints[stage.app.life]
+        assert endpoint.active == 0
+        assert net.fleet.sidecars[net.caller.life].load(False).requests == 0
+        assert not any(pool._idle for pool in endpoint.pools.values())
+        again = await net.connect(stage.app)
+        assert b" 200 " in await ask(again, GET)
+        assert b" 200 " in await ask(again, GET)
+        assert len(net.fleet._reactor._wires) == 2

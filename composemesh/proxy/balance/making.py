@@ -49,7 +49,7 @@ class Balancers:
         failures = self._failures.setdefault(name, Failures(name))
         try:
             made = self._catalog[name](settings)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             failures.count(problem)
             return LeastRequest(settings)
         return Guarded(made, failures)
@@ -77,7 +77,7 @@ class Failures:
     def __repr__(self) -> str:
         return f"<Failures of {self.name}: {self.number}>"
 
-    def count(self, problem: Exception) -> None:
+    def count(self, problem: BaseException) -> None:
         """One more. The first of its kind is a line in the log."""
         self.number += 1
         said = f"{problem!r:.300}"
@@ -111,6 +111,6 @@ class Guarded:
             if picked is None or picked in targets:
                 return picked
             raise LookupError(f"{picked!r:.100} is none of the targets")
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             self._failures.count(problem)
             return self._instead.pick(targets, passed_over, asked)

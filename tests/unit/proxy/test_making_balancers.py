@@ -31,11 +31,23 @@ class Unmade(Last):
         raise OSError("no such table")
 
 
+class Leaving(Last):
+    def pick(self, targets, passed_over, asked):
+        raise SystemExit("enough")
+
+
+class LeavingAtOnce(Last):
+    def __init__(self, settings: Balance) -> None:
+        raise SystemExit("not today")
+
+
 @pytest.fixture
 def balancers() -> Balancers:
     catalog = built_in()
     for name, what in (("last", Last), ("stranger", Stranger), ("unmade", Unmade), ("absent", "no_such:Balancer")):
         catalog.add(name, what, "birds 1.0")
+    catalog.add("leaving", Leaving, "birds 1.0")
+    catalog.add("leaving at once", LeavingAtOnce, "birds 1.0")
     return Balancers(catalog)
 
 
@@ -62,6 +74,8 @@ def test_a_plugins_balancer_picks(balancers) -> None:
         ("stranger", "is none of the targets"),
         ("unmade", "no such table"),
         ("absent", "ModuleNotFoundError"),
+        ("leaving", "SystemExit('enough')"),
+        ("leaving at once", "SystemExit('not today')"),
         ("unheard of", "KeyError"),
     ],
 )
