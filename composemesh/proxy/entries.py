@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from math import gcd
-from typing import NamedTuple
 
-from composemesh.model.entry import EntryEndpoint, EntryPort, Location, Resolution, ServiceEntry
+from composemesh.model.entry import EntryEndpoint, Location, Resolution, ServiceEntry
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.snapshot import Protocol
 from composemesh.model.workload import HOST, Workload
 from composemesh.proxy.cluster import Endpoint, Spoken, Target
 from composemesh.proxy.resolutions import Resolutions
-from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.declared import Declarations, Declared
+from composemesh.routing.hosts import canonical
 from composemesh.routing.labels import has
 
 MOST_SHARES = 100
@@ -28,25 +28,13 @@ _TLS = frozenset({"https", "tls"})
 _HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
 
 
-class Declared(NamedTuple):
-    """A host, and the entry that declares the port that is asked for."""
-
-    host: str
-    """Canonical, as declared: `*.x` for all that this matches."""
-    entry: ServiceEntry
-    port: EntryPort | None
-    """None where the entry lists no ports: then it is any."""
-
-
 class Entries:
     """All entries of the mesh. Survives every change, and so do the endpoints with their counters."""
 
     def __init__(self) -> None:
         self.resolutions = Resolutions()
         self._entries: tuple[ServiceEntry, ...] = ()
-        self._hosts: dict[str, list[ServiceEntry]] = {}
-        self._patterns: list[tuple[str, list[ServiceEntry]]] = []
-        """The longest first."""
+        self._declared = Declarations()
         self._addresses: list[tuple[IPv4Network | IPv6Network, str]] = []
         """The narrowest first."""
         self._themselves: list[str] = []
@@ -55,7 +43,7 @@ class Entries:
         self._spoken: dict[str, Spoken] = {}
 
     def __repr__(self) -> str:
-        return f"<Entries {len(self._hosts)} hosts, {len(self._endpoints)} endpoints, {self.resolutions!r}>"
+        return f"<Entries {len(self._declared.hosts)} hosts, {len(self._endpoints)} endpoints, {self.resolutions!r}>"
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -65,16 +53,14 @@ class Entries:
         if entries is self._entries:
             return
         self._entries = entries
-        hosts: dict[str, list[ServiceEntry]] = {}
-        addresses = []
-        for entry in entries:
-            for host in entry.hosts:
-                hosts.setdefault(canonical(host), []).append(entry)
-                addresses += [(ip_network(each, strict=False), canonical(host)) for each in entry.addresses]
-        self._hosts = hosts
-        self._patterns = sorted(
-            ((host, said) for host, said in hosts.items() if host.startswith("*")), key=lambda each: -len(each[0])
-        )
+        self._declared = Declarations(entries)
+        hosts = self._declared.hosts
+        addresses = [
+            (ip_network(address, strict=False), canonical(host))
+            for entry in entries
+            for host in entry.hosts
+            for address in entry.addresses
+        ]
         self._addresses = sorted(addresses, key=lambda each: -each[0].prefixlen)
         self._themselves = [
             host
@@ -105,11 +91,7 @@ class Entries:
 
     def find(self, host: str, port: int = 0) -> Declared | None:
         """Who declares a canonical host, by its name or else by the longest pattern, with this port (0 for any)."""
-        entries = self._hosts.get(host)
-        if entries is not None:
-            return _with_port(host, entries, port)
-        fitting = (_with_port(pattern, said, port) for pattern, said in self._patterns if matches(pattern, host))
-        return next(filter(None, fitting), None)
+        return self._declared.find(host, port)
 
     def at(self, address: str, port: int) -> Declared | None:
         """Who declares an address as its own."""
@@ -117,7 +99,7 @@ class Entries:
             return None
         wanted = ip_address(address)
         for network, host in self._addresses:
-            if wanted in network and (found := _with_port(host, self._hosts[host], port)) is not None:
+            if wanted in network and (found := self._declared.with_port(host, port)) is not None:
                 return found
         return None
 
@@ -211,16 +193,6 @@ def kind_of(entry: ServiceEntry) -> PeerKind:
 
 def _has_endpoints(entry: ServiceEntry) -> bool:
     return bool(entry.endpoints or entry.workload_selector)
-
-
-def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | None:
-    for entry in entries:
-        if not entry.ports or not port:
-            return Declared(host, entry, None)
-        for said in entry.ports:
-            if said.number == port:
-                return Declared(host, entry, said)
-    return None
 
 
 def _spoken(entries: list[ServiceEntry], before: Spoken | None) -> Spoken:

@@ -19,9 +19,10 @@ from composemesh.routing.hosts import canonical
 
 if TYPE_CHECKING:
     from composemesh.proxy.egress import Egress
-    from composemesh.proxy.entries import Declared, Entries
+    from composemesh.proxy.entries import Entries
     from composemesh.proxy.policies import ByPort
     from composemesh.proxy.rules import Rules
+    from composemesh.routing.declared import Declared
     from composemesh.routing.names import Names
 
 NO_LABELS: Mapping[str, str] = {}

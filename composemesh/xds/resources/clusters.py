@@ -16,8 +16,8 @@ from composemesh.xds.resources.units import put_seconds
 from composemesh.xds.resources.view import Place
 
 if TYPE_CHECKING:
+    from composemesh.routing.declared import Declared
     from composemesh.xds.resources.making import Making
-    from composemesh.xds.resources.view import Declared
 
 PASSTHROUGH = "PassthroughCluster"
 """Where a connection was going anyhow (Istio's name)."""

@@ -13,8 +13,9 @@ from composemesh.xds.resources.resource import Resource, packed
 if TYPE_CHECKING:
     from composemesh.model.entry import EntryPort
     from composemesh.model.workload import Workload
+    from composemesh.routing.declared import Declared
     from composemesh.xds.resources.making import Making
-    from composemesh.xds.resources.view import Declared, Place
+    from composemesh.xds.resources.view import Place
 
 LOCALITY = "compose"
 """One zone for all, which gRPC wants to have a name and a weight."""

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composemesh.model.snapshot import Egress, Protocol
 from composemesh.model.workload import FITNESS, HOST, State
-from composemesh.routing.hosts import canonical, matches
+from composemesh.routing.declared import Declarations
 from composemesh.routing.labels import has, labels_of
 from composemesh.routing.names import names_of
 from composemesh.routing.scopes import includes, scope_of
 from composemesh.routing.table import Table
 
 if TYPE_CHECKING:
-    from composemesh.model.entry import EntryPort, ServiceEntry
+    from composemesh.model.entry import EntryPort
     from composemesh.model.snapshot import ServiceSettings, Snapshot
     from composemesh.model.workload import Discovered, Workload
+    from composemesh.routing.declared import Declared
     from composemesh.xds.resources.node import Node
 
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
@@ -54,16 +55,6 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.name} {sorted(self.ports)} {len(self.members)} members>"
-
-
-class Declared(NamedTuple):
-    """A host of a ServiceEntry, with the port that is asked for."""
-
-    host: str
-    """As it was declared: `*.x` for all that this matches."""
-    entry: ServiceEntry
-    port: EntryPort | None
-    """None where the entry lists no ports: then it is any."""
 
 
 class Standpoint(NamedTuple):
@@ -123,11 +114,7 @@ class View:
         self.scope = scope_of(snapshot.scopes, self.labels)
         self.known = {*self.services, *snapshot.names}
         """Services, running or not."""
-        self._hosts: dict[str, list[ServiceEntry]] = {}
-        for entry in snapshot.entries:
-            for host in entry.hosts:
-                self._hosts.setdefault(canonical(host), []).append(entry)
-        self._patterns = sorted((host for host in self._hosts if host.startswith("*")), key=lambda host: -len(host))
+        self._declared = Declarations(snapshot.entries)
 
     def __repr__(self) -> str:
         return f"<View of {self.caller and self.caller.name}: {len(self.services)} services>"
@@ -154,7 +141,7 @@ class View:
 
     def declarations(self) -> Iterator[tuple[str, EntryPort]]:
         """Every declared host with each of its ports, once; none of an entry that lists no ports."""
-        for host, entries in self._hosts.items():
+        for host, entries in self._declared.hosts.items():
             yield from (
                 (host, port)
                 for port in {port.number: port for each in reversed(entries) for port in each.ports}.values()
@@ -167,7 +154,7 @@ class View:
         if service is not None:
             found = [address for each in service.members for address in each.addresses]
         else:
-            found = [address for entry in self._hosts.get(host, ()) for address in entry.addresses]
+            found = [address for entry in self._declared.hosts.get(host, ()) for address in entry.addresses]
         networks = [ip_network(address, strict=False) for address in found]
         return [(str(network.network_address), network.prefixlen) for network in networks]
 
@@ -186,10 +173,7 @@ class View:
 
     def declared(self, host: str, port: int) -> Declared | None:
         """Who declares a host, by its name or else by the longest pattern, with this port (0 for any)."""
-        if host in self._hosts:
-            return _with_port(host, self._hosts[host], port)
-        fitting = (_with_port(each, self._hosts[each], port) for each in self._patterns if matches(each, host))
-        return next(filter(None, fitting), None)
+        return self._declared.find(host, port)
 
     def members(self, place: Place) -> list[Workload]:
         """The workloads that stand for a place, those in the best shape there is.
@@ -233,13 +217,3 @@ def fittest(workloads: Iterable[Workload]) -> list[Workload]:
             rank = 3 if each.state is State.STOPPING else FITNESS[each.health]
             ranks.setdefault(rank, []).append(each)
     return ranks[min(ranks)] if ranks else []
-
-
-def _with_port(host: str, entries: list[ServiceEntry], port: int) -> Declared | None:
-    for entry in entries:
-        if not entry.ports or not port:
-            return Declared(host, entry, None)
-        for said in entry.ports:
-            if said.number == port:
-                return Declared(host, entry, said)
-    return None
