@@ -42,6 +42,7 @@ from composemesh.proxy.balance.making import Balancers
 from composemesh.proxy.chain.live import Filters
 from composemesh.proxy.fleet import Fleet
 from composemesh.routing.names import Names
+from composemesh.runtime.addresses import host_and_port
 from composemesh.runtime.captured import Captures
 from composemesh.runtime.latest import Latest
 from composemesh.runtime.supervise import supervise
@@ -164,8 +165,8 @@ async def _run(
         await config.load()
         if config.rejection and options.initial_check:
             raise Rejected(config.rejection)
-        given = {"capture": options.capture, "admin": options.admin, "xds": ""}
-        config.hold(*(word for word, overridden in given.items() if not overridden))
+        overrides = {"capture": options.capture, "admin": options.admin}
+        config.hold(*(word for word, given in overrides.items() if not given), "xds")
         rooms.start_soon(supervise, "config", config.run)
         rooms.start_soon(found.follow, config.snapshot, registry.discovered)
 
@@ -241,8 +242,7 @@ async def _serve_admin(view: MeshView, options: MeshOptions, *, task_status: tri
     mesh = view.snapshot.value.mesh
     host, port = mesh.admin_host, mesh.admin_port
     if options.admin:
-        host, _, number = options.admin.rpartition(":")
-        host, port = host.strip("[]"), int(number)
+        host, port = host_and_port(options.admin, to_listen=True)
     socket = options.state / "admin.sock"
     app = make_app(view, token_in(options.state))
     await serve(app, host=host, port=port, unix_path=socket, task_status=task_status)

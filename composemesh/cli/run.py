@@ -18,6 +18,7 @@ import click
 
 from composemesh.cli.context import about_project, folder_of, state_folders
 from composemesh.cli.guard import complain, exit_with
+from composemesh.runtime.addresses import host_and_port
 from composemesh.stack.errors import CallError, UserError
 from composemesh.stack.files import compose_files
 from composemesh.stack.state import StateFolder
@@ -33,10 +34,10 @@ class Call(click.ParamType[Any]):
     name = "NAME:PORT"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        name, _, port = value.rpartition(":")
-        if not name or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
+        try:
+            return host_and_port(value)
+        except ValueError:
             self.fail(f"{value!r} is not NAME:PORT.", param, ctx)
-        return name, int(port)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
+from composemesh.runtime.addresses import host_and_port
 from composemesh.xds.bootstrap import Transport, bootstrap, checked, static
 from composemesh.xds.resources import LISTENER, Node, generate
 from composemesh.xds.resources.listeners import OwnAddresses
@@ -89,7 +90,7 @@ def export(snapshot: Snapshot, discovered: Discovered, wanted: Wanted) -> dict[s
 
 
 def _address(what: str, said: str) -> Address:
-    host, colon, port = said.rpartition("://")[2].rstrip("/").rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{what} {said!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
+    try:
+        return host_and_port(said.rpartition("://")[2].rstrip("/"))
+    except ValueError:
+        raise ValueError(f"{what} {said!r} is not HOST:PORT") from None
