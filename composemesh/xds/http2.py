@@ -3,7 +3,8 @@
 The proxy has a leaner HTTP/2, made for thousands of streams a second; a discovery client has one, for days, and h2
 as it comes does for that. What it lacks stands here: one task alone writes to the socket, so that no cancelled call
 tears a frame; the reader never waits for a call, and a call's window opens as it takes what came, so that no call can
-stall another; a peer that takes nothing, says nothing, or makes work for nothing is left.
+stall another; a peer that takes nothing, says nothing, or makes work for nothing is left, and so is who announces a
+frame that is too long, before h2 keeps any of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from composemesh.runtime.groups import leaves
 from composemesh.xds import grpc
 from composemesh.xds.budget import RESET, Budget, Exhausted
 from composemesh.xds.call import Call
+from composemesh.xds.frames import Frames
 from composemesh.xds.grpc import RpcError, Status
 
 log = structlog.get_logger()
@@ -66,6 +68,7 @@ class Connection:
         self._answer = answer
         self._calls: dict[int, Call] = {}
         self._budget = Budget(trio.current_time())
+        self._frames = Frames()
         self._out = bytearray()
         self._wake = trio.Event()
         self._room = trio.Event()
@@ -138,11 +141,12 @@ class Connection:
                     return
             self._heard, self._asked = trio.current_time(), 0.0
             try:
+                self._frames.feed(data)
                 for event in self._h2.receive_data(data):
                     self._take(event)
             except (ProtocolError, Exhausted) as problem:
                 self.why = "too many frames for nothing" if isinstance(problem, Exhausted) else _said(problem)
-                code = ErrorCodes.ENHANCE_YOUR_CALM if isinstance(problem, Exhausted) else ErrorCodes.PROTOCOL_ERROR
+                code = ErrorCodes.ENHANCE_YOUR_CALM if isinstance(problem, Exhausted) else problem.error_code
                 await self._last_words(code)
                 return
             self._flush()

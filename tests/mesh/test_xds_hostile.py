@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import structlog.testing
 import trio
+from h2.errors import ErrorCodes
 
 from composemesh.model.snapshot import Snapshot
 from composemesh.xds import http2, protos
 from composemesh.xds import server as module
+from composemesh.xds.frames import MOST_BYTES as MOST_FRAME
 from composemesh.xds.grpc import MOST_BYTES, framed
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT
 from composemesh.xds.watch import MOST_NAMES
@@ -141,6 +143,29 @@ async def test_more_calls_than_allowed_end_the_connection(server: Control) -> No
     for _ in range(http2.MOST_CALLS + 1):
         await client.call()
     assert await client.farewell() is not None
+
+
+async def test_a_frame_that_is_too_long_is_refused_when_it_is_announced(server: Control) -> None:
+    client = await discovery(server)
+    for each in (b"\x00", b"\x40", b"\x01"):
+        await client.stream.send_all(each)
+    goodbye = await client.farewell()
+    assert goodbye is not None
+    assert goodbye.error_code == ErrorCodes.FRAME_SIZE_ERROR
+
+
+async def test_nobody_takes_sixteen_mib_of_one_frame(server: Control) -> None:
+    stream = await server.connect()
+    frame = b"\xff\xff\xff\x00\x00\x00\x00\x00\x01" + b"x" * (15 << 20)
+    with trio.fail_after(20), pytest.raises(trio.BrokenResourceError):
+        await stream.send_all(PREFACE + SETTINGS + frame)
+
+
+async def test_frames_as_long_as_they_may_be_are_taken(server: Control) -> None:
+    client = await discovery(server)
+    number = await client.call()
+    await client.send(number, framed(b"\xff" * (MOST_FRAME - 5)), end=True)
+    assert (await client.status(number))["grpc-status"] == "3"
 
 
 # === calls that are none ===
