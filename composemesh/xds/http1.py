@@ -73,11 +73,12 @@ class Connection:
             return False
         headers = {name: value.decode("latin-1") for name, value in request.headers}
         path = request.target.decode("latin-1")
-        reply = self._refuse(request.method.decode("latin-1"), path, headers.get(b"origin", ""))
+        method = request.method.decode("latin-1")
+        reply = self._refuse(method, path, headers.get(b"origin", ""))
         if reply is None:
             body = await self._body()
             reply = await self._answer(path, headers.get(b"host", ""), body) if body is not None else _TOO_LARGE
-        await self._send(reply)
+        await self._send(reply, body=method != "HEAD")
         return self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
 
     async def _body(self) -> bytes | None:
@@ -101,12 +102,12 @@ class Connection:
             self._h11.receive_data(data)
         return event
 
-    async def _send(self, reply: Reply) -> None:
+    async def _send(self, reply: Reply, *, body: bool = True) -> None:
         headers = [*reply.headers, (b"server", b"composemesh"), (b"content-length", b"%d" % len(reply.body))]
         if self.busy and self._h11.their_state is not h11.DONE:
             headers.append((b"connection", b"close"))  # the rest of its body is not read
         said = self._h11.send(h11.Response(status_code=reply.status, headers=headers))
-        if reply.status != 304:
+        if body and reply.status != 304:
             said = (said or b"") + (self._h11.send(h11.Data(data=reply.body)) or b"")
         await self._stream.send_all((said or b"") + (self._h11.send(h11.EndOfMessage()) or b""))
 

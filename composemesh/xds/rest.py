@@ -1,7 +1,9 @@
 """Discovery over REST: a DiscoveryRequest as JSON is posted now and then, and answered with what is new, or 304.
 
 Envoy sends no error by this way. It keeps asking with the version that it has, so who does not take an answer that it
-got twice has refused it. Once may be an accident: an answer that came too late for it.
+got twice has refused it. Once may be an accident: an answer that came too late for it. Who has
+neither a version nor a name begins anew each time, and refuses nothing: an Envoy that refuses its first answer has no
+version, but always a name.
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ class Poller:
         """What its version says of our last answer."""
         watch = self._watch
         took = bool(asked.version) and asked.version == watch.version
-        if watch.pending and not took:
+        if watch.pending and not took and (asked.version or self.node):
             self._tries += 1
             if self._tries < TRIES or not asked.version:
                 self._anew(asked)  # without a version it may as well have been started again

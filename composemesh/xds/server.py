@@ -136,10 +136,12 @@ class Server:
         else:
             reply = await self._reply(call, address)
             fields = [(b":status", b"%d" % reply.status), *reply.headers]
-            if not reply.body:
+            if reply.body:
+                fields.append((b"content-length", b"%d" % len(reply.body)))
+            if not reply.body or call.method == "HEAD":
                 call.finish(fields)
                 return
-            call.begin([*fields, (b"content-length", b"%d" % len(reply.body))])
+            call.begin(fields)
             await call.send(reply.body)
             call.finish()
 

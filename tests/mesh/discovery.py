@@ -42,10 +42,10 @@ class Client:
     async def flush(self) -> None:
         await self.stream.send_all(self.h2.data_to_send())
 
-    async def call(self, path: str = ADS, kind: str = "application/grpc", **more: str) -> int:
+    async def call(self, path: str = ADS, kind: str = "application/grpc", method: str = "POST", **more: str) -> int:
         """Open a stream; its number."""
         number = self.h2.get_next_available_stream_id()
-        head = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "xds")]
+        head = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "xds")]
         fields = [("content-type", kind), ("te", "trailers"), *((k.replace("_", "-"), v) for k, v in more.items())]
         self.h2.send_headers(number, head + fields)
         self._heard[number], self._ready[number], self.body[number] = Messages(), [], b""

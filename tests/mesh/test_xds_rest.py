@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
 
 from composemesh.model.snapshot import Snapshot
@@ -130,6 +131,28 @@ async def test_over_http2_it_is_the_same(server: Control) -> None:
 async def test_requests_that_are_refused(server: Control, line: str, rest: str, status: int) -> None:
     request = f"{line} HTTP/1.1\r\n{rest}".encode("latin-1")
     assert status_of(await exchange(await server.connect(), request)) == status
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 404), (PATH, 405)])
+async def test_head_is_answered_without_a_body(server: Control, path: str, status: int) -> None:
+    with structlog.testing.capture_logs() as logs:
+        answer = await exchange(await server.connect(), f"HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        head, end, body = answer.partition(b"\r\n\r\n")
+        assert (status_of(head), end, body) == (status, b"\r\n\r\n", b"")
+        assert length_of(head) > 0
+        client = await discovery(server)
+        number = await client.call(path, "text/html", method="HEAD")
+        said = await client.status(number)
+        assert (said[":status"], client.body[number]) == (str(status), b"")
+        assert int(said["content-length"]) == length_of(head)
+    assert [line for line in logs if line["log_level"] != "info"] == []
+
+
+async def test_who_polls_without_a_version_or_a_name_refuses_nothing(server: Control) -> None:
+    for _ in range(5):
+        status, said = await post(server, {})
+        assert (status, len(said["resources"])) == (200, 1)
+    assert [problem for problem in server.door.problems() if problem.code == "xds-refused"] == []
 
 
 async def test_a_request_of_another_type_than_its_path(server: Control) -> None:

@@ -15,8 +15,8 @@ from unit.xds.conversation import resource
 class Polls:
     """A client that polls and, unless told otherwise, takes what it gets."""
 
-    def __init__(self, url: str = CLUSTER, *names: str) -> None:
-        self.poller = Poller(kind_of(url), "one", "127.0.0.1")
+    def __init__(self, url: str = CLUSTER, *names: str, node: str = "one") -> None:
+        self.poller = Poller(kind_of(url), node, "127.0.0.1")
         self.names = names
         self.version = ""
 
@@ -100,6 +100,28 @@ def test_who_refuses_its_very_first_answer_may_have_been_restarted_each_time() -
     assert (watch.state, watch.words, watch.refused) == ("refused", REFUSED, ())
     assert client.poll("a") == ["a:1"]
     assert client.poll("a") is None
+    assert client.state == "synced"
+
+
+def test_who_has_neither_a_version_nor_a_name_refuses_nothing() -> None:
+    client = Polls(node="")
+    for _ in range(TRIES + 2):
+        assert client.poll("a", takes=False) == ["a:1"]
+        assert client.state == "waiting"
+    assert client.poll("a") == ["a:1"]
+    assert client.poll("a") is None
+    assert client.state == "synced"
+
+
+def test_who_has_no_name_and_begins_anew_after_a_refusal_gets_all() -> None:
+    client = Polls(node="")
+    client.poll("a")
+    for _ in range(TRIES + 1):
+        client.poll("a:2", takes=False)
+    assert client.state == "refused"
+    client.version = ""
+    assert client.poll("a:2") == ["a:2"]
+    assert client.poll("a:2") is None
     assert client.state == "synced"
 
 
