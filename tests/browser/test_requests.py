@@ -81,6 +81,9 @@ def test_one_request_opens_with_its_explanation(
     steps.filter(has_text="header end-user exact 'jason' does not hold").wait_for()
     assert "is-matched" in (steps.filter(has_text="broken").get_attribute("class") or "")
     assert re.search(r"fault\.yaml:\d+", steps.filter(has_text="broken").inner_text())
+    # No instance was asked, so none is told of.
+    assert "abort 503 for 100 %" in steps.last.inner_text()
+    assert steps.filter(has_text="endpoint").count() == 0
     # What if it had the header?
     panel.get_by_label("A header to explain with").fill("end-user: jason")
     page.keyboard.press("Enter")

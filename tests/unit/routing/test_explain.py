@@ -82,7 +82,7 @@ def test_the_rule_that_matches_and_where_it_is_written():
     assert [each["workload"] for each in decision["endpoints"]] == ["shop-reviews-v2-1"]
     assert decision["endpoints"][0]["address"] == "10.0.0.3"
     assert decision["policies"] == ["balance: kind random"]
-    assert decision["actions"] == ["fault: delay seconds 7.0 percent 50.0"]
+    assert decision["actions"] == ["fault: delay 7 s for 50 %"]
     (step,) = steps(said, "route")
     assert (step["matched"], step["file"], step["line"]) == (True, "reviews.yaml", 9)
 

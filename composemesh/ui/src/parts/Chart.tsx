@@ -40,6 +40,7 @@ export function Chart({ title, points, lines, format, least = 0 }: Props) {
       <figcaption>
         <h3>{title}</h3>
         <span class="chart-values">
+          <i>{under === null ? "now" : since(points[under])}</i>
           {lines.map((line, index) => (
             <span class={`tone-${line.tone === "bad" && !values[index]?.[shown] ? "dim" : line.tone}`}>
               {lines.length > 1 ? <i>{line.name}</i> : null}

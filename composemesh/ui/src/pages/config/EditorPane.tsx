@@ -1,6 +1,6 @@
 // One resource: its text in the editor, or what would change, and what can be done with it.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { token } from "../../token";
 import type { Known } from "./ConfigPage";
 import { Confirm } from "./Confirm";
@@ -27,6 +27,9 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
   const { base, text, verdict, review, failure } = editing;
   const changing = token.value !== "";
   const own = useMemo(() => (verdict?.problems ?? []).filter((one) => one.file === EDITOR), [verdict]);
+  const named = useRef<Key[]>([]);
+  if (verdict) named.current = verdict.resources; // while the mesh is asked again, its last answer stands
+  const replaced = base ? undefined : known.resources.find((one) => named.current.some((key) => title(key) === title(one)));
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== "s" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
@@ -42,7 +45,7 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
       <header class="config-head">
         <div>
           <h2>{of ? title(of) : (TEMPLATES.find((one) => one.name === template)?.title ?? "New resource")}</h2>
-          <Origin base={base} />
+          <Origin base={base} replaced={replaced} />
         </div>
         {review ? null : <Actions editing={editing} changing={changing} />}
       </header>
@@ -130,7 +133,21 @@ function Conflict({ editing }: { editing: Editing }) {
   );
 }
 
-function Origin({ base }: { base: Written | null }) {
+function Origin({ base, replaced }: { base: Written | null; replaced: Resource | undefined }) {
+  if (replaced) {
+    return (
+      <p class="faint">
+        Replaces <b>{title(replaced)}</b>,{" "}
+        {replaced.applied ? (
+          "which is live"
+        ) : (
+          <>
+            which stands in <span class="mono">{place(replaced)}</span>
+          </>
+        )}
+      </p>
+    );
+  }
   if (!base) return <p class="faint">New: it is kept by the mesh until it is deleted, also over a restart.</p>;
   if (base.applied) {
     return (

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { isTyping } from "../../keys";
 import type { Known } from "./ConfigPage";
 import { isDraft } from "./drafts";
-import { address, place, title, type Resource } from "./resources";
+import { address, place, title, wholePlace, type Resource } from "./resources";
 
 export function Sidebar({ known, here }: { known: Known; here: (string | undefined)[] }) {
   const [text, setText] = useState("");
@@ -71,7 +71,7 @@ export function Sidebar({ known, here }: { known: Known; here: (string | undefin
               <a
                 class={`config-item${at("x-mesh", one.service) ? " is-here" : ""}`}
                 href={address("x-mesh", one.service)}
-                title={`${one.file}:${one.line}`}
+                title={wholePlace(one)}
               >
                 <span class="cut">{one.service || "the mesh"}</span>
                 <small class="faint">{place(one)}</small>
@@ -91,7 +91,7 @@ function Item({ one, known, here }: { one: Resource; known: Known; here: boolean
   const own = known.problems.filter((problem) => problem.resource === title(one));
   const worst = own.some((problem) => problem.severity === "error") ? "bad" : own.some((problem) => problem.severity === "warning") ? "notice" : "";
   return (
-    <a class={`config-item${here ? " is-here" : ""}`} href={address(one.kind, one.name)} title={`${one.file}:${one.line}`}>
+    <a class={`config-item${here ? " is-here" : ""}`} href={address(one.kind, one.name)} title={wholePlace(one)}>
       {worst ? <i class={`spot is-${worst}`} title={own.map((problem) => problem.message).join("\n")} /> : null}
       <span class="cut">{one.name}</span>
       {isDraft(address(one.kind, one.name)) ? <i class="config-edited" title="edited, not applied" /> : null}

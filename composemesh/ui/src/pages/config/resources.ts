@@ -1,17 +1,13 @@
 // The configuration as the admin API tells and changes it (docs/reference/admin-api.md, "resources").
 
 import { ApiError, get, post } from "../../api";
+import { EDITOR } from "../../place";
 import { href } from "../../router";
 import type { Problem, Resource as Listed } from "../../shapes";
 
 export interface Key {
   kind: string;
   name: string;
-}
-
-export interface Place {
-  file: string;
-  line: number;
 }
 
 export type { Problem };
@@ -24,7 +20,9 @@ export interface Written extends Resource {
 }
 
 /** `x-mesh` of a Compose service; of the mesh itself where `service` is empty. */
-export interface Block extends Place {
+export interface Block {
+  file: string;
+  line: number;
   service: string;
   text: string;
 }
@@ -58,8 +56,7 @@ export interface Step {
   deleted: Key[];
 }
 
-/** The `name` under which the editor's text goes to the mesh: problems with this file are the editor's own. */
-export const EDITOR = "editor";
+export { EDITOR, place, wholePlace } from "../../place";
 
 const files = (text: string) => [{ name: EDITOR, text }];
 
@@ -110,10 +107,4 @@ export function told(change: Pick<Change, "created" | "configured" | "deleted">)
     change[word].map((one) => `${title(one)} ${word}`),
   );
   return words.join(", ") || "nothing has changed";
-}
-
-/** The last part of a path; the whole of it belongs into a tooltip. */
-export function place({ file, line }: Place): string {
-  const name = file.split("/").at(-1) ?? "";
-  return line ? `${name}:${line}` : name;
 }

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { bytes, milliseconds, percent, plural, rate } from "../../format";
-import { toneOfWorkload, versionOf } from "../../health";
+import { toneOfErrors, toneOfWorkload, versionOf } from "../../health";
 import { Charts } from "../../parts/Charts";
 import { Icon } from "../../parts/Icon";
 import { href } from "../../router";
@@ -144,7 +144,7 @@ function Summary({ model, window, onChoose }: PartProps<object>) {
       <Figures
         figures={[
           ["Requests / s", rate(requests / model.seconds), ""],
-          ["Errors", percent(requests ? errors / requests : null), errors ? "bad" : ""],
+          ["Errors", percent(requests ? errors / requests : null), errors ? toneOfErrors(requests, errors) : ""],
           ["Max p99", milliseconds(slowest[0]?.data.p99_ms ?? null), ""],
         ]}
       />
@@ -180,10 +180,16 @@ function Figures({ figures }: { figures: [string, string, string][] }) {
         <div class="figure">
           <h3>{name}</h3>
           <b class={tone ? `is-${tone}` : ""}>{value}</b>
+          {isMean(name) ? <small class="faint">mean</small> : null}
         </div>
       ))}
     </div>
   );
+}
+
+/** Rates and shares are those of the whole window; a percentile is none of these. */
+function isMean(name: string): boolean {
+  return name.endsWith("/ s") || name === "Errors";
 }
 
 interface LinesProps {

@@ -2,7 +2,7 @@
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { milliseconds } from "../../format";
-import { clock, FLAGS, outcome, request, share, verdict, version, type Exchange } from "./record";
+import { clock, FLAGS, outcome, party, request, share, verdict, version, type Exchange } from "./record";
 
 const ROW = 34;
 const BEYOND = 8;
@@ -52,7 +52,7 @@ export function RequestList({ shown, selected, onSelect }: Props) {
   return (
     <div class="requests-list" role="table" aria-label="Requests" aria-rowcount={shown.length}>
       <div class="requests-head requests-row" role="row">
-        {["Time", "From", "To", "Request", "Status", "Took"].map((name) => (
+        {["Began", "From", "To", "Request", "Status", "Took"].map((name) => (
           <span role="columnheader">{name}</span>
         ))}
       </div>
@@ -86,9 +86,9 @@ function Row({ one, top, selected, onSelect }: { one: Exchange; top: number; sel
       onPointerDown={(event) => event.button === 0 && onSelect(one)}
     >
       <span role="cell" class="mono faint">{clock(one.time)}</span>
-      <span role="cell" class="cut">{one.source}</span>
+      <span role="cell" class="cut">{party(one.source)}</span>
       <span role="cell" class="cut">
-        {one.destination}
+        {party(one.destination)}
         {version(one.version) ? <em class="version">{one.version}</em> : null}
       </span>
       <span role="cell" class="cut mono" title={request(one)}>

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { bytes, milliseconds } from "../../format";
 import { Icon } from "../../parts/Icon";
-import { clock, FLAGS, outcome, request, verdict, version, type Exchange } from "./record";
+import { clock, FLAGS, outcome, party, request, verdict, version, type Exchange } from "./record";
 import { Why } from "./Why";
 
 interface Props {
@@ -20,7 +20,7 @@ export function RequestPanel({ one, onClose }: Props) {
             {one.method ? <b class="method">{one.method}</b> : null} {request(one)}
           </p>
           <p class="faint">
-            {one.source} → {one.destination}
+            {party(one.source)} → {party(one.destination)}
             {version(one.version) ? ` ${one.version}` : ""} at {clock(one.time)}
           </p>
         </div>
@@ -89,11 +89,11 @@ function Timeline({ one }: { one: Exchange }) {
 
 function Fields({ one }: { one: Exchange }) {
   const spaced = (text: string) => (version(text) ? ` ${text}` : "");
-  const kind = (text: string) => (text && text !== "service" ? ` (${text})` : "");
+  const kind = (text: string) => (text && text !== "service" && text !== "unknown" ? ` (${text})` : "");
   const fields: [string, ComponentChildren][] = [
-    ["from", `${one.source}${spaced(one.source_version)}${kind(one.source_kind)}`],
+    ["from", `${party(one.source)}${spaced(one.source_version)}${kind(one.source_kind)}`],
     ["from workload", one.source_workload],
-    ["to", `${one.destination}${spaced(one.version)}${kind(one.destination_kind)}`],
+    ["to", `${party(one.destination)}${spaced(one.version)}${kind(one.destination_kind)}`],
     ["to workload", one.workload],
     ["at", one.address],
     ["route", one.route],

@@ -9,7 +9,7 @@ import { Feed, type State } from "./feed";
 import { EVERYTHING, fits, isEverything, LIMIT, type Filter } from "./filter";
 import { RequestList } from "./RequestList";
 import { RequestPanel } from "./RequestPanel";
-import { FLAGS, type Exchange } from "./record";
+import { FLAGS, party, type Exchange } from "./record";
 import "./requests.css";
 
 /** Milliseconds after the last key until the mesh is asked for something else. */
@@ -204,5 +204,5 @@ function Choice({ name, value, choices, onChange }: ChoiceProps) {
 function seen(feed: Feed, now: string, end: "source" | "destination"): [string, string][] {
   const names = new Set(feed.records.map((one) => one[end]));
   if (now) names.add(now);
-  return [...names].sort().map((name) => [name, name]);
+  return [...names].sort().map((name) => [name, party(name)]);
 }

@@ -1,10 +1,11 @@
 // The explanation of one request: each rule that was tried, what came of it, and where it is written.
 
 import { useEffect, useState } from "preact/hooks";
+import { inWords, place, wholePlace } from "../../place";
 import { href } from "../../router";
 import type { Explanation, Step } from "../../shapes";
 import { explain, isExplained } from "./explanation";
-import type { Exchange } from "./record";
+import { party, type Exchange } from "./record";
 
 export function Why({ one }: { one: Exchange }) {
   const [headers, setHeaders] = useState<string[]>([]);
@@ -35,7 +36,7 @@ export function Why({ one }: { one: Exchange }) {
       {said ? <Decision said={said} one={one} /> : null}
       {said ? (
         <ol class="why-steps">
-          {said.steps.map((step) => (
+          {stepsOf(said, one).map((step) => (
             <StepLine step={step} />
           ))}
         </ol>
@@ -51,7 +52,7 @@ function Decision({ said, one }: { said: Explanation; one: Exchange }) {
   return (
     <>
       <p class="why-decision">
-        <span title={decision.rule ?? ""}>
+        <span title={inWords(decision.rule ?? "")}>
           {decision.rule?.split(" (")[0] ?? (decision.route ? "No rule speaks of it: it goes to the service" : "No rule matches")}
         </span>
         {decision.split.length > 0 ? (
@@ -77,9 +78,19 @@ function Decision({ said, one }: { said: Explanation; one: Exchange }) {
   );
 }
 
+/** Whoever was failed on purpose got no further than that: what would have come then is not told. */
+function stepsOf({ decision, steps }: Explanation, one: Exchange): Step[] {
+  const fault = decision.actions.find((action) => action.startsWith("fault: "));
+  if (!one.flags.includes("FI") || !fault) return steps;
+  const [last] = steps.filter((step) => step.stage === "route" && step.matched).slice(-1);
+  if (!last) return steps;
+  const [candidate, because] = [fault.slice("fault: ".length), "the mesh answered itself: no instance was asked"];
+  return [...steps.slice(0, steps.indexOf(last) + 1), { ...last, stage: "fault", candidate, because }];
+}
+
 function StepLine({ step }: { step: Step }) {
   const [kind, name] = (step.resource ?? "").split(" ");
-  const place = step.file ? `${step.file.split("/").at(-1)}${step.line ? `:${step.line}` : ""}` : "";
+  const at = { file: step.file ?? "", line: step.line };
   const link = kind && name && kind !== "x-mesh" ? href("config", [kind, name], { line: step.line ?? "" }) : "";
   return (
     <li class={step.matched ? "is-matched" : ""}>
@@ -87,17 +98,17 @@ function StepLine({ step }: { step: Step }) {
         {step.matched ? "✓" : "✕"}
       </span>
       <span class="why-text">
-        <span class="why-stage">{step.stage}</span> <b>{step.candidate}</b>
+        <span class="why-stage">{step.stage}</span> <b>{step.stage === "caller" ? party(step.candidate) : step.candidate}</b>
         <span class="why-because">{step.because}</span>
       </span>
-      {place ? (
+      {at.file ? (
         link ? (
-          <a class="why-place mono" href={link} title={`${step.file}:${step.line}`}>
-            {place}
+          <a class="why-place mono" href={link} title={wholePlace(at)}>
+            {place(at)}
           </a>
         ) : (
-          <span class="why-place mono faint" title={step.file ?? ""}>
-            {place}
+          <span class="why-place mono faint" title={wholePlace(at)}>
+            {place(at)}
           </span>
         )
       ) : null}

@@ -1,7 +1,7 @@
 // Which requests are shown. The mesh is asked for those alone, so that a rare one is found among thousands; what is
 // in the list already is looked through here.
 
-import { outcome, type Exchange } from "./record";
+import { outcome, party, type Exchange } from "./record";
 
 export interface Filter {
   text: string;
@@ -45,6 +45,6 @@ export function isEverything(filter: Filter): boolean {
 }
 
 function seen(one: Exchange): string {
-  const names = [one.source, one.destination, one.workload, one.method, one.path, one.authority, one.route];
+  const names = [one.source, party(one.source), one.destination, party(one.destination), one.workload, one.method, one.path, one.authority, one.route];
   return [...names, one.id, one.trace_id, outcome(one)].join("\n").toLowerCase();
 }

@@ -100,6 +100,11 @@ export function request(one: Exchange): string {
   return one.path;
 }
 
+/** A caller's or a service's name, for people: `unknown` is what the mesh calls whoever is not of it. */
+export function party(name: string): string {
+  return name === "unknown" ? "outside" : name;
+}
+
 /** A version that says something: whoever has one alone needs no name for it. */
 export function version(name: string): string {
   return name === "unknown" || name === "latest" ? "" : name;

@@ -5,6 +5,7 @@ import { api, ApiError } from "../../api";
 import { percent } from "../../format";
 import { graph, status } from "../../live";
 import { Icon } from "../../parts/Icon";
+import { inWords, place } from "../../place";
 import { href } from "../../router";
 import type { Explanation, Resource, Service } from "../../shapes";
 
@@ -49,7 +50,7 @@ export function Routes({ service }: { service: Service }) {
                 <span class="cut">
                   {one.kind} <b>{one.name}</b>
                 </span>
-                <span class="faint cut">{one.applied ? "applied live" : `${one.file.split("/").pop()}:${one.line}`}</span>
+                <span class="faint cut">{place(one)}</span>
               </a>
             </li>
           ))}
@@ -67,7 +68,7 @@ function Decision({ said: { decision }, caller }: { said: Explanation; caller: s
       <p class="dim">
         <b class="method">GET /</b> from <b>{caller}</b>
       </p>
-      <p>{decision.rule ?? "No rule speaks of it: it goes to all instances alike."}</p>
+      <p>{decision.rule ? inWords(decision.rule) : "No rule speaks of it: it goes to all instances alike."}</p>
       {decision.split.length > 1 ? (
         <ul class="arms">
           {decision.split.map((arm) => (
@@ -83,7 +84,7 @@ function Decision({ said: { decision }, caller }: { said: Explanation; caller: s
       ) : null}
       <span class="chips">
         {[...decision.actions, ...decision.policies].map((one) => (
-          <span class="chip cut">{one}</span>
+          <span class="chip">{one}</span>
         ))}
       </span>
     </div>

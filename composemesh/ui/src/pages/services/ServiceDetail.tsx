@@ -90,8 +90,8 @@ function Traffic({ service }: { service: Service }) {
   return (
     <section class="card traffic" aria-label="Traffic">
       <div class="figures">
-        <Figure name="Requests / s" value={rate(service.requests_per_second)} />
-        <Figure name="Success" value={percent(service.success_rate)} tone={failing ? healthOf(service).tone : ""} />
+        <Figure name="Requests / s" value={rate(service.requests_per_second)} mean />
+        <Figure name="Success" value={percent(service.success_rate)} tone={failing ? healthOf(service).tone : ""} mean />
         <Figure name="p50" value={milliseconds(service.p50_ms)} />
         <Figure name="p99" value={milliseconds(service.p99_ms)} />
         <Choice name="Window" value={window} choices={WINDOWS.slice(1)} onChange={(value) => ask({ window: value })} />
@@ -101,11 +101,16 @@ function Traffic({ service }: { service: Service }) {
   );
 }
 
-function Figure({ name, value, tone = "" }: { name: string; value: string; tone?: string }) {
+function Figure({ name, value, tone = "", mean = false }: { name: string; value: string; tone?: string; mean?: boolean }) {
   return (
     <div class="figure">
       <h3>{name}</h3>
       <b class={tone ? `is-${tone}` : ""}>{value}</b>
+      {mean ? (
+        <small class="faint" title="Over the last minute">
+          mean
+        </small>
+      ) : null}
     </div>
   );
 }
