@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHAPE = 'The body must be JSON: {"files": [{"name": …, "text": …}], "delete": [{"kind": …, "name": …}]}.'
+NO_TEXT = "A string of the body is no text: it has half of a surrogate pair, which UTF-8 does not have."
 ONE_AT_A_TIME = trio.CapacityLimiter(1)
 """Reading a large body takes a processor's time for seconds: never that of two."""
 
@@ -53,10 +54,13 @@ class Named:
         return f"{self.kind} {self.name}"
 
     def among(self, keys: Iterable[ResourceKey]) -> list[ResourceKey]:
-        """The keys that are meant."""
-        return [
-            key for key in keys if (key.kind, key.name) == (self.kind, self.name) and self.group in ("", key.group)
+        """The keys that are meant. A kind may be written in any case; one that is written just so goes first."""
+        found = [
+            key
+            for key in keys
+            if (key.kind.lower(), key.name) == (self.kind.lower(), self.name) and self.group in ("", key.group)
         ]
+        return [key for key in found if key.kind == self.kind] or found
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ async def asked_change(request: Request, most: int, kinds: Kinds) -> Asked:
 
 async def asked_step(request: Request, most: int) -> str:
     """The `id` of a step, or nothing where the body is empty. Raises BadBody."""
-    return await _read(request, most, lambda said: str(said.get("id", "")), b"{}")
+    return await _read(request, most, lambda said: _text(said.get("id", "")), b"{}")
 
 
 async def _read(request: Request, most: int, understand: Callable[[Any], T], otherwise: bytes = b"") -> T:
@@ -119,7 +123,7 @@ def _change(said: Any, kinds: Kinds) -> Asked:
     resources: list[Resource] = []
     problems: list[Problem] = []
     for file in said.get("files", ()):
-        found, wrong = load_documents(str(file["text"]), str(file["name"]), kinds=kinds)
+        found, wrong = load_documents(_text(file["text"]), _text(file["name"]), kinds=kinds)
         resources += found
         problems += wrong
     delete, expect = ([_named(one) for one in said.get(word, ())] for word in ("delete", "expect"))
@@ -128,5 +132,15 @@ def _change(said: Any, kinds: Kinds) -> Asked:
 
 def _named(said: Any) -> Named:
     return Named(
-        *(str(said[word]) for word in ("kind", "name")), *(str(said.get(w, "")) for w in ("group", "version"))
+        *(_text(said[word]) for word in ("kind", "name")), *(_text(said.get(w, "")) for w in ("group", "version"))
     )
+
+
+def _text(said: Any) -> str:
+    """As text that every answer can name. Raises BadBody where JSON's escapes made something else of it."""
+    text = str(said)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadBody(400, NO_TEXT) from None
+    return text

@@ -14,6 +14,8 @@ import structlog
 import trio
 from starlette.responses import JSONResponse, Response
 
+from composemesh.config.yaml import quotable
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +25,10 @@ MOST_UNREAD = 64 << 20
 """Bytes of a refused body that are read and thrown away, so that its sender gets to see the answer."""
 UNREAD_PATIENCE = 5.0
 """Seconds that this may take."""
+MOST_SAID = 300
+"""Characters in the log of an address, and of what went wrong."""
+EVERY = 1.0
+"""Seconds between two lines in the log on requests that failed."""
 _NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _READING = ("GET", "HEAD")
 _CHANGING = ("POST", "DELETE")
@@ -50,6 +56,8 @@ class Guard:
         """`token` is what a change over TCP must show; empty: nobody changes anything over TCP."""
         self._app = app
         self._token = token.encode()
+        self._quiet_until = 0.0
+        self._unsaid = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -75,7 +83,20 @@ class Guard:
         try:
             await app(scope, receive_noted, send_marked)
         except Exception as problem:  # answered already, with a 500
-            log.error("admin request failed", path=scope["path"], problem=repr(problem))
+            self._complain(scope["path"], problem)
+
+    def _complain(self, path: str, problem: Exception) -> None:
+        """One line at most in EVERY seconds, with how many were left out before it: a client fills no disk."""
+        now = trio.current_time()
+        if now < self._quiet_until:
+            self._unsaid += 1
+            return
+        self._quiet_until = now + EVERY
+        more = {"more": self._unsaid} if self._unsaid else {}
+        self._unsaid = 0
+        log.error(
+            "admin request failed", path=quotable(path, MOST_SAID), problem=quotable(repr(problem), MOST_SAID), **more
+        )
 
     def _refuse(self, scope: Scope) -> Response | None:
         if not _means_us(scope):

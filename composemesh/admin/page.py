@@ -37,7 +37,7 @@ NOT_BUILT = """\
 There is no page here: this copy of composemesh was installed without one. `make setup` builds it, with Node 20.19
 or later.
 """
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _FOR_EVER = "public, max-age=31536000, immutable"
 """For files whose name says what is in them."""
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}

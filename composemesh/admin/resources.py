@@ -33,13 +33,13 @@ class Resources:
         self._publisher = publisher
 
     async def listed(self, request: Request) -> Response:
-        """`GET /api/v1/resources?kind=&name=`; `brief=true` leaves the documents out."""
+        """`GET /api/v1/resources?kind=&name=`, the kind in any case; `brief=true` leaves the documents out."""
         kind, name = request.query_params.get("kind", ""), request.query_params.get("name", "")
         behind = {one.key: one for one in self._publisher.written.resources}
         found = [
             self._shown(one, behind.get(key))
             for key, one in self._publisher.resources.items()
-            if kind in ("", key.kind) and name in ("", key.name)
+            if kind.lower() in ("", key.kind.lower()) and name in ("", key.name)
         ]
         if request.query_params.get("brief") == "true":
             found = [{word: value for word, value in one.items() if word != "document"} for one in found]

@@ -33,7 +33,7 @@ KINDS = {
 
 
 def kind_of(word: str) -> str:
-    """The kind that a word means. One that nobody knows, in CamelCase, may be a plugin's: the mesh knows.
+    """The kind that a word means. One that nobody knows, and that is near to none, may be a plugin's: the mesh knows.
 
     Raises CallError with the nearest one.
     """
@@ -48,7 +48,7 @@ def kind_of(word: str) -> str:
     kind = next((kinds[one] for one in plurals if one in kinds), None)
     if kind is None:
         near = difflib.get_close_matches(word, kinds, 1)
-        if not near and said[:1].isupper() and said.isalnum():
+        if not near and said.isalnum():
             return said
         known = ", ".join(dict.fromkeys(KINDS.values()))
         hint = f"did you mean {kinds[near[0]]}?" if near else f"use one of {known}."

@@ -16,6 +16,7 @@ from composemesh.runtime.unix import address_of
 from composemesh.stack.errors import UserError
 
 PIECE = 64 * 1024
+ENDED = "The mesh has ended while it was asked: say this again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,22 @@ class Membership:
             headers=[("host", "localhost"), ("content-length", str(len(body)))],
         )
         sent = [head, h11.Data(data=body), h11.EndOfMessage()]
-        await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in sent))
+        try:
+            await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in sent))
+        except trio.BrokenResourceError:
+            raise UserError(ENDED) from None
         status = 0
         while not status:
             event = await self._event()
             if isinstance(event, h11.Response):
                 status = event.status_code
             elif not isinstance(event, h11.InformationalResponse):
-                raise UserError("The mesh has ended while it was asked: say this again.")
+                raise UserError(ENDED)
         if status != 200:
             raise UserError(await self._complaint(status))
         told = await self._told()
         if told is None:
-            raise UserError("The mesh has ended while it was asked: say this again.")
+            raise UserError(ENDED)
         name, value = told
         if name != "joined":
             raise UserError(str(value.get("error", "The mesh did not say why it refuses.")))
@@ -105,7 +109,7 @@ class Membership:
 
     async def _event(self) -> object:
         """The next event of HTTP; None where the connection has ended."""
-        while (event := self._http.next_event()) is h11.NEED_DATA:
+        while (event := self._next()) is h11.NEED_DATA:
             try:
                 data = await self._stream.receive_some(PIECE)
             except trio.BrokenResourceError:
@@ -114,6 +118,13 @@ class Membership:
                 return None  # a mesh that was killed ends in the middle of a chunk
             self._http.receive_data(data)
         return event
+
+    def _next(self) -> object:
+        """What has arrived, understood; None where it ends in the middle, as a killed mesh's does."""
+        try:
+            return self._http.next_event()
+        except h11.RemoteProtocolError:
+            return None
 
 
 @asynccontextmanager

@@ -16,5 +16,5 @@ def read(name: str) -> bytes | None:
     file = files(__name__).joinpath("static", *name.split("/"))
     try:
         return file.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except OSError:  # a folder, a name that is too long, …
         return None

@@ -69,10 +69,23 @@ async def test_files_have_their_types_and_come_compressed_to_who_can_read_that(s
 
 
 async def test_only_files_of_the_page_are_to_be_had(server: Served) -> None:
-    for name in ("nothing.js", "..%2findex.html", "..", ".sources", "%2e%2e%2f%2e%2e%2f__init__.py", "a%00b"):
+    for name in (
+        "nothing.js",
+        "..%2findex.html",
+        "..",
+        ".sources",
+        "%2e%2e%2f%2e%2e%2f__init__.py",
+        "a%00b",
+        "a" * 5000,
+        "a" * 200,
+    ):
         status, fields, _ = await server.get(f"/assets/{name}", HTML)
         assert status == 404, name
         assert fields["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_a_name_too_long_for_a_file_is_none() -> None:
+    assert ui.read("assets/" + "a" * 5000) is None
 
 
 async def test_a_copy_without_the_page_says_so_to_browsers(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
