@@ -9,6 +9,7 @@ Read it from the bottom; a file imports only what stands below it.
     operators    Envoy's command operators in the values of headers
     chance       weights and percentages that come out exact
     request      what rules look at: a request, or the opening of a connection
+    declared     who declares a host: the ServiceEntries, for our own sidecar and for what an Envoy is told
     scopes       what a Sidecar lets its workloads reach
     hosts        what a name in a document means; `names` the names that exist only in the mesh; `labels`
 """

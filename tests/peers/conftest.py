@@ -1,7 +1,7 @@
-"""The fixture of this folder: a mesh on loopback."""
+"""The fixtures of this folder: a mesh on loopback, its fast lane open."""
 
 from __future__ import annotations
 
-from mesh.conftest import net
+from mesh.conftest import lane, net
 
-__all__ = ["net"]
+__all__ = ["lane", "net"]
