@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -197,13 +198,8 @@ async def _run(
             *door.problems(),
         )
         view.xds = door.rows
-        failures = {
-            "filter": filters.failures,
-            "source": found.failures,
-            "sink": sinks.failures,
-            "balancer": balancers.failures,
-        }
-        view.plugins = lambda: described(extensions, failures)
+        counting = (filters, found, sinks, balancers, config.kinds)
+        view.plugins = lambda: described(extensions, chain.from_iterable(each.failures() for each in counting))
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         rooms.start_soon(mdns.follow, config.snapshot, registry.discovered, fleet.gateways.problems)

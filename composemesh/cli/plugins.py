@@ -40,7 +40,7 @@ def _installed() -> list[dict[str, Any]]:
     from composemesh.cli.plugins_here import plugins_here
     from composemesh.extensions import described
 
-    return described(run(plugins_here), {})
+    return described(run(plugins_here))
 
 
 def _table(shown: list[dict[str, Any]]) -> RenderableType:

@@ -277,7 +277,7 @@ class Publisher:
         self._unanswered = False
         self._named = resolved.files or self._named
         sources = await trio.to_thread.run_sync(read_sources, self._named)
-        written = await read_extended(resolved, sources, self._plugins)
+        written = await read_extended(resolved, sources, self._plugins, self.kinds)
         self._watch.follow((*self._files, *sources.watched, *written.watched))
         self._accept(written)
 

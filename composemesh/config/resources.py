@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.delegation import http_rules
 from composemesh.config.kinds.gateway_api.common import joined
 from composemesh.config.kinds.kind import Context, Draft
@@ -104,13 +103,14 @@ def _meaning(resource: Resource, services: frozenset[str], project: str) -> tupl
 
 def _take(resource: Resource, context: Context, part: Draft) -> None:
     """Compile one resource. A plugin's kind may raise: then its document is wrong, and the mesh isn't."""
-    if (resource.group, resource.kind) in KINDS:
+    if resource.failures is None:
         resource.means.take(context, part)
         return
     try:
         resource.means.take(context, part)
-    except Exception as problem:
-        message = f"its kind comes from a plugin, which failed: {quotable(repr(problem), 300)}."
+    except (Exception, SystemExit) as problem:
+        resource.failures.count(problem, resource.origin)
+        message = f"its kind comes from a plugin, which failed: {quotable(resource.failures.last, 300)}."
         context.refuse((), "plugin-broken", message, "Mend the plugin, or take this out.")
 
 

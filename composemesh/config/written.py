@@ -38,8 +38,13 @@ class Written:
 NOTHING = Written()
 
 
-def read_written(resolved: Resolved, sources: Sources, catalogs: Catalogs | None = None) -> Written:
-    """Read it all. Blocks; never raises for what users write. `catalogs`: what can be named in it."""
+def read_written(
+    resolved: Resolved, sources: Sources, catalogs: Catalogs | None = None, kinds: Kinds = KINDS
+) -> Written:
+    """Read it all. Blocks; never raises for what users write.
+
+    `catalogs`: what can be named in it; `kinds`: what documents may be of.
+    """
     document = load_compose(resolved, sources, catalogs)
     said = document.mesh.get(("resources",))
     if said is None or not resolved.files:
@@ -48,7 +53,6 @@ def read_written(resolved: Resolved, sources: Sources, catalogs: Catalogs | None
     watched: list[Path] = []
     resources: list[Resource] = []
     problems: list[Problem] = []
-    kinds = KINDS if catalogs is None else Kinds(catalogs.kinds)
     for pattern in said.value:
         files = tuple(matching(base / pattern))
         watched += [*files, *folders(base / pattern)]

@@ -7,7 +7,6 @@ said last stands. None of that is trouble of the project's own: it is told as a 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,17 +20,14 @@ from composemesh.discovery.soundness import wrong_with
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import HOST, Attachment, Discovered, Kind, Workload
+from composemesh.runtime.failures import Failures, Mistaken
 from composemesh.runtime.latest import Latest
-from composemesh.runtime.supervise import HEALTHY_AFTER, supervise
+from composemesh.runtime.supervise import keep_running
 
 MOST = 4096
 """Workloads of one source. Each has an address in tables that every proxy reads."""
 MOST_LEFT_OUT = 20
 """Of one source that are named; the rest is counted."""
-
-
-class SourceEnded(Exception):
-    """A source that gave up of its own accord."""
 
 
 class FoundSource:
@@ -45,40 +41,27 @@ class FoundSource:
         """What it said last."""
         self._make = make
         self._changed = changed
-        self.failures = 0
-        self.failure = ""
-        self._failed_at = float("-inf")
+        self.failures = Failures("source", name)
 
     def __repr__(self) -> str:
-        return f"<FoundSource {self.name} {len(self.state.workloads)} workloads {self.failure or 'well'}>"
+        return f"<FoundSource {self.name} {len(self.state.workloads)} workloads {self.failures.last or 'well'}>"
 
     async def run(self) -> None:
         """Watch until it is taken out of the configuration."""
         with self.scope:
-            await supervise(f"source {self.name}", self._once)
+            await keep_running(self.failures, self._once)
 
     def problem(self) -> Problem | None:
         """Why what it says may be stale."""
-        subject = f"source {self.name}"
-        if time.monotonic() - self._failed_at < HEALTHY_AFTER:
-            message = f"The {subject} failed and starts again: {self.failure}"
-            return Problem(Severity.WARNING, "source-failed", message, resource=subject)
-        if self.state.trouble:
-            return Problem(
-                Severity.WARNING, "source-stale", f"The {subject}: {self.state.trouble!s:.300}", resource=subject
-            )
-        return None
+        failed = self.failures.problem("is started again, while what it said last stands")
+        if failed is not None or not self.state.trouble:
+            return failed
+        message = f"The {self.failures}: {self.state.trouble!s:.300}"
+        return Problem(Severity.WARNING, "source-stale", message, resource=str(self.failures))
 
     async def _once(self) -> None:
-        try:
-            await self._make().watch(self._hear)
-            raise SourceEnded("it returned, though the mesh goes on")
-        except (Exception, SystemExit, GeneratorExit) as problem:
-            self.failures += 1
-            self.failure, self._failed_at = f"{problem!r:.300}", time.monotonic()
-            if isinstance(problem, Exception):
-                raise
-            raise SourceEnded(repr(problem)) from problem  # no plugin ends the mesh
+        await self._make().watch(self._hear)
+        raise Mistaken("it returned, though the mesh goes on")
 
     def _hear(self, state: Discovered) -> None:
         if not isinstance(state, Discovered):
@@ -112,10 +95,10 @@ class FoundSources:
                 yield problem
         yield from self._left_out
 
-    def failures(self, name: str) -> tuple[int, str]:
-        """How often a source has failed since it was configured as it is, and why the last time."""
-        source = self.running.get(name)
-        return (0, "") if source is None else (source.failures, source.failure)
+    def failures(self) -> Iterator[Failures]:
+        """What they did wrong since they were configured as they are."""
+        for source in self.running.values():
+            yield source.failures
 
     async def watch(self, publish: Callable[[Discovered], None]) -> None:
         """Publish what they have found, for ever."""

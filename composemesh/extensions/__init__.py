@@ -8,7 +8,7 @@ A plugin that can't be loaded is left out and is a Problem; nothing of it is reg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -24,6 +24,7 @@ from composemesh.config.loaders.said import Place
 from composemesh.extensions.files import look, module_of
 from composemesh.extensions.loading import OURS, Recorder, Registration, Unloadable, within_patience
 from composemesh.model.problem import Problem, Severity
+from composemesh.runtime.failures import Failures, figures
 from composemesh.runtime.latest import Latest
 
 __all__ = ["OURS", "Extensions", "Plugin", "described"]
@@ -32,7 +33,6 @@ log = structlog.get_logger()
 
 GROUP = "composemesh.plugins"
 """The entry points under which distributions name their plugin's module."""
-Failures = Callable[[str], tuple[int, str]]
 
 
 @dataclass(slots=True)
@@ -172,15 +172,15 @@ def _of_distribution(entry: EntryPoint) -> str:
     return f"{distribution.name} {distribution.version}" if distribution is not None else entry.value
 
 
-def described(extensions: Extensions, failures: Mapping[str, Failures]) -> list[dict[str, Any]]:
+def described(extensions: Extensions, failures: Iterable[Failures] = ()) -> list[dict[str, Any]]:
     """Every name with who brought it along, then the plugins that are left out (the shape `plugins`).
 
-    `failures` counts by noun: how often what a name stands for has failed, and why the last time.
+    `failures` are those of all that runs now.
     """
-    found = []
+    found, counted = [], figures(failures)
     for plugin in extensions.plugins.values():
         for noun, name in plugin.names:
-            count, last = failures[noun](name) if noun in failures else (0, "")
+            count, last = counted.get((noun, name), (0, ""))
             state = "failing" if count or last else "loaded"
             found.append(_row(plugin, noun, name, state, count, last))
         if plugin.problem is not None:

@@ -5,7 +5,6 @@ What comes of it is written down here, and taken over by the room's own thread.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ import trio
 
 from composemesh import __version__
 from composemesh.plugin import API
+from composemesh.runtime.failures import said
 
 PATIENCE = 5.0
 """Seconds that a plugin has to be imported and to register. Then its thread is left behind: Python can't stop one."""
@@ -85,17 +85,7 @@ def _loaded(find: Callable[[], Any]) -> Unloadable | tuple[int, list[Registratio
     except BaseException as problem:
         return Unloadable(
             "plugin-not-loaded",
-            f"can't be loaded: {_said(problem)}",
+            f"can't be loaded: {said(problem)}",
             "Mend it, or take it out of the configuration.",
         )
     return api, recorder.said
-
-
-def _said(problem: BaseException) -> str:
-    """An exception on one line, with the place in the plugin's own code, which is the last that it names."""
-    text = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
-    if isinstance(problem, SyntaxError):
-        return text
-    frames = traceback.extract_tb(problem.__traceback__)
-    own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith("<frozen")]
-    return f"{text} ({own[-1].filename}:{own[-1].lineno})" if own else text

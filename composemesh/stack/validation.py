@@ -43,15 +43,15 @@ async def validate(
     composes = [one for one in given if is_compose(one.text)]
     problems: list[Problem] = []
     name, written = project.name, Written()
+    kinds = KINDS if plugins is None else Kinds(plugins.catalogs.kinds)
     files = (*project.files, *(Path(one.name) for one in composes))
     if files:
         try:
-            name, written = await _written(replace(project, files=files), composes, plugins)
+            name, written = await _written(replace(project, files=files), composes, plugins, kinds)
         except Unresolved as refused:
             sources = await trio.to_thread.run_sync(read_sources, files)
             problems.append(explain(str(refused), sources))
     resources: list[Resource] = []
-    kinds = KINDS if plugins is None else Kinds(plugins.catalogs.kinds)
     for one in given:
         if one not in composes:
             found, wrong = load_documents(one.text, one.name, kinds=kinds)
@@ -70,7 +70,7 @@ def is_compose(text: bytes) -> bool:
 
 
 async def _written(
-    project: ComposeProject, composes: Sequence[Given], plugins: Plugins | None
+    project: ComposeProject, composes: Sequence[Given], plugins: Plugins | None, kinds: Kinds
 ) -> tuple[str, Written]:
     """What Compose files say, and the name of their project. Raises Unresolved."""
     if all([await trio.Path(path).is_file() for path in project.files]):
@@ -85,12 +85,12 @@ async def _written(
             name = project.name
         else:
             name = project.name or project_name(resolved)
-        return name, await read_extended(resolved, sources, plugins)
+        return name, await read_extended(resolved, sources, plugins, kinds)
     if not composes:
         raise CallError(f"There is no file {project.files[0]}.")
     path, text = Path(composes[0].name), composes[0].text.decode("utf-8", "replace")
     sources = Sources({path: parse(text, str(path))})
-    return project.name, await read_extended(Resolved(text, (path,)), sources, plugins)
+    return project.name, await read_extended(Resolved(text, (path,)), sources, plugins, kinds)
 
 
 def _besides(written: Written, given: Iterable[Given]) -> tuple[list[Resource], list[Problem]]:

@@ -10,8 +10,9 @@ from typing import Any
 import trio
 import trio.lowlevel
 
-from composemesh.proxy.chain.hooks import Unfit, check_hooks
+from composemesh.proxy.chain.hooks import check_hooks
 from composemesh.proxy.refuse import Reply
+from composemesh.runtime.failures import Mistaken
 from composemesh.testing.broken import Broken, same_object
 from composemesh.testing.exchange import MemoryExchange
 from composemesh.testing.watch import LONGEST_PAUSE, PATIENCE, attempt, best_pause, stop
@@ -57,7 +58,7 @@ def _has_hooks(made: object) -> None:
         raise Broken(made, "has no hook at all.", f"Write one or more of {', '.join(HOOKS)}.")
     try:
         check_hooks(made)
-    except Unfit as problem:
+    except Mistaken as problem:
         raise Broken(
             made, f"cannot be used: {problem}.", "Waiting is for `around`; the others must be quick."
         ) from None

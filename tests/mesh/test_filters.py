@@ -8,7 +8,7 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, Redirect
 from composemesh.plugin import Exchange, Reply
-from composemesh.proxy.chain import hooks
+from composemesh.runtime.failures import figures
 from mesh.filters import head_of, only, use
 from mesh.gateways import connect as enter
 from mesh.gateways import free_port, gateway, http, open_up, route
@@ -310,7 +310,7 @@ async def test_failures_are_counted_and_the_log_is_not_flooded(net: Net, capsys:
     use(net, only("on_request", raising(ValueError("boom"))), service="app")
     for _ in range(20):
         await ask(stream, GET, b"(FF)\n")
-    assert net.fleet.planner.filters.failures("only")[0] == 20
+    assert figures(net.fleet.planner.filters.failures())["filter", "only"].number == 20
     assert capsys.readouterr().out.count("filter failed") == 1
 
 
@@ -318,7 +318,7 @@ async def test_a_failure_is_forgotten_after_a_while(net: Net, monkeypatch: pytes
     stream = await app(net)
     use(net, only("on_request", raising(ValueError("boom"))), service="app")
     await ask(stream, GET, b"(FF)\n")
-    monkeypatch.setattr(hooks, "RECENTLY", 0.0)
+    monkeypatch.setattr("composemesh.runtime.failures.RECENTLY", 0.0)
     assert list(net.fleet.planner.filters.problems()) == []
 
 
@@ -397,7 +397,7 @@ async def test_one_that_hangs_afterwards_ends_with_its_bound_and_the_answer_stan
     assert b" 200 " in await ask(stream, GET)
     assert (await net.records.next()).flag is Flag.NONE
     assert b" 200 " in await ask(stream, GET)
-    assert net.fleet.planner.filters.failures("only")[0] >= 1
+    assert figures(net.fleet.planner.filters.failures())["filter", "only"].number >= 1
 
 
 async def test_a_slow_application_is_not_the_filter_s_fault(net: Net):
@@ -446,7 +446,7 @@ async def test_one_that_calls_then_twice_or_not_at_all(net: Net):
     use(net, only("around", twice, "Twice"), service="app")
     assert b" 200 " in await ask(stream, GET)  # it came whole, before the filter went wrong
     await net.records.next()
-    assert "it called then() twice" in net.fleet.planner.filters.failures("twice")[1]
+    assert "it called then() twice" in figures(net.fleet.planner.filters.failures())["filter", "twice"].last
     net.snapshot.publish(before)
     use(net, only("around", never, "Never"), service="app")
     assert b"filter failed: never (FF)" in await ask(stream, GET, b"(FF)\n")

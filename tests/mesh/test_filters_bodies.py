@@ -12,6 +12,7 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.policy import Retry
 from composemesh.plugin import Exchange
+from composemesh.runtime.failures import figures
 from mesh.filters import head_of, only, use
 from mesh.http2 import Peer, Request, serving
 from mesh.net import GET, Net, answering, ask, read_all, read_until
@@ -286,7 +287,7 @@ async def test_what_is_no_bytes_is_a_failure(net: Net):
     await net.serve(app, answering())
     use(net, only("on_response_body", lambda x, data: "text"))
     assert b"(FF)" in await ask(await net.connect(app), GET, b"(FF)\n")
-    assert "must return bytes" in net.fleet.planner.filters.failures("only")[1]
+    assert "must return bytes" in figures(net.fleet.planner.filters.failures())["filter", "only"].last
 
 
 # === back-pressure ===

@@ -109,7 +109,7 @@ async def test_one_that_does_not_say_its_api(folder: Path):
         ("import sys\n\nsys.exit('I am gone')", "SystemExit: I am gone ({path}:3)"),
         ("API = 1\ndef register(mesh):\n    mesh.filtre('x', dict)", "'Recorder' object has no attribute 'filtre'"),
         ("API = 1", "has no function `register`"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt: ({path}:1)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt ({path}:1)"),
     ],
 )
 async def test_one_that_raises(folder: Path, text: str, why: str):

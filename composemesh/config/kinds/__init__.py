@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from composemesh.catalog import Catalog
+from composemesh.runtime.failures import Failures
 
 if TYPE_CHECKING:
     from composemesh.config.kinds.kind import Kind
@@ -59,6 +60,7 @@ class Kinds:
     def __init__(self, catalog: Catalog[Any]) -> None:
         """`catalog` has them by `GROUP/NAME`."""
         self._catalog = catalog
+        self._failures: dict[str, Failures] = {}
 
     def __repr__(self) -> str:
         return f"<Kinds {len(self._catalog)}>"
@@ -78,6 +80,15 @@ class Kinds:
         """By group and name. Raises KeyError, and what the kind's own module raises."""
         kind: Kind = self._catalog[f"{key[0]}/{key[1]}"]
         return kind
+
+    def failures_of(self, group: str, name: str) -> Failures | None:
+        """Where to count what a plugin's kind does wrong; None for one of ours."""
+        key = f"{group}/{name}"
+        return None if key in BUILT_IN else self._failures.setdefault(key, Failures("kind", key))
+
+    def failures(self) -> Iterator[Failures]:
+        """What plugins' kinds did wrong so far."""
+        yield from list(self._failures.values())
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from composemesh.model.origin import Origin
 
 if TYPE_CHECKING:
     from composemesh.config.kinds.kind import Kind
+    from composemesh.runtime.failures import Failures
 
 NO_PLACES = Document(None)
 
@@ -54,6 +55,8 @@ class Resource:
     """The line of the file on which that text begins."""
     memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """What the compiler found it to mean: it goes as the resource goes, and an edit compiles only what is new."""
+    failures: Failures | None = field(default=None, repr=False, compare=False)
+    """Of its kind, where a plugin brings that along."""
 
     @property
     def group(self) -> str:

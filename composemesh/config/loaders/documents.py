@@ -20,6 +20,7 @@ from composemesh.config.schema.reading import nearest, show
 from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse, quotable
 from composemesh.model.origin import Origin
 from composemesh.model.problem import Problem, Severity
+from composemesh.runtime.failures import Mistaken
 
 Loaded = tuple[tuple[Resource, ...], tuple[Problem, ...]]
 
@@ -145,6 +146,10 @@ class _Loader:
         if isinstance(kind, Kind):
             return kind
         message = f"The kind {quotable(name)} cannot be used: {quotable(repr(kind), 200)}."
+        failures = self._kinds.failures_of(group, name)
+        if failures is not None:
+            wrong = kind if isinstance(kind, Exception) else Mistaken(f"it is no Kind: {kind!r:.100}")
+            failures.count(wrong, Origin("kind", name, self._file))
         self._refuse(document, (*at, "kind"), "plugin-broken", message, "Mend the plugin, or take this out.")
         return None
 
@@ -173,7 +178,20 @@ class _Loader:
         line = (document.values.get(at) or (0, 0))[0]
         origin = Origin(kind.name, name, self._file, line)
         text = self._written.around(line) if not at else ("", 1)
-        resource = Resource(value["apiVersion"], kind.name, name, namespace, value, origin, kind, document, at, *text)
+        failures = self._kinds.failures_of(kind.group, kind.name)
+        resource = Resource(
+            value["apiVersion"],
+            kind.name,
+            name,
+            namespace,
+            value,
+            origin,
+            kind,
+            document,
+            at,
+            *text,
+            failures=failures,
+        )
         first = self._seen.setdefault((*resource.key, namespace or "default"), resource)
         if first is resource:
             self.resources.append(resource)

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-import structlog
-
 from composemesh.catalog import Catalog
 from composemesh.model.policy import Balance
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem
 from composemesh.proxy.balance import BALANCERS
 from composemesh.proxy.balance.base import Asked, CandidateT, Picker
 from composemesh.proxy.balance.least_request import LeastRequest
-
-log = structlog.get_logger()
+from composemesh.runtime.failures import Failures, Mistaken
 
 Make = Callable[[Balance], Picker]
 
@@ -46,7 +43,7 @@ class Balancers:
         name = str(settings.kind)
         if name in BALANCERS:
             return self._catalog[name](settings)
-        failures = self._failures.setdefault(name, Failures(name))
+        failures = self._failures.setdefault(name, Failures("balancer", name))
         try:
             made = self._catalog[name](settings)
         except (Exception, SystemExit) as problem:
@@ -54,42 +51,16 @@ class Balancers:
             return LeastRequest(settings)
         return Guarded(made, failures)
 
-    def failures(self, name: str) -> tuple[int, str]:
-        """How often a plugin's balancer has failed since the start, and why the last time."""
-        found = self._failures.get(name)
-        return (0, "") if found is None else (found.number, found.last)
+    def failures(self) -> Iterator[Failures]:
+        """What plugins' balancers did wrong since the start."""
+        yield from self._failures.values()
 
     def problems(self) -> Iterator[Problem]:
-        """What plugins' balancers did wrong since the start."""
+        """What they did wrong lately."""
         for failures in self._failures.values():
-            if failures.number:
-                yield failures.problem()
-
-
-class Failures:
-    """What one balancer of a plugin did wrong."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.number = 0
-        self.last = ""
-
-    def __repr__(self) -> str:
-        return f"<Failures of {self.name}: {self.number}>"
-
-    def count(self, problem: BaseException) -> None:
-        """One more. The first of its kind is a line in the log."""
-        self.number += 1
-        said = f"{problem!r:.300}"
-        if said != self.last:
-            log.error("balancer failed", balancer=self.name, problem=said)
-        self.last = said
-
-    def problem(self) -> Problem:
-        subject = f"balancer {self.name}"
-        message = f"The {subject} failed {self.number} times; the least busy endpoint was taken instead: {self.last}"
-        hint = "Mend the plugin, or choose another load_balancer."
-        return Problem(Severity.WARNING, "balancer-failed", message, hint, resource=subject)
+            problem = failures.problem("the least busy endpoint is taken instead")
+            if problem is not None:
+                yield problem
 
 
 class Guarded:
@@ -110,7 +81,7 @@ class Guarded:
             picked = self._balancer.pick(targets, passed_over, asked)
             if picked is None or picked in targets:
                 return picked
-            raise LookupError(f"{picked!r:.100} is none of the targets")
+            raise Mistaken(f"it picked {picked!r:.100}, which is none of the targets")
         except (Exception, SystemExit) as problem:
             self._failures.count(problem)
             return self._instead.pick(targets, passed_over, asked)

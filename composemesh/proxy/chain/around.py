@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from composemesh.proxy.refuse import Reply
+from composemesh.runtime.failures import Mistaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from composemesh.proxy.alarm import Alarms
     from composemesh.proxy.chain.hooks import Stage
     from composemesh.proxy.exchange import Exchange
-
-
-class Mistaken(Exception):
-    """What a filter has done that no filter may. The text says what."""
 
 
 async def around(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import traceback
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +14,7 @@ from composemesh.proxy.chain.around import around
 from composemesh.proxy.chain.bodies import FilteredDownstream
 from composemesh.proxy.chain.view import View
 from composemesh.proxy.refuse import Refused, Reply
+from composemesh.runtime.failures import Failures, Mistaken, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,20 +24,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LOG_EVERY = 10.0
-"""Seconds between two lines in the log about one filter's failures."""
-RECENTLY = 60.0
-"""Seconds for which a failure is a Problem."""
-
-
-class Unfit(Exception):
-    """Why a filter can't be used as it is: our words to its author."""
-
 
 class Stage:
     """A filter in one place: of the mesh, or of a service. Stays for as long as its settings do."""
 
-    __slots__ = ("_failed_at", "_told", "_told_at", "failures", "filter", "last", "place", "unfit", "use")
+    __slots__ = ("failures", "filter", "place", "unfit", "use")
 
     def __init__(self, place: str, use: FilterUse, make: Callable[[], Any]) -> None:
         """`make` makes the filter, and may raise."""
@@ -48,24 +38,24 @@ class Stage:
         self.filter: Any = None
         self.unfit = use.missing
         """Why there is no filter."""
-        self.failures = 0
-        self.last = ""
-        self._failed_at = self._told_at = float("-inf")
-        self._told = 0
-        if self.unfit:
-            return
+        self.failures = Failures("filter", use.name)
+        if not self.unfit:
+            self._make(make)
+        self.failures.last = self.unfit
+
+    def __repr__(self) -> str:
+        return f"<Stage {self.use.name} of {self.place or 'the mesh'} failures={self.failures.number}>"
+
+    def _make(self, make: Callable[[], Any]) -> None:
         try:
             self.filter = make()
             check_hooks(self.filter)
-        except Unfit as problem:
+        except Mistaken as problem:
             self.unfit = str(problem)
         except (Exception, SystemExit) as problem:
             self.unfit = f"it can't be made: {said(problem)}"
         if self.unfit:
-            log.warning("filter unusable", filter=use.name, at=str(use.origin), problem=self.unfit)
-
-    def __repr__(self) -> str:
-        return f"<Stage {self.use.name} of {self.place or 'the mesh'} failures={self.failures}>"
+            log.warning("filter unusable", filter=self.use.name, at=str(self.use.origin), problem=self.unfit)
 
     def hook(self, name: str) -> Any:
         """What the filter does at one point; None for nothing."""
@@ -79,50 +69,33 @@ class Stage:
         if isinstance(problem, Reply):
             if not x.answered:
                 raise problem
-            problem = Unfit("it raised Reply when the answer had begun")
+            problem = Mistaken("it raised Reply when the answer had begun")
         self.count(problem, x)
         if fatal or not self.use.fail_open:
             raise self.refusal() from None
 
     def refuse(self, _: View) -> None:
         """The hook of a filter that there is not."""
-        raise Unfit(self.unfit)
+        raise Mistaken(self.unfit)
 
     def refusal(self) -> Refused:
         return Refused(Flag.FILTER_FAILED, self.use.name)
 
     def count(self, problem: BaseException, x: Exchange) -> None:
-        """One more failure: in the record, in the log now and then, and for a while among the Problems."""
-        now = time.monotonic()
-        self.failures += 1
-        self.last = said(problem)
-        self._failed_at = now
+        """One more failure, which the record names, too."""
         x.record.details = f"filter {self.use.name} failed"
-        if now - self._told_at >= LOG_EVERY:
-            log.warning(
-                "filter failed",
-                filter=self.use.name,
-                at=str(self.use.origin),
-                problem=self.last,
-                times=self.failures - self._told,
-            )
-            self._told, self._told_at = self.failures, now
+        self.failures.count(problem, self.use.origin)
 
     def problem(self) -> Problem | None:
         """What is wrong with it at this moment."""
-        subject = f"filter {self.use.name}"
         where = f"of service {self.place}" if self.place else "of the mesh"
         becomes = "go on without it" if self.use.fail_open else "are refused"
-        if self.unfit:
-            code = "filter-unusable"
-            message = f"{subject} {where}: {self.unfit.rstrip('.')}. Requests {becomes}."
-        elif time.monotonic() - self._failed_at < RECENTLY:
-            code, times = "filter-failed", "once" if self.failures == 1 else f"{self.failures} times"
-            message = f"{subject} {where} failed {times}, and its requests {becomes}; the last time: {self.last}."
-        else:
-            return None
-        origin, hint = self.use.origin, "Mend the plugin, or take the filter out."
-        return Problem(Severity.WARNING, code, message, hint, origin.file, origin.line, resource=subject)
+        origin = self.use.origin
+        if not self.unfit:
+            return self.failures.problem(f"its requests {becomes}", where, origin)
+        message = f"{self.failures} {where}: {self.unfit.rstrip('.')}. Requests {becomes}."
+        hint, subject = "Mend the plugin, or take the filter out.", str(self.failures)
+        return Problem(Severity.WARNING, "filter-unusable", message, hint, origin.file, origin.line, resource=subject)
 
 
 class Bound(NamedTuple):
@@ -199,17 +172,10 @@ class Chain:
 
 
 def check_hooks(made: Any) -> None:
-    """Raises Unfit for hooks that could not work."""
+    """Raises Mistaken for hooks that could not work."""
     for name in ("on_request", "on_response", "on_request_body", "on_response_body"):
         if iscoroutinefunction(getattr(made, name, None)):
-            raise Unfit(f"its {name} is a coroutine function, and must be a plain one: whoever waits has `around`")
+            raise Mistaken(f"its {name} is a coroutine function, and must be a plain one: whoever waits has `around`")
     hook = getattr(made, "around", None)
     if hook is not None and not iscoroutinefunction(hook):
-        raise Unfit("its around is a plain function, and must be a coroutine function")
-
-
-def said(problem: BaseException) -> str:
-    """An exception on one line, with the place where it was raised."""
-    text = " ".join(f"{type(problem).__name__}: {problem}".split()).removesuffix(":")[:300]
-    frames = traceback.extract_tb(problem.__traceback__)
-    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else text
+        raise Mistaken("its around is a plain function, and must be a coroutine function")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from composemesh.catalog import Catalog
     from composemesh.model.filter import FilterUse
     from composemesh.model.problem import Problem
+    from composemesh.runtime.failures import Failures
 
 Uses = tuple["FilterUse", ...]
 
@@ -59,11 +60,10 @@ class Filters:
             if problem is not None:
                 yield problem
 
-    def failures(self, name: str) -> tuple[int, str]:
-        """How often a filter has failed, in all its places, and why the last time; or why it can't be used."""
-        found = [stage for stage in self.stages() if stage.use.name == name]
-        reasons = [stage.unfit or stage.last for stage in found if stage.unfit or stage.last]
-        return sum(stage.failures for stage in found), reasons[-1] if reasons else ""
+    def failures(self) -> Iterator[Failures]:
+        """What they did wrong since they were configured as they are."""
+        for stage in self.stages():
+            yield stage.failures
 
     def _chain(self, place: str, uses: Uses, kept: list[Stage]) -> Chain | None:
         return Chain([self._stage(place, use, kept) for use in uses]) if uses else None

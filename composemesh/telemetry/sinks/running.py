@@ -17,8 +17,9 @@ import trio
 
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
+from composemesh.runtime.failures import Failures, Mistaken
 from composemesh.runtime.latest import Latest
-from composemesh.runtime.supervise import HEALTHY_AFTER, supervise
+from composemesh.runtime.supervise import keep_running
 from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.records import Records
 
@@ -56,18 +57,16 @@ class RunningSink:
         self.records = Records(name)
         self._make = make
         self._scope = trio.CancelScope(shield=True)
-        self.failures = 0
-        self.failure = ""
-        self._failed_at = float("-inf")
+        self.failures = Failures("sink", name)
         self._told = 0
 
     def __repr__(self) -> str:
-        return f"<RunningSink {self.name} {self.records!r} {self.failure or 'well'}>"
+        return f"<RunningSink {self.name} {self.records!r} {self.failures.last or 'well'}>"
 
     async def run(self) -> None:
         """Be the sink until its records have ended and it has handed them on, or its time is up."""
         with self._scope:
-            await supervise(f"sink {self.name}", self._once)
+            await keep_running(self.failures, self._once)
         self.records.lose(len(self.records))
 
     def end(self) -> None:
@@ -78,14 +77,13 @@ class RunningSink:
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it at this moment."""
         now = time.monotonic()
-        subject = f"sink {self.name}"
-        if now - self._failed_at < HEALTHY_AFTER:
-            message = f"The {subject} failed and starts again: {self.failure}"
-            yield Problem(Severity.WARNING, "sink-failed", message, resource=subject)
+        failed = self.failures.problem("is started again")
+        if failed is not None:
+            yield failed
         if now - self.records.lost_at < RECENTLY:
-            message = f"The {subject} does not keep up: {self.records.lost} records were lost so far."
+            message = f"The {self.failures} does not keep up: {self.records.lost} records were lost so far."
             hint = "See whether its receiver is there and takes what it is sent."
-            yield Problem(Severity.WARNING, "records-lost", message, hint, resource=subject)
+            yield Problem(Severity.WARNING, "records-lost", message, hint, resource=str(self.failures))
 
     def tell(self) -> None:
         """A line in the log where records were lost since the last one."""
@@ -97,20 +95,10 @@ class RunningSink:
         try:
             await self._make().run(self.records)
             if not self.records.ended:
-                raise SinkEnded("it returned, though there will be more records")
-        except (Exception, SystemExit, GeneratorExit) as problem:
-            self.failures += 1
-            self.failure, self._failed_at = f"{problem!r:.300}", time.monotonic()
-            if isinstance(problem, Exception):
-                raise
-            raise SinkEnded(repr(problem)) from problem  # no plugin ends the mesh
+                raise Mistaken("it returned, though there will be more records")
         finally:
             if self.records.ended:
                 self._scope.cancel()
-
-
-class SinkEnded(Exception):
-    """A sink that gave up of its own accord."""
 
 
 class Sinks:
@@ -131,10 +119,10 @@ class Sinks:
         for sink in self.running.values():
             yield from sink.problems()
 
-    def failures(self, name: str) -> tuple[int, str]:
-        """How often a sink has failed since it was configured as it is, and why the last time."""
-        sink = self.running.get(name)
-        return (0, "") if sink is None else (sink.failures, sink.failure)
+    def failures(self) -> Iterator[Failures]:
+        """What they did wrong since they were configured as they are."""
+        for sink in self.running.values():
+            yield sink.failures
 
     async def run(self, snapshot: Latest[Snapshot]) -> None:
         """Follow the configuration until cancelled. While there is no sink, the request path knows of none."""

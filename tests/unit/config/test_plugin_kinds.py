@@ -96,12 +96,14 @@ async def test_it_is_applied_to_the_mesh_and_survives_a_start(extensions, tmp_pa
 )
 def test_what_is_wrong_is_told_at_its_line(extensions, before, after, line, code, words) -> None:
     text = DOCUMENT.replace(before, after, 1)
-    resources, problems = load_documents(text, "budget.yaml", kinds=Kinds(extensions.catalogs.kinds))
+    kinds = Kinds(extensions.catalogs.kinds)
+    resources, problems = load_documents(text, "budget.yaml", kinds=kinds)
     compiled = compile_resources(resources, "shop", {"reviews"})
     (problem,) = (*problems, *compiled.problems)
     assert (problem.file, problem.line, problem.code) == ("budget.yaml", line, code)
     assert words in str(problem)
     assert not compiled.policies
+    assert sum(each.number for each in kinds.failures()) == (code == "plugin-broken")
 
 
 def test_without_its_plugin_a_document_is_passed_over_with_a_warning() -> None:

@@ -113,7 +113,7 @@ async def test_a_sink_that_raises_starts_again_and_is_named(hub, tell, peer, aut
     assert made == 6
     assert trio.current_time() - began >= 0.1 + 0.2 + 0.4 + 0.8 + 1.6, "each start waits longer"
     assert (told.severity, told.code, told.resource) == (Severity.WARNING, "sink-failed", "sink one")
-    assert repr(problem)[:20] in told.message
+    assert type(problem).__name__ in told.message
 
 
 async def test_a_sink_that_hangs_loses_records_and_holds_up_nobody(hub, tell, peer, autojump_clock) -> None:
