@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from environment import python_image as image
 from environment import requirements
@@ -21,6 +22,10 @@ from environment.patience import bounded
 from environment.project import Project, project
 
 BEFORE_THE_SIGNAL = 0.75
+# The first value drawn reads Unicode's tables, and others may have the processors: neither is a test's fault.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
 NEEDS = {"docker": requirements.docker, "root": requirements.root}
 
 

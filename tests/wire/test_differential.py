@@ -13,7 +13,7 @@ from wire import fuzz
 POOL = fuzz.seeds()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.randoms(use_true_random=False), st.sampled_from(POOL))
 def test_mutants(dice: random.Random, seed: tuple[str, bytes]) -> None:
     kind, raw = seed

@@ -84,7 +84,7 @@ _frames = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(_frames, max_size=12), st.integers(1, 60))
 def test_a_server_bears_anything(frames: list[bytes], piece: int) -> None:
     data = b"".join(frames)
@@ -92,13 +92,13 @@ def test_a_server_bears_anything(frames: list[bytes], piece: int) -> None:
     check_server(data, piece)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(_frames, max_size=12))
 def test_a_client_bears_anything(frames: list[bytes]) -> None:
     check_client(b"".join(frames))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300))
 def test_bytes_of_no_meaning(data: bytes) -> None:
     Server(greet=False).hear(data)
@@ -106,7 +106,7 @@ def test_bytes_of_no_meaning(data: bytes) -> None:
     ClientConnection().receive(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_frames, max_size=8))
 def test_what_h2_refuses_is_refused(frames: list[bytes]) -> None:
     theirs = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from composemesh.config.compile import compile_mesh, rejected
@@ -77,7 +77,6 @@ BITS += [
 mutation = st.tuples(
     st.integers(0, len(GOOD)), st.integers(0, 12), st.one_of(st.sampled_from(BITS), st.text(max_size=8))
 )
-relaxed = settings(deadline=1000, suppress_health_check=[HealthCheck.too_slow])
 
 
 def mutated(mutations: list[tuple[int, int, str]]) -> str:
@@ -87,7 +86,6 @@ def mutated(mutations: list[tuple[int, int, str]]) -> str:
     return text
 
 
-@relaxed
 @given(st.lists(mutation, min_size=1, max_size=6))
 def test_mutated_compose_files(mutations: list[tuple[int, int, str]]) -> None:
     text = mutated(mutations)
@@ -109,7 +107,6 @@ def test_mutated_compose_files(mutations: list[tuple[int, int, str]]) -> None:
         assert len(service.version) < 64
 
 
-@relaxed
 @given(
     st.one_of(
         st.text(),
@@ -134,7 +131,6 @@ names = st.lists(words, max_size=4).map(lambda parts: ".".join(["x-mesh", *parts
 values = st.one_of(st.sampled_from(["v1", "http", "tcp", "22,25", "10.0.0.0/8", "false", ""]), st.text(max_size=40))
 
 
-@relaxed
 @given(
     st.dictionaries(
         st.one_of(names, st.just("#extensions"), st.text(max_size=10)),
@@ -154,7 +150,6 @@ def test_any_labels(labels: dict[str, str]) -> None:
     assert all(problem.message.isprintable() and len(str(problem)) < 1000 for problem in problems)
 
 
-@relaxed
 @given(st.text())
 def test_any_complaint_of_compose(text: str) -> None:
     problem = explain(text, Sources({Path("compose.yaml"): parse(GOOD, "compose.yaml")}))

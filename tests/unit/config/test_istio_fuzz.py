@@ -117,7 +117,7 @@ def told(made: Compiled) -> None:
         assert problem.code
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=80)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=80)
 @given(documents())
 def test_documents_that_are_mostly_right(said):
     resources, problems = load_documents(yaml.safe_dump_all(said), "mesh.yaml")
@@ -127,7 +127,7 @@ def test_documents_that_are_mostly_right(said):
     told(compile_resources(resources, "shop", []))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(ANYTHING)
 @example({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"}, "spec": []})
 @example({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "List", "items": [[]]}]})
@@ -138,7 +138,7 @@ def test_anything_at_all(said):
     told(compile_resources(resources, "", []))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
 def test_bytes(text):
     resources, _ = load_documents(text)

@@ -346,7 +346,7 @@ class _Pieces:
         return self.pieces.pop(0) if self.pieces else b""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     events=st.lists(st.dictionaries(st.text(), st.text(), min_size=1), max_size=8), cuts=st.lists(st.integers(1, 40))
 )

@@ -294,7 +294,7 @@ def changed(document, path, value):
     return document
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(path=st.sampled_from(list(paths(inspected(1, state={"Health": {"Status": "healthy"}})))), value=ODD)
 def test_any_field_may_be_anything(path, value):
     inspect = changed(inspected(1, state={"Health": {"Status": "healthy"}}), path, value)
@@ -308,7 +308,7 @@ def test_any_field_may_be_anything(path, value):
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(path=st.sampled_from(list(paths(event("kill", 1, signal="15")))), value=ODD, network=st.booleans())
 def test_any_event_may_be_anything(path, value, network):
     ledger = Ledger(PROJECT)

@@ -131,7 +131,7 @@ def world(members: dict[str, tuple[str, str]]) -> dict[str, dict[str, Resource]]
 
 @pytest.mark.parametrize("make", [StateModel, DeltaModel])
 @given(script=steps, last=worlds)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_client_ends_up_with_what_there_is(make: type[Model], script: list[Any], last: Any) -> None:
     client = make()
     client.session.see(world({}))

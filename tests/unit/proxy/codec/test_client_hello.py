@@ -126,7 +126,7 @@ def test_names_that_there_are(name: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_hostile_bytes_are_refused_or_waited_for(draw: st.DataObject) -> None:
     """A mutant is understood, waited for or Malformed; nothing else, and quickly."""
     raw = bytearray(draw.draw(st.sampled_from(SEEDS)))
