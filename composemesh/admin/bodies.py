@@ -127,6 +127,10 @@ def _change(said: Any, kinds: Kinds) -> Asked:
         resources += found
         problems += wrong
     delete, expect = ([_named(one) for one in said.get(word, ())] for word in ("delete", "expect"))
+    for file in said.get("delete_files", ()):
+        found, wrong = load_documents(_text(file["text"]), _text(file["name"]), kinds=kinds)
+        delete += [Named(one.kind, one.name, one.group) for one in found]
+        problems += wrong
     return Asked(resources, problems, delete, expect, bool(said.get("dry_run", False)))
 
 

@@ -58,7 +58,7 @@ class Resources:
         return JSONResponse(told, headers={"etag": f'"{found.version}"'})
 
     async def changed(self, request: Request) -> Response:
-        """`POST /api/v1/resources`, with `files` (`name`, `text`), `delete`, `expect` (`kind`, `name`), `dry_run`."""
+        """`POST /api/v1/resources`, with `files`, `delete_files`, `delete`, `expect`, `dry_run` (`bodies`)."""
         asked = await asked_change(request, MOST_BYTES, self._publisher.kinds)
         keys: list[ResourceKey] = []
         for named in asked.delete:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from composemesh.admin import resource_views
+from composemesh.admin import resource_views, resources
 from composemesh.admin.bodies import Asked, asked_change
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from composemesh.config.publish import Publisher
 
 MOST_BYTES = 1 << 20
-"""Of a body without the token."""
+"""Of a body without the token. Over the Unix socket it may be as large as that of a change."""
 
 
 class Trials:
@@ -45,6 +45,7 @@ class Trials:
 
     async def _try(self, request: Request) -> tuple[Asked, Change]:
         """Those documents that can be read are tried, whatever the others are: an editor shows all at once."""
-        asked = await asked_change(request, MOST_BYTES, self._publisher.kinds)
+        most = MOST_BYTES if request.scope.get("server") is not None else resources.MOST_BYTES
+        asked = await asked_change(request, most, self._publisher.kinds)
         applied = [key for named in asked.delete for key in named.among(self._publisher.resources)]
         return asked, await self._publisher.change(asked.resources, applied, carry_out=False)

@@ -13,6 +13,9 @@ from urllib.parse import urlencode
 from composemesh.runtime.unix import address_of
 from composemesh.stack.errors import UserError
 
+Text = tuple[str, str]
+"""A file's name, and what it says."""
+
 
 class MeshClient:
     """The admin API of one mesh. Every call is one connection; each raises UserError where the mesh is gone."""
@@ -39,18 +42,28 @@ class MeshClient:
         return found
 
     def change(
-        self, files: Iterable[tuple[str, str]] = (), delete: Iterable[tuple[str, str]] = (), *, dry_run: bool = False
+        self,
+        files: Iterable[Text] = (),
+        delete: Iterable[tuple[str, str]] = (),
+        *,
+        delete_files: Iterable[Text] = (),
+        dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Apply the documents of some files (name and text), and delete by kind and name; all of it or nothing.
+        """Apply the documents of some files, and delete by kind and name or what files name; all of it or nothing.
 
         The answer says what has changed, or, not `accepted`, what is wrong.
         """
         asked = {
-            "files": [{"name": name, "text": text} for name, text in files],
+            "files": _files(files),
             "delete": [{"kind": kind, "name": name} for kind, name in delete],
+            "delete_files": _files(delete_files),
             "dry_run": dry_run,
         }
         return self._ask("POST", "/api/v1/resources", json.dumps(asked), also=422)
+
+    def diff(self, files: Iterable[Text]) -> dict[str, Any]:
+        """What applying the documents of some files would change, with a unified diff of each under `resources`."""
+        return self._ask("POST", "/api/v1/diff", json.dumps({"files": _files(files)}))
 
     def undo(self) -> dict[str, Any]:
         """Take the last change back; the answer is that of a change. Raises UserError where there is none."""
@@ -116,6 +129,10 @@ class MeshClient:
         if not isinstance(answer, dict):
             raise UserError(_reason(said) or f"The mesh refused {target} with status {response.status}.")
         return answer
+
+
+def _files(texts: Iterable[Text]) -> list[dict[str, str]]:
+    return [{"name": name, "text": text} for name, text in texts]
 
 
 def _reason(body: bytes) -> str:
