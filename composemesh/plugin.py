@@ -106,7 +106,7 @@ API = 1
 what is added leaves it as it is. A plugin written for another version is left out, and named."""
 
 
-# === settings: the types of a Config's fields, besides str, int, float, bool, Literal, tuple[T, ...] and Mapping ===
+# === settings: types of a Config's fields besides str, int, float, bool, Path, Literal, tuple[T, ...], Mapping ===
 
 Seconds = Annotated[float, Duration(zero=True)]
 """Written as a duration: `2s`, `100ms`, `1m30s`; `0` for none."""

@@ -306,9 +306,11 @@ class Publisher:
                 self._publish()
 
     def _containers(self) -> Iterable[ContainerLabels]:
+        catalogs = self._plugins.catalogs if self._plugins is not None else None
+        folder = self._named[0].parent if self._named else None
         for workload in self._discovered.value.workloads:
             known = self._written.document.label_names.get(workload.compose_service, frozenset())
-            labels = load_labels(workload, known, self._plugins.catalogs if self._plugins is not None else None)
+            labels = load_labels(workload, known, catalogs, folder)
             if labels is not None:
                 yield labels
 

@@ -77,7 +77,8 @@ def load_compose(resolved: Resolved, sources: Sources, catalogs: Catalogs | None
         message = f"The resolved Compose project cannot be read: {problem.message}"
         return ComposeDocument(problems=(Problem(Severity.ERROR, problem.code, message, problem.hint, place.file),))
     project = _plain(parsed.documents[0].value) if parsed.documents else None
-    return _Loader(sources, catalogs).load(project if isinstance(project, dict) else {})
+    folder = resolved.files[0].parent if resolved.files else None
+    return _Loader(sources, catalogs, folder).load(project if isinstance(project, dict) else {})
 
 
 def _plain(value: Any) -> Any:
@@ -92,9 +93,10 @@ def _plain(value: Any) -> Any:
 class _Loader:
     """One pass over a resolved project."""
 
-    def __init__(self, sources: Sources, catalogs: Catalogs | None) -> None:
+    def __init__(self, sources: Sources, catalogs: Catalogs | None, folder: Path | None) -> None:
         self._sources = sources
         self._catalogs = catalogs
+        self._folder = folder
         self._problems: list[Problem] = []
 
     def load(self, project: Mapping[str, Any]) -> ComposeDocument:
@@ -129,13 +131,15 @@ class _Loader:
             # `meshed` is the block itself: `x-mesh: false`.
             return self._sources.find(at if path == ("meshed",) else (*at, *path))
 
-        return self._keep(read(shape, value, self._catalogs), resource, subject, locate)
+        return self._keep(read(shape, value, self._catalogs, self._folder), resource, subject, locate)
 
     def _labels(self, name: str, written: Mapping[str, Any], resource: str) -> Settings:
         def locate(path: KeyPath) -> Place:
             return self._sources.find_label(name, label_of(path, written))[0]
 
-        return self._keep(read_labels(written, self._catalogs), resource, f"labels of {resource}", locate)
+        return self._keep(
+            read_labels(written, self._catalogs, self._folder), resource, f"labels of {resource}", locate
+        )
 
     def _keep(self, reading: Reading, resource: str, subject: str, locate: Locate) -> Settings:
         self._problems += problems_of(reading.findings, subject, resource, locate)

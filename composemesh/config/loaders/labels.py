@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from composemesh.catalog import Catalogs
@@ -39,10 +40,10 @@ def _extensions(printed: str) -> dict[str, str]:
     return {name: "" if value == "<nil>" else value for name, value in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def read_labels(labels: Mapping[str, Any], catalogs: Catalogs | None = None) -> Reading:
+def read_labels(labels: Mapping[str, Any], catalogs: Catalogs | None = None, folder: Path | None = None) -> Reading:
     """What labels (of `mesh_labels`) say, as if it stood in the service block. Never raises.
 
-    `catalogs`: what can be named in them.
+    `catalogs`: what can be named in them; `folder`: where their paths begin.
     """
     if len(labels) > MAX_LABELS:
         message = f"{len(labels)} labels speak to the mesh, and at most {MAX_LABELS} are allowed."
@@ -61,7 +62,7 @@ def read_labels(labels: Mapping[str, Any], catalogs: Catalogs | None = None) -> 
             reading.refuse(
                 path, "wrong-type", f"the label {quotable(name)} is a value here and a group of labels elsewhere."
             )
-    inside = read(SERVICE, tree, catalogs)
+    inside = read(SERVICE, tree, catalogs, folder)
     return Reading({**inside.said, **reading.said}, reading.findings + inside.findings)
 
 
@@ -102,7 +103,10 @@ class ContainerLabels:
 
 
 def load_labels(
-    workload: Workload, known: Collection[str] = (), catalogs: Catalogs | None = None
+    workload: Workload,
+    known: Collection[str] = (),
+    catalogs: Catalogs | None = None,
+    folder: Path | None = None,
 ) -> ContainerLabels | None:
     """Read a workload's labels but for the `known` ones; None where nothing speaks to the mesh.
 
@@ -111,7 +115,7 @@ def load_labels(
     labels = {name: value for name, value in mesh_labels(workload.labels).items() if name not in known}
     if not labels or workload.oneoff:
         return None
-    reading = read_labels(labels, catalogs)
+    reading = read_labels(labels, catalogs, folder)
     subject = f"labels of container {workload.name}"
     problems = problems_of(reading.findings, subject, f"container {workload.name}", lambda _: Place())
     said = settings_of(reading, subject, lambda _: Place(), container=True)

@@ -5,6 +5,7 @@ To add a key is one line here, and one in `compile` that carries it out.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from composemesh.catalog import Catalogs
@@ -126,8 +127,11 @@ def json_schema(catalogs: Catalogs | None = None) -> dict[str, Any]:
     }
 
 
-def read(shape: Shape, value: Any, catalogs: Catalogs | None = None) -> Reading:
-    """Everything that a value of `x-mesh` says, and everything wrong with it. `catalogs`: what can be named in it."""
-    reading = Reading() if catalogs is None else Reading(catalogs=catalogs)
+def read(shape: Shape, value: Any, catalogs: Catalogs | None = None, folder: Path | None = None) -> Reading:
+    """Everything that a value of `x-mesh` says, and everything wrong with it.
+
+    `catalogs`: what can be named in it; `folder`: where its paths begin.
+    """
+    reading = Reading(folder=folder) if catalogs is None else Reading(catalogs=catalogs, folder=folder)
     shape.read((), value, reading)
     return reading

@@ -196,7 +196,7 @@ class _Attempt:
 
 
 def _attempt(type_: Type, path: KeyPath, value: Any, within: Reading) -> _Attempt:
-    reading = Reading(catalogs=within.catalogs)
+    reading = Reading(catalogs=within.catalogs, folder=within.folder)
     read = type_.read(path, value, reading)
     return _Attempt({} if read is None else {path: read}, reading.findings)
 

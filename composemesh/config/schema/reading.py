@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from composemesh.catalog import Catalogs
@@ -34,6 +35,8 @@ class Reading:
     findings: list[Finding] = field(default_factory=list)
     catalogs: Catalogs = field(default_factory=Catalogs)
     """What can be named: where plugins bring words along, these are theirs."""
+    folder: Path | None = None
+    """That of the first Compose file, from which relative paths count; None where there is no file."""
 
     def refuse(self, path: KeyPath, code: str, message: str, hint: str = "") -> None:
         self.findings.append(Finding(path, code, message, hint))

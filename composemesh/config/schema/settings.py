@@ -1,6 +1,6 @@
 """A frozen dataclass as a table of fields: how a plugin says what its part of `x-mesh` may be.
 
-Annotations are the types: `str`, `int`, `float`, `bool`, `Literal` and enumerations of text, `tuple[T, ...]`,
+Annotations are the types: `str`, `int`, `float`, `bool`, `Path`, `Literal` and enumerations of text, `tuple[T, ...]`,
 `Mapping[str, T]`, `T | None`, other dataclasses; and `Annotated[T, type]`, where the type is one of this room's own.
 What has no default must be said. `__post_init__` may raise ValueError for what annotations cannot say.
 """
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from composemesh.config.schema.messages import Field, Message, Repeated, Table, Type
 from composemesh.config.schema.reading import Reading, dotted
-from composemesh.config.schema.scalars import ANY_TEXT, Flag, Number, Words, words
+from composemesh.config.schema.scalars import ANY_TEXT, Flag, Number, Text, Words, words
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity
 
@@ -60,6 +62,27 @@ class Size:
         return {"type": ["string", "integer"], "examples": ["64m"]}
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FilePath:
+    """The path of a file or a folder. A relative one counts from the folder of the first Compose file."""
+
+    wanted: str = "a path"
+
+    def read(self, path: KeyPath, value: Any, reading: Reading) -> Path | None:
+        text = _PATH.read(path, value, reading)
+        if text is None:
+            return None
+        if reading.folder is None and not Path(text).is_absolute():
+            hint = "A relative path counts from the first Compose file, and there is none here."
+            reading.wrong_value(path, value, "a whole path", hint)
+            return None
+        return Path(os.path.normpath(Path(reading.folder or "/", text)))
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+_PATH = Text(re.compile(r"[^\0]{1,4095}"), "a path")
 _SIZE = re.compile(r"([0-9]{1,12})(b|kb?|mb?|gb?|)", re.IGNORECASE)
 _UNITS = {"": 0, "b": 0, "k": 10, "kb": 10, "m": 20, "mb": 20, "g": 30, "gb": 30}
 
@@ -164,4 +187,5 @@ _PLAIN: Mapping[type, Type] = {
     int: Number(-_LARGE, _LARGE),
     float: Number(-_LARGE, _LARGE, whole=False),
     str: ANY_TEXT,
+    Path: FilePath(),
 }

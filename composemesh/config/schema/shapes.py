@@ -227,7 +227,7 @@ class ListOf:
                 path, "wrong-value", f"{dotted(path)} has {len(value)} items, and at most {MAX_ITEMS} are allowed."
             )
             return
-        items = Reading(findings=reading.findings, catalogs=reading.catalogs)
+        items = Reading(findings=reading.findings, catalogs=reading.catalogs, folder=reading.folder)
         for index, item in enumerate(value):
             self.item.read((*path, index), item, items)
         reading.said[path] = tuple(sorted(set(items.said.values())))

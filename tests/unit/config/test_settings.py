@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -45,8 +46,8 @@ class Config:
             raise ValueError("x-secret is taken")
 
 
-def told(value: Any, of: type = Config) -> tuple[Any, list[str]]:
-    reading = Reading()
+def told(value: Any, of: type = Config, folder: Path | None = None) -> tuple[Any, list[str]]:
+    reading = Reading(folder=folder)
     made = settings(of).read(("filters", 0, "stamp"), value, reading)
     return made, [f"{finding.message} {finding.hint}".strip() for finding in reading.findings]
 
@@ -157,3 +158,35 @@ def test_what_configuration_cannot_be_is_told_to_the_author():
         settings(Odd)
     with pytest.raises(Untold, match="no dataclass"):
         settings(dict)
+
+
+@dataclass(frozen=True)
+class OfFile:
+    path: Path = setting("Which file.")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("a.txt", "/srv/shop/a.txt"), ("../b/a.txt", "/srv/b/a.txt"), ("./", "/srv/shop"), ("/etc/a", "/etc/a")],
+)
+def test_a_path_counts_from_the_compose_file(said: str, meant: str):
+    assert told({"path": said}, OfFile, Path("/srv/shop")) == (OfFile(Path(meant)), [])
+
+
+@pytest.mark.parametrize(
+    ("said", "folder", "words"),
+    [
+        (
+            "a.txt",
+            None,
+            '`filters[0].stamp.path` is "a.txt", and must be a whole path. A relative path counts from',
+        ),
+        ("", Path("/srv"), "`filters[0].stamp.path` is empty, and must be a path."),
+        ("a\0b", Path("/srv"), "and must be a path."),
+        (7, Path("/srv"), "`filters[0].stamp.path` is 7, and must be text."),
+    ],
+)
+def test_what_is_no_path(said: Any, folder: Path | None, words: str):
+    made, (wrong,) = told({"path": said}, OfFile, folder)
+    assert made is None
+    assert words in wrong

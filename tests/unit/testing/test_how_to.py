@@ -72,7 +72,7 @@ async def test_the_pages_own_tests_pass(folder: Path, tmp_path: Path, name: str)
 async def test_a_service_of_the_hosts_file_is_called_by_name_and_follows_the_file(folder: Path) -> None:
     hosts = folder / "hosts.txt"
     hosts.write_text("")
-    text = COMPOSE[0].replace("image: example/web", "").replace("/srv/shop", str(folder))
+    text = COMPOSE[0].replace("image: example/web", "")
     async with running_mesh(text, folder=folder) as mesh:
         web = next(each for each in mesh.view.discovered.value.workloads if each.compose_service == "web")
         hosts.write_text(f"printer {web.addresses[0]} {web.ports[0]}\n")
@@ -84,8 +84,9 @@ async def test_a_service_of_the_hosts_file_is_called_by_name_and_follows_the_fil
 
 
 async def test_slow_requests_are_logged_as_the_page_configures_it(folder: Path) -> None:
-    text = COMPOSE[1].replace("/srv/shop", str(folder))
-    text = text.replace("image: example/web", "x-mesh: {routes: [{match: {path: /slow}, fault: {delay: 300ms}}]}")
+    text = COMPOSE[1].replace(
+        "image: example/web", "x-mesh: {routes: [{match: {path: /slow}, fault: {delay: 300ms}}]}"
+    )
     async with running_mesh(text, folder=folder) as mesh:
         for path in ("/quick", '/slow"\\n', "/slow"):
             await mesh.get("web", path)
