@@ -13,6 +13,7 @@ import trio
 from environment.project import Project
 
 APPS = Path(__file__).parent / "apps"
+LONGEST_LOAD = 60.0
 
 CALLER_AND_APP = f"""
 services:
@@ -45,19 +46,23 @@ class Answers:
 
 
 @asynccontextmanager
-async def load(project: Project, url: str, *, rate: float, seconds: float) -> AsyncIterator[Answers]:
-    """Run a steady load inside `caller` while the block runs; the answers are complete when the block has ended."""
+async def load(project: Project, url: str, *, rate: float, seconds: float = 0.0) -> AsyncIterator[Answers]:
+    """Run a steady load inside `caller`; the answers are complete when the block has ended. It lasts for `seconds`,
+    or, without, as long as the block does, but no longer than LONGEST_LOAD."""
     answers = Answers()
     container = (await project.container("caller"))["Id"]
 
     async def run() -> None:
-        command = ("python3", "/apps/load.py", url, "--rate", str(rate), "--seconds", str(seconds))
+        lasts = str(seconds or LONGEST_LOAD)
+        command = ("python3", "/apps/load.py", url, "--rate", str(rate), "--seconds", lasts)
         printed = await project.run("docker", "exec", container, *command)
         answers.all = [json.loads(line) for line in printed.splitlines()]
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         yield answers
+        if not seconds:
+            await project.run("docker", "exec", container, "touch", "/tmp/enough")
 
 
 async def status(project: Project) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """A caller inside the mesh: asks at a steady rate, over connections that it keeps, and prints what became of each.
 
 python3 load.py URL --rate 150 --seconds 8      one JSON object a request: start, ms, status, flag, body
+
+It ends before that once there is a file ENOUGH.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ import json
 import queue
 import threading
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
+
+ENOUGH = Path("/tmp/enough")
 
 
 def worker(url, work: queue.Queue, results: list) -> None:
@@ -49,7 +54,11 @@ def main() -> None:
         thread.start()
     first = time.time() + 0.1
     for number in range(int(options.rate * options.seconds)):
-        work.put(first + number / options.rate)
+        start = first + number / options.rate
+        time.sleep(max(0.0, start - time.time() - 0.05))
+        if ENOUGH.exists():
+            break
+        work.put(start)
     for _ in threads:
         work.put(None)
     for thread in threads:

@@ -1,4 +1,7 @@
-"""An application: says who it is, at once, on any path; ends at SIGTERM, also as process 1."""
+"""An application: says who it is, at once, on any path; ends at SIGTERM, also as process 1.
+
+It ends as it should: whoever has connected is still answered, and only then is the connection closed.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,41 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     address_family = socket.AF_INET6  # and IPv4, mapped
-    daemon_threads = True
+    daemon_threads = False  # so that server_close waits for them
     request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("::", 8080), Handler)
+        self.clients: set = set()
+
+    def process_request(self, request, client_address) -> None:
+        self.clients.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request) -> None:
+        self.clients.discard(request)
+        super().shutdown_request(request)
+
+    def end(self) -> None:
+        """Take in who has connected already, and answer what they have asked."""
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.process_request(*self.socket.accept())
+        except BlockingIOError:
+            pass
+        for client in tuple(self.clients):
+            try:
+                client.shutdown(socket.SHUT_RD)  # what has come is still read, and then an end
+            except OSError:
+                pass
+        self.server_close()
 
 
 if __name__ == "__main__":
+    server = Server()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Server(("::", 8080), Handler).serve_forever()
+    try:
+        server.serve_forever()
+    finally:
+        server.end()
