@@ -32,6 +32,7 @@
     limits outlier           how much at a time · who is left out
     upstream/      endpoints: dial from where the callee stands · h1 · h2
     edge           what a gateway makes of strangers
+    between        what stands between a caller and the spine: bodies through filters, gRPC-Web
     headers refuse load      what a sidecar adds and takes away · flag → status and text · how much is too much
     exchange       what one request carries, and what the spine asks of both ends
     multiplex detect relay   HTTP/2 on a wire · first bytes · pumping

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composemesh.model.flag import Flag
+from composemesh.proxy.between import Between
 from composemesh.proxy.codec.grpc_web import Call, answers_in_grpc, asks_in_grpc_web
 from composemesh.proxy.codec.parts import NO_FIELDS
 from composemesh.proxy.refuse import Cut
 
 if TYPE_CHECKING:
-    from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
 
@@ -28,40 +28,23 @@ def bridged(x: Exchange, down: Downstream) -> Downstream:
     return web
 
 
-class GrpcWebDownstream:
+class GrpcWebDownstream(Between):
     """What goes through it is gRPC on this side, and gRPC-Web on the other."""
 
-    __slots__ = (
-        *("_call", "_down", "_grpc", "edge", "filters", "hub", "introduction", "load", "peer_address"),
-        *("peer_text", "port", "reactor", "source", "trailers"),
-    )
+    __slots__ = ("_call", "_grpc")
 
     def __init__(self, down: Downstream, head: RequestHead) -> None:
-        self._down = down
+        super().__init__(down)
         self._call = Call(head.values)
         self._grpc = False
         """Whether the answer is gRPC's: then there is something to be done about it."""
-        self.trailers: Fields = NO_FIELDS
-        self.edge = down.edge
-        self.filters = down.filters
-        self.hub = down.hub
-        self.introduction = down.introduction
-        self.load = down.load
-        self.peer_address = down.peer_address
-        self.peer_text = down.peer_text
-        self.port = down.port
-        self.reactor = down.reactor
-        self.source = down.source
 
     def __repr__(self) -> str:
         return f"<GrpcWebDownstream {self._call!r} of {self._down!r}>"
 
     @property
-    def why(self) -> Flag:
-        return self._down.why
-
-    def cluster(self) -> Cluster:
-        return self._down.cluster()
+    def trailers(self) -> Fields:
+        return NO_FIELDS  # gRPC-Web has none after a request
 
     def take(self, x: Exchange) -> None:
         """Turn what has come of the request into gRPC. Raises Malformed."""
@@ -77,9 +60,6 @@ class GrpcWebDownstream:
                 return message
         self._call.request_ended()
         return b""
-
-    async def interim(self, head: ResponseHead) -> None:
-        await self._down.interim(head)
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         self._grpc = answers_in_grpc(fields)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composemesh.model.flag import Flag
+from composemesh.proxy.between import Between
 from composemesh.proxy.codec.parts import CHUNKED, HTTP2, STREAMED, ResponseHead
 from composemesh.proxy.headers import without_length
 from composemesh.proxy.refuse import Cut, Refused
 
 if TYPE_CHECKING:
     from composemesh.proxy.chain.hooks import Bound
-    from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields
-    from composemesh.proxy.exchange import Downstream, Exchange, Upstream
+    from composemesh.proxy.exchange import Downstream, Exchange
 
 _LENGTH = b"content-length"
 
@@ -57,44 +56,17 @@ class Way:
         self._x.record.bytes_sent += more
 
 
-class FilteredDownstream:
+class FilteredDownstream(Between):
     """What goes through it is the caller's on one side, and what filters make of it on the other."""
 
-    __slots__ = (
-        *("_answer", "_answers", "_asks", "_down", "_request", "edge", "filters", "hub", "introduction", "load"),
-        *("peer_address", "peer_text", "port", "reactor", "source"),
-    )
+    __slots__ = ("_answer", "_answers", "_asks", "_request")
 
     def __init__(self, x: Exchange, down: Downstream, asks: tuple[Bound, ...], answers: tuple[Bound, ...]) -> None:
-        self._down = down
+        super().__init__(down)
         self._asks = asks
         self._answers = answers
         self._request: Way | None = None
         self._answer: Way | None = None
-        self.edge = down.edge
-        self.filters = down.filters
-        self.hub = down.hub
-        self.introduction = down.introduction
-        self.load = down.load
-        self.peer_address = down.peer_address
-        self.peer_text = down.peer_text
-        self.port = down.port
-        self.reactor = down.reactor
-        self.source = down.source
-
-    def __repr__(self) -> str:
-        return f"<FilteredDownstream of {self._down!r}>"
-
-    @property
-    def why(self) -> Flag:
-        return self._down.why
-
-    @property
-    def trailers(self) -> Fields:
-        return self._down.trailers
-
-    def cluster(self) -> Cluster:
-        return self._down.cluster()
 
     def take(self, x: Exchange) -> None:
         """Have the hooks see what has come of the request's body, if it has one. Raises Refused."""
@@ -133,9 +105,6 @@ class FilteredDownstream:
         data = way.piece(payload, last=x.ended)
         x.record.bytes_received += len(payload) - len(data)
         return data
-
-    async def interim(self, head: ResponseHead) -> None:
-        await self._down.interim(head)
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         assert x.view is not None, "the chain has made one"
@@ -178,6 +147,3 @@ class FilteredDownstream:
             raise Cut(refused.flag) from None
         way.count(len(data) - len(payload))
         return data
-
-    async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
-        await self._down.tunnel(x, up, head, fields, data)
