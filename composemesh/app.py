@@ -50,7 +50,7 @@ from composemesh.runtime.supervise import supervise
 from composemesh.stack.state import APPLIED
 from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.sinks.running import Sinks
-from composemesh.xds.door import Door
+from composemesh.xds.port import XdsPort
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
@@ -186,7 +186,7 @@ async def _run(
         view.publisher = config
         view.processes = Processes(joined, processes)
         sinks = Sinks(hub, lambda name, settings: extensions.catalogs.sinks[name](settings))
-        door = Door(config.snapshot, registry.discovered)
+        xds = XdsPort(config.snapshot, registry.discovered)
         view.events = lambda: (
             *extensions.problems.value,
             *fleet.planner.egress.problems(),
@@ -195,9 +195,9 @@ async def _run(
             *balancers.problems(),
             *found.problems(),
             *mdns.problems(),
-            *door.problems(),
+            *xds.problems(),
         )
-        view.xds = door.rows
+        view.xds = xds.rows
         counting = (filters, found, sinks, balancers, config.kinds)
         view.plugins = lambda: described(extensions, chain.from_iterable(each.failures() for each in counting))
         view.capture = in_effect.value
@@ -212,7 +212,7 @@ async def _run(
             view.admin_url = await rooms.start(_serve_admin, view, options)
             mesh = config.snapshot.value.mesh
             if mesh.xds_port:
-                view.xds_url = await rooms.start(door.serve, mesh.xds_host, mesh.xds_port)
+                view.xds_url = await rooms.start(xds.serve, mesh.xds_host, mesh.xds_port)
             view.ready = True
             rooms.start_soon(supervise, "sinks", partial(sinks.run, config.snapshot))
             task_status.started(view)

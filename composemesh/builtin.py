@@ -1,4 +1,4 @@
-"""THE registration file: what comes with composemesh, a line per entry, through the door that plugins come through.
+"""THE registration file: what comes with composemesh, a line per entry, registered as plugins are.
 
 Classes are named by where they are: nothing is imported before somebody asks for it.
 """

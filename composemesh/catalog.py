@@ -21,10 +21,10 @@ class Taken(Exception):
 class Entry(Generic[T]):
     """One name."""
 
-    __slots__ = ("_what", "came_from", "name", "noun")
+    __slots__ = ("_what", "came_from", "name", "role")
 
-    def __init__(self, noun: str, name: str, what: T | str, came_from: str) -> None:
-        self.noun = noun
+    def __init__(self, role: str, name: str, what: T | str, came_from: str) -> None:
+        self.role = role
         """`filter`, `source`, `sink`, `balancer` or `kind`."""
         self.name = name
         self.came_from = came_from
@@ -32,7 +32,7 @@ class Entry(Generic[T]):
         self._what = what
 
     def __repr__(self) -> str:
-        return f"<Entry {self.noun} {self.name} of {self.came_from}>"
+        return f"<Entry {self.role} {self.name} of {self.came_from}>"
 
     def load(self) -> T:
         """What the name stands for. Raises whatever its import raises."""
@@ -46,14 +46,14 @@ class Entry(Generic[T]):
 
 
 class Catalog(Generic[T]):
-    """All names of one noun, in the order in which they were added."""
+    """All names of one role, in the order in which they were added."""
 
-    def __init__(self, noun: str) -> None:
-        self.noun = noun
+    def __init__(self, role: str) -> None:
+        self.role = role
         self._entries: dict[str, Entry[T]] = {}
 
     def __repr__(self) -> str:
-        return f"<Catalog of {self.noun}s {list(self._entries)}>"
+        return f"<Catalog of {self.role}s {list(self._entries)}>"
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -79,8 +79,8 @@ class Catalog(Generic[T]):
         """
         holder = self._entries.get(name)
         if holder is not None:
-            raise Taken(f"the {self.noun} `{name}` is {holder.came_from}'s already")
-        self._entries[name] = Entry(self.noun, name, what, came_from)
+            raise Taken(f"the {self.role} `{name}` is {holder.came_from}'s already")
+        self._entries[name] = Entry(self.role, name, what, came_from)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import trio
 from composemesh.capture import virtual_route
 from composemesh.capture.dns import flows
 from composemesh.capture.dns.asking import look_up
-from composemesh.capture.dns.resolver import Doors, Resolver, open_doors
+from composemesh.capture.dns.resolver import Resolver, Sockets, open_sockets
 from composemesh.capture.iptables import Iptables, IptablesFailed
 from composemesh.capture.listeners import Pair, open_listeners, original_destination
 from composemesh.capture.netns import NetworkNamespace
@@ -48,7 +48,7 @@ class Life:
         self._iptables = iptables
         self._names = names
         self._namespace: NetworkNamespace | None = None
-        self._doors: Doors | None = None
+        self._sockets: Sockets | None = None
         self._redirects: tuple[Redirect, ...] = ()
         self._families: frozenset[Version] = frozenset()
         self._touched = False
@@ -112,27 +112,27 @@ class Life:
                 log.debug("nothing to undo with", workload=self.workload.name, problem=str(problem))
         for pair in pairs:
             pair.close()
-        self._close_doors()
+        self._close_sockets()
 
     def _listen(self, namespace: NetworkNamespace) -> tuple[Pair, ...]:
         try:
-            if self._doors is None:
-                self._doors = open_doors(namespace, frozenset(self.workload.ports))
-                self.resolver.publish(Resolver(namespace, self._doors, self._names))
+            if self._sockets is None:
+                self._sockets = open_sockets(namespace, frozenset(self.workload.ports))
+                self.resolver.publish(Resolver(namespace, self._sockets, self._names))
             return open_listeners(namespace, self.workload.ports)
         except OSError as problem:
-            self._close_doors()
+            self._close_sockets()
             raise Refused(f"No listener could be opened in its network: {problem.strerror}.") from problem
 
-    def _close_doors(self) -> None:
+    def _close_sockets(self) -> None:
         self.resolver.publish(None)
-        if self._doors is not None:
-            self._doors.close()
-            self._doors = None
+        if self._sockets is not None:
+            self._sockets.close()
+            self._sockets = None
 
     def _redirect(self, pair: Pair, exclude: Exclude) -> Redirect:
         # Docker's resolver has an IPv4 address, and so has everything that the mesh answers
-        dns = self._doors.port if self._doors is not None and pair.family == socket.AF_INET else 0
+        dns = self._sockets.port if self._sockets is not None and pair.family == socket.AF_INET else 0
         return Redirect(_VERSIONS[pair.family], *pair.ports, exclude, dns)
 
     def _hand_over(self, namespace: NetworkNamespace, pairs: tuple[Pair, ...]) -> Captured:
@@ -169,7 +169,7 @@ class Life:
                 if await self._iptables.remove(self._namespace, self._families):
                     virtual_route.remove(self._namespace)
                     await flows.forget(self._namespace)
-                self._close_doors()
+                self._close_sockets()
             self.captured = None
 
     async def close(self) -> None:
@@ -179,7 +179,7 @@ class Life:
             async with self._turn:  # a thread on its way in must not find the number of another namespace
                 namespace, self._namespace = self._namespace, None
                 if namespace is not None:
-                    self._close_doors()
+                    self._close_sockets()
                     namespace.close()
 
 

@@ -46,9 +46,9 @@ def _installed() -> list[dict[str, Any]]:
 def _table(shown: list[dict[str, Any]]) -> RenderableType:
     from composemesh.cli.pieces import safe, table
 
-    grid = table("NAME", "KIND", "FROM", ">API", "STATE", ">ERRORS", "LAST ERROR")
+    grid = table("NAME", "ROLE", "FROM", ">API", "STATE", ">ERRORS", "LAST ERROR")
     for one in shown:
         api = "-" if one["api"] is None else str(one["api"])
-        cells = (one["name"] or "-", one["kind"], one["from"], api, one["state"], str(one["errors"]))
+        cells = (one["name"] or "-", one["role"], one["from"], api, one["state"], str(one["errors"]))
         grid.add_row(*map(safe, cells), safe(one["last_error"] or "-"))
     return grid

@@ -1,4 +1,4 @@
-"""Who brings what along: built-ins, installed distributions, and files that `x-mesh` names, all through one door.
+"""Who brings what along: built-ins, installed distributions, and files that `x-mesh` names, all in one way.
 
 loading   one plugin, in a thread with a deadline: what it registers, or why it can't be loaded
 files     a plugin that is one file: who may write it, and running it
@@ -44,7 +44,7 @@ class Plugin:
     api: int | None = None
     """The version of `composemesh.plugin` that it was written for, as far as it has said so."""
     names: tuple[tuple[str, str], ...] = ()
-    """Noun and name of all that it has registered."""
+    """Role and name of all that it has registered."""
     problem: Problem | None = None
     """Why it is not here, or not all of it."""
     changed: Problem | None = None
@@ -143,7 +143,7 @@ class Extensions:
                 hint = "Take one of the two out, or give it another name."
                 self._complain(plugin, Unloadable("plugin-duplicate", f"{taken}; this one is left out", hint), place)
             else:
-                plugin.names += ((catalog.noun, name),)
+                plugin.names += ((catalog.role, name),)
 
     def _complain(self, plugin: Plugin, outcome: Unloadable, place: Place) -> None:
         subject = f"plugin {plugin.name}"
@@ -179,19 +179,19 @@ def described(extensions: Extensions, failures: Iterable[Failures] = ()) -> list
     """
     found, counted = [], figures(failures)
     for plugin in extensions.plugins.values():
-        for noun, name in plugin.names:
-            count, last = counted.get((noun, name), (0, ""))
+        for role, name in plugin.names:
+            count, last = counted.get((role, name), (0, ""))
             state = "failing" if count or last else "loaded"
-            found.append(_row(plugin, noun, name, state, count, last))
+            found.append(_row(plugin, role, name, state, count, last))
         if plugin.problem is not None:
             found.append(_row(plugin, "plugin", "", "left out", 0, f"{plugin.problem.message} {plugin.problem.hint}"))
     return found
 
 
-def _row(plugin: Plugin, noun: str, name: str, state: str, errors: int, last: str) -> dict[str, Any]:
+def _row(plugin: Plugin, role: str, name: str, state: str, errors: int, last: str) -> dict[str, Any]:
     return {
         "name": name,
-        "kind": noun,
+        "role": role,
         "from": plugin.name,
         "api": plugin.api,
         "state": state,

@@ -151,8 +151,8 @@ class Visit(Connection):
     def _mean(self, offers: Sequence[Offer], scheme: bytes) -> Edge:
         """From here on the client can only mean these."""
         self._offers, self._ways = tuple(offers), None
-        door = self.sidecar.planner.gateways.get(offers[0].gateway.name)
-        self.source = self.source if door is None else door.peer
+        caller = self.sidecar.planner.gateways.get(offers[0].gateway.name)
+        self.source = self.source if caller is None else caller.peer
         self.edge = edge = edge_of(offers, scheme)
         return edge
 

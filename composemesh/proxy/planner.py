@@ -91,12 +91,12 @@ class Planner:
         self.endpoints = alive
         self.policies.replan(snapshot.policies, {*alive, *self.entries.lives})
         everywhere = frozenset[str]().union(*(endpoint.networks for endpoint in alive.values()))
-        for name, door in self.gateways.items():
+        for name, caller in self.gateways.items():
             if name not in snapshot.gateways:
-                door.close()
-        self.gateways = {name: self.gateways.get(name) or _door(name) for name in snapshot.gateways}
-        for door in self.gateways.values():
-            door.networks = everywhere  # the host has an address on each
+                caller.close()
+        self.gateways = {name: self.gateways.get(name) or _caller(name) for name in snapshot.gateways}
+        for caller in self.gateways.values():
+            caller.networks = everywhere  # the host has an address on each
         for endpoint in alive.values():
             if endpoint.workload.kind is Kind.PROCESS:
                 endpoint.networks = everywhere
@@ -150,12 +150,12 @@ class Planner:
             del self.departed[next(iter(self.departed))]
 
 
-def _door(gateway: str) -> Endpoint:
+def _caller(gateway: str) -> Endpoint:
     """The host itself as the caller: it stands before no workload, and reaches every network of the project."""
     workload = Workload(f"gateway {gateway}", gateway, gateway, "", 0)
-    door = Endpoint(workload, Peer(gateway, "latest", gateway, PeerKind.GATEWAY, captured=True))
-    door.captured = Captured(workload, HostNamespace(), (), (), _own_address, frozenset)
-    return door
+    caller = Endpoint(workload, Peer(gateway, "latest", gateway, PeerKind.GATEWAY, captured=True))
+    caller.captured = Captured(workload, HostNamespace(), (), (), _own_address, frozenset)
+    return caller
 
 
 def _own_address(sock: socket.socket) -> Address:

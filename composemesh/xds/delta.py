@@ -22,9 +22,9 @@ class DeltaWatch(Watch):
         subscribe = set(request.subscribe)
         if not self._heard:
             self._heard = self._answer = True
-            self._wildcard = self.kind.whole and not subscribe
+            self._wildcard = self.type.whole and not subscribe
             if len(request.initial) > MOST_NAMES:
-                raise TooMuch(f"more than {MOST_NAMES} versions of {self.kind.word}s")
+                raise TooMuch(f"more than {MOST_NAMES} versions of {self.type.word}s")
             for name, version in request.initial.items():
                 # Of another version only the version is known; that is enough to see that it is another.
                 had = found.get(name)
@@ -43,4 +43,4 @@ class DeltaWatch(Watch):
         self._at_rest_with = None
 
     def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
-        return Push(self.kind.url, self.version, nonce, tuple(draft.resources), (*draft.missing, *draft.gone))
+        return Push(self.type.url, self.version, nonce, tuple(draft.resources), (*draft.missing, *draft.gone))

@@ -17,8 +17,8 @@ import trio
 
 from composemesh.xds import messages
 from composemesh.xds.bootstrap import polled
-from composemesh.xds.kinds import KINDS, Kind
 from composemesh.xds.messages import Malformed
+from composemesh.xds.resource_types import TYPES, ResourceType
 from composemesh.xds.resources import Node
 from composemesh.xds.roster import Roster, clean
 from composemesh.xds.state import StateWatch
@@ -36,7 +36,7 @@ MOST_TEXTS = 64
 TRIES = 2
 """Answers that are not taken, after which they count as refused."""
 REFUSED = "It keeps asking with the version that it had (over REST, Envoy sends no reason: its log has it)."
-_PATHS = {f"/v3/discovery:{kind.word}s": kind for kind in KINDS.values()}
+_PATHS = {f"/v3/discovery:{each.word}s": each for each in TYPES.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ def refusal(status: int, error: str) -> Reply:
 class Poller:
     """Somebody who polls for some resources of one type."""
 
-    def __init__(self, kind: Kind, node: str, address: str) -> None:
+    def __init__(self, type_: ResourceType, node: str, address: str) -> None:
         self.node = node
         self.address = address
         self.seen = 0.0
-        self._watch = StateWatch(kind)
+        self._watch = StateWatch(type_)
         self._tries = 0
         self._pushes = 0
 
@@ -74,7 +74,7 @@ class Poller:
     def poll(self, request: Request, found: Found, now: float) -> Push | None:
         """What is new to it; None for nothing. Raises TooMuch."""
         self.seen = now
-        self._hear(replace(request, url=self._watch.kind.url, nonce=self._watch.nonce, error=None))
+        self._hear(replace(request, url=self._watch.type.url, nonce=self._watch.nonce, error=None))
         push = self._push(found, now)
         if self._tries >= TRIES:
             self._watch.words = REFUSED
@@ -103,7 +103,7 @@ class Poller:
 
     def _anew(self, asked: Request) -> None:
         if self._watch.words:
-            self._watch = StateWatch(self._watch.kind)
+            self._watch = StateWatch(self._watch.type)
         self._watch.hear(replace(asked, nonce=""))
 
     def _push(self, found: Found, now: float) -> Push | None:
@@ -135,33 +135,33 @@ class Rest:
 
     async def answer(self, path: str, host: str, body: bytes, address: str) -> Reply:
         """Answer a request that `refuse` let pass. `host` is whom it means: of Envoy, its name for us."""
-        kind = _PATHS[path.partition("?")[0]]
+        type_ = _PATHS[path.partition("?")[0]]
         await trio.to_thread.run_sync(messages.load)
         try:
             request = messages.request_of_json(body)
         except Malformed as problem:
             return refusal(400, f"that is no DiscoveryRequest: {clean(str(problem))}")
-        if request.url not in ("", kind.url):
-            return refusal(400, f"this is the address of {kind.word}s")
+        if request.url not in ("", type_.url):
+            return refusal(400, f"this is the address of {type_.word}s")
         node = request.node or Node("")
         try:
             async with self._worlds.of(node) as world:
-                poller = self._poller(kind, node, request, address)
-                push = poller.poll(request, world.value.get(kind.url, {}), trio.current_time())
+                poller = self._poller(type_, node, request, address)
+                push = poller.poll(request, world.value.get(type_.url, {}), trio.current_time())
         except TooMany:
             return refusal(503, "there are too many different clients")
         except TooMuch as problem:
             return refusal(400, str(problem))
         return Reply(304, headers=()) if push is None else Reply(200, await self._text(push, host[:100]))
 
-    def _poller(self, kind: Kind, node: Node, request: Request, address: str) -> Poller:
+    def _poller(self, type_: ResourceType, node: Node, request: Request, address: str) -> Poller:
         """Envoy asks for each cluster's endpoints by itself, so names are a part of who asks."""
         host = address.rpartition(":")[0]
-        key = (host, node.id, kind.url, request.names)
+        key = (host, node.id, type_.url, request.names)
         long_ago = trio.current_time() - FORGOTTEN
         poller = self._pollers.pop(key, None)
         if poller is None:
-            poller = Poller(kind, node.id, host)
+            poller = Poller(type_, node.id, host)
             self._roster.add(poller)
         while self._pollers:
             oldest, other = next(iter(self._pollers.items()))

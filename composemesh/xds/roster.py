@@ -54,7 +54,7 @@ class Roster:
             {
                 "node": clean(member.node, 100),
                 "address": member.address,
-                "type": watch.kind.word,
+                "type": watch.type.word,
                 "version": watch.version,
                 "state": watch.state,
                 "refused": [clean(name, 200) for name in watch.refused[:MOST_PROBLEMS]],
@@ -71,7 +71,7 @@ class Roster:
         for member in self._sorted():
             for watch in member.watches:
                 if watch.words:
-                    key = (watch.kind.word, watch.refused)
+                    key = (watch.type.word, watch.refused)
                     refusals.setdefault(key, []).append((member, watch.words))
         return [_problem(word, names, who) for (word, names), who in list(refusals.items())[:MOST_PROBLEMS]]
 

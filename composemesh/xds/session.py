@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 from composemesh.xds.delta import DeltaWatch
-from composemesh.xds.kinds import KINDS, kind_of
+from composemesh.xds.resource_types import TYPES, type_of
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from composemesh.xds.state import StateWatch
 from composemesh.xds.talk import DeltaRequest, Push, Request
@@ -42,8 +42,8 @@ class Session(Generic[WatchT]):
     @property
     def watches(self) -> Iterator[WatchT]:
         """In the order of pushes."""
-        yield from (self._watches[url] for url in KINDS if url in self._watches)
-        yield from (watch for url, watch in self._watches.items() if url not in KINDS)
+        yield from (self._watches[url] for url in TYPES if url in self._watches)
+        yield from (watch for url, watch in self._watches.items() if url not in TYPES)
 
     def see(self, world: World) -> None:
         """The world is this from now on."""
@@ -53,14 +53,14 @@ class Session(Generic[WatchT]):
         """What is to be sent now, if anything. `now` is seconds on any clock that only goes forward."""
         ready = [watch for watch in self.watches if not watch.waits(now)]
         for watch in ready:
-            if watch.kind.url in (LISTENER, ROUTE) and self._waiting(now, CLUSTER, ENDPOINT):
+            if watch.type.url in (LISTENER, ROUTE) and self._waiting(now, CLUSTER, ENDPOINT):
                 continue  # what they name is on its way
-            if push := self._push(watch, now, removals=watch.kind.url != CLUSTER):
+            if push := self._push(watch, now, removals=watch.type.url != CLUSTER):
                 return push
         # Everything else has been said; and who refused newer routes still goes by older ones.
         named = [self._watches[url] for url in (LISTENER, ROUTE) if url in self._watches]
         clusters = self._watches.get(CLUSTER)
-        if clusters in ready and not self._waiting(now, *KINDS) and not any(watch.words for watch in named):
+        if clusters in ready and not self._waiting(now, *TYPES) and not any(watch.words for watch in named):
             return self._push(clusters, now, removals=True)
         return None
 
@@ -72,13 +72,13 @@ class Session(Generic[WatchT]):
         return any(self._watches[url].waits(now) for url in urls if url in self._watches)
 
     def _push(self, watch: WatchT, now: float, *, removals: bool) -> Push | None:
-        found = self._found(watch.kind.url)
+        found = self._found(watch.type.url)
         draft = watch.draft(found, removals=removals)
         if draft is None:
             return None
         self._nonce += 1
         push = watch.push(draft, found, str(self._nonce), now)
-        if watch.kind.url == CLUSTER and ENDPOINT in self._watches:
+        if watch.type.url == CLUSTER and ENDPOINT in self._watches:
             self._watches[ENDPOINT].owe(resource.name for resource in draft.resources)
         return push
 
@@ -90,7 +90,7 @@ class Session(Generic[WatchT]):
         if watch is None:
             if len(self._watches) >= MOST_TYPES:
                 raise TooMuch(f"more than {MOST_TYPES} types of resources")
-            watch = self._watches[url] = make(kind_of(url))
+            watch = self._watches[url] = make(type_of(url))
         return watch
 
 

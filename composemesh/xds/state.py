@@ -1,4 +1,4 @@
-"""State of the world: every request says all that is wanted, an answer of a whole kind holds all there is."""
+"""State of the world: every request says all that is wanted, an answer of a whole type holds all there is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StateWatch(Watch):
         names = set(request.names)
         if not self._heard or not request.nonce:
             # A type that this stream never spoke of may come with a nonce of an earlier stream.
-            self._wildcard = ANY in names or (self.kind.whole and not names and not self._names)
+            self._wildcard = ANY in names or (self.type.whole and not names and not self._names)
             self._forget(self._names - names)
             self._want(names - {ANY})
             self._owed |= self._names
@@ -65,5 +65,5 @@ class StateWatch(Watch):
         self._answer = self._answer or bool(new)
 
     def _spoken(self, draft: Draft, after: Mapping[str, Resource | None], nonce: str) -> Push:
-        shown = [each for each in after.values() if each is not None] if self.kind.whole else draft.resources
-        return Push(self.kind.url, self.version, nonce, tuple(shown))
+        shown = [each for each in after.values() if each is not None] if self.type.whole else draft.resources
+        return Push(self.type.url, self.version, nonce, tuple(shown))

@@ -19,8 +19,8 @@ from composemesh.runtime.latest import Latest
 from composemesh.xds import messages
 from composemesh.xds.call import Call
 from composemesh.xds.grpc import Messages, RpcError, Status, deadline, framed, head
-from composemesh.xds.kinds import KINDS
 from composemesh.xds.messages import Malformed
+from composemesh.xds.resource_types import TYPES
 from composemesh.xds.resources import Generated, Node
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from composemesh.xds.roster import Roster, clean
@@ -131,7 +131,7 @@ class Stream:
         url = request.url or self._url
         if not url or (self._url and url != self._url):
             raise RpcError(Status.INVALID_ARGUMENT, "a request must say of which type, and this stream is of one")
-        if url not in KINDS and url not in self._unserved:
+        if url not in TYPES and url not in self._unserved:
             self._unserved.add(url)
             log.info("xds client asks for what is not served", node=clean(self.node, 100), type=clean(url, 100))
         try:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from composemesh.xds.kinds import Kind
+from composemesh.xds.resource_types import ResourceType
 from composemesh.xds.resources.resource import Resource
 from composemesh.xds.talk import Push
 
@@ -63,8 +63,8 @@ class Sent:
 class Watch:
     """The common part of both variants of the protocol. `hear` and `push` are what they differ in."""
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+    def __init__(self, type_: ResourceType) -> None:
+        self.type = type_
         self.version = ""
         """Of the last push."""
         self.words = ""
@@ -94,7 +94,7 @@ class Watch:
 
     def __repr__(self) -> str:
         wants = "all" if self._wildcard else len(self._names)
-        return f"<{type(self).__name__} {self.kind.word} wants {wants} told {len(self._told)} {self.state}>"
+        return f"<{type(self).__name__} {self.type.word} wants {wants} told {len(self._told)} {self.state}>"
 
     @property
     def state(self) -> str:
@@ -166,18 +166,18 @@ class Watch:
                 resource = told if told and told.any_bytes else None
                 if resource is None:
                     continue
-            if resource is None and not self.kind.whole:
-                resource = told if told and told.any_bytes else self.kind.empty(name)
+            if resource is None and not self.type.whole:
+                resource = told if told and told.any_bytes else self.type.empty(name)
             if resource is None:
                 if name in self._owed or name not in self._told:
                     draft.missing.append(name)
             elif name in self._owed or told is None or told.version != resource.version:
                 room -= len(resource.any_bytes)
                 full = room < 0 or len(draft.resources) >= MOST_AT_ONCE
-                if full and draft.resources and not self.kind.whole:
+                if full and draft.resources and not self.type.whole:
                     break  # the rest follows when this has arrived
                 draft.resources.append(resource)
-        if self.kind.whole:
+        if self.type.whole:
             draft.gone = [
                 name
                 for name, told in self._told.items()
@@ -212,7 +212,7 @@ class Watch:
     def _want(self, names: Iterable[str]) -> None:
         self._names.update(names)
         if len(self._names) > MOST_NAMES:
-            raise TooMuch(f"more than {MOST_NAMES} names of {self.kind.word}s")
+            raise TooMuch(f"more than {MOST_NAMES} names of {self.type.word}s")
         self._at_rest_with = None
 
     def _forget(self, names: Iterable[str]) -> None:

@@ -103,4 +103,4 @@ def test_an_idle_port_loads_no_protobuf() -> None:
     """Memory and start of a mesh that no Envoy asks stay what they were."""
     program = "import composemesh.app, sys; print([m for m in sys.modules if 'protobuf' in m or 'xds.' in m])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=os.curdir, check=True)
-    assert done.stdout.strip() == "['composemesh.xds.door']"
+    assert done.stdout.strip() == "['composemesh.xds.port']"

@@ -17,7 +17,7 @@ import trio
 
 from composemesh.model.snapshot import Protocol, ServiceSettings
 from composemesh.xds.bootstrap import Transport, bootstrap
-from composemesh.xds.door import Door
+from composemesh.xds.port import XdsPort
 from composemesh.xds.resources.listeners import OwnAddresses
 from composemesh.xds.resources.node import Node
 from environment.tools import find
@@ -43,8 +43,8 @@ def speaks_http(*services: str) -> dict[str, ServiceSettings]:
 class Control:
     """The server, as its clients and `status` see it."""
 
-    def __init__(self, door: Door, url: str, life: trio.CancelScope, ended: trio.Event) -> None:
-        self.door = door
+    def __init__(self, port: XdsPort, url: str, life: trio.CancelScope, ended: trio.Event) -> None:
+        self.port = port
         self._life = life
         self._ended = ended
         parts = urlsplit(url)
@@ -55,11 +55,11 @@ class Control:
 
     def states(self, node: str = "") -> dict[str, str]:
         """Type → state of one client, or of the only one."""
-        return {row["type"]: row["state"] for row in self.door.rows() if node in ("", row["node"])}
+        return {row["type"]: row["state"] for row in self.port.rows() if node in ("", row["node"])}
 
     def version(self, kind: str) -> str:
         """What the only client was told of a type."""
-        return next(row["version"] for row in self.door.rows() if row["type"] == kind)
+        return next(row["version"] for row in self.port.rows() if row["type"] == kind)
 
     async def until(self, **states: str) -> None:
         """Wait until the client's types are in these states."""
@@ -85,16 +85,16 @@ class Control:
 
 @asynccontextmanager
 async def control(net: Net, port: int = 0) -> AsyncIterator[Control]:
-    door = Door(net.snapshot, net.discovered)
+    made = XdsPort(net.snapshot, net.discovered)
     life, ended = trio.CancelScope(), trio.Event()
 
     async def serve(task_status: trio.TaskStatus[str]) -> None:
         with life:
-            await door.serve("127.0.0.1", port, task_status=task_status)
+            await made.serve("127.0.0.1", port, task_status=task_status)
         ended.set()
 
     async with trio.open_nursery() as nursery:
-        server = Control(door, await nursery.start(serve), life, ended)
+        server = Control(made, await nursery.start(serve), life, ended)
         try:
             yield server
         finally:

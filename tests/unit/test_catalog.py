@@ -39,7 +39,7 @@ def test_a_name_is_one_of_its_own_noun():
     catalogs = Catalogs()
     catalogs.filters.add("x", dict, "one.py")
     catalogs.sinks.add("x", list, "two.py")
-    assert [(entry.noun, entry.name, entry.came_from) for entry in catalogs.entries] == [
+    assert [(entry.role, entry.name, entry.came_from) for entry in catalogs.entries] == [
         ("filter", "x", "one.py"),
         ("sink", "x", "two.py"),
     ]

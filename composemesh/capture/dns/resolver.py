@@ -1,4 +1,4 @@
-"""The resolver of one captured container: what its processes ask Docker's arrives at doors inside."""
+"""The resolver of one captured container: what its processes ask Docker's arrives at sockets inside."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ IN_A_ROW = 8
 _UNKNOWN = frozenset({NXDOMAIN, SERVFAIL, REFUSED})
 
 
-class Doors:
+class Sockets:
     """The sockets of a resolver, both at one port, on loopback."""
 
     def __init__(self, udp: socket.socket, tcp: socket.socket) -> None:
@@ -51,7 +51,7 @@ class Doors:
         self.port: int = udp.getsockname()[1]
 
     def __repr__(self) -> str:
-        return f"<Doors at {self.port}{'' if self.udp.fileno() >= 0 else ' closed'}>"
+        return f"<Sockets at {self.port}{'' if self.udp.fileno() >= 0 else ' closed'}>"
 
     def close(self) -> None:
         """Close them, also under a task that waits on them. Idempotent."""
@@ -65,8 +65,8 @@ class Doors:
         self.tcp.close()
 
 
-def open_doors(namespace: NetworkNamespace, avoid: frozenset[int]) -> Doors:
-    """Doors at `PORT`, or at the next port that is free in both protocols and not in `avoid`. Raises OSError."""
+def open_sockets(namespace: NetworkNamespace, avoid: frozenset[int]) -> Sockets:
+    """Sockets at `PORT`, or at the next port that is free in both protocols and not in `avoid`. Raises OSError."""
     for port in range(PORT, PORT + _TRIES):
         if port in avoid:
             continue
@@ -82,16 +82,16 @@ def open_doors(namespace: NetworkNamespace, avoid: frozenset[int]) -> Doors:
             if problem.errno != errno.EADDRINUSE:
                 raise
         else:
-            return Doors(udp, tcp)
+            return Sockets(udp, tcp)
     raise OSError(errno.EADDRINUSE, f"no free port from {PORT} to {PORT + _TRIES - 1}")
 
 
 class Resolver:
     """Answers what only the mesh can know, and passes on everything else, as it came."""
 
-    def __init__(self, namespace: NetworkNamespace, doors: Doors, names: Names) -> None:
+    def __init__(self, namespace: NetworkNamespace, sockets: Sockets, names: Names) -> None:
         self._namespace = namespace
-        self._doors = doors
+        self._sockets = sockets
         self._names = names
         self._asking: dict[trio.CancelScope, None] = {}
         self._connections = 0
@@ -100,17 +100,17 @@ class Resolver:
         return f"<Resolver in {self._namespace} asking={len(self._asking)} connections={self._connections}>"
 
     async def run(self) -> None:
-        """Answer until the doors are closed."""
+        """Answer until its sockets are closed."""
         async with trio.open_nursery() as nursery:
-            async with trio.open_nursery() as doors:
-                doors.start_soon(self._take_datagrams, nursery)
-                doors.start_soon(self._take_connections, nursery)
+            async with trio.open_nursery() as takers:
+                takers.start_soon(self._take_datagrams, nursery)
+                takers.start_soon(self._take_connections, nursery)
             nursery.cancel_scope.cancel()
 
     # === UDP ===
 
     async def _take_datagrams(self, nursery: trio.Nursery) -> None:
-        sock, taken = self._doors.udp, 0
+        sock, taken = self._sockets.udp, 0
         while sock.fileno() >= 0:
             try:
                 message, client = sock.recvfrom(LONGEST)
@@ -149,14 +149,14 @@ class Resolver:
 
     def _send(self, reply: bytes, client: tuple[str, int]) -> None:
         try:
-            self._doors.udp.sendto(reply, client)
+            self._sockets.udp.sendto(reply, client)
         except OSError:
             pass  # it asks again, if it still wants to know
 
     # === TCP ===
 
     async def _take_connections(self, nursery: trio.Nursery) -> None:
-        listener = self._doors.tcp
+        listener = self._sockets.tcp
         while listener.fileno() >= 0:
             try:
                 sock, _ = listener.accept()

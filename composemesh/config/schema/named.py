@@ -20,12 +20,12 @@ from composemesh.model.problem import Severity
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Several things of one noun by name, each with its settings: `{statsd: {address: …}}`.
+    """Several things of one role by name, each with its settings: `{statsd: {address: …}}`.
 
     What a plugin calls settings is its `Config`, and what is kept of each name is an instance of it, or None.
     """
 
-    noun: str
+    role: str
     """`sink` or `source`."""
     elsewhere: tuple[str, ...] = ()
     """Names that the mesh makes itself, of other words of the configuration."""
@@ -34,7 +34,7 @@ class Named:
 
     @property
     def wanted(self) -> str:
-        return f"a mapping from the name of a {self.noun} to its settings"
+        return f"a mapping from the name of a {self.role} to its settings"
 
     def read(self, path: KeyPath, value: Any, reading: Reading) -> Said | None:
         if not isinstance(value, Mapping):
@@ -57,7 +57,7 @@ class Named:
         return settings_in(self._catalog(reading), path, name, reading, self.elsewhere, tuple(self.ours or ()))
 
     def _catalog(self, reading: Reading) -> Catalog[Any]:
-        return reading.catalogs.sinks if self.noun == "sink" else reading.catalogs.sources
+        return reading.catalogs.sinks if self.role == "sink" else reading.catalogs.sources
 
     def schema(self) -> dict[str, Any]:
         """Which plugins there are, an editor cannot know: any name will do."""
@@ -81,7 +81,7 @@ def settings_in(
     try:
         return settings_of(catalog[name])
     except Exception as problem:  # whatever a plugin's module does when it is imported
-        message = f"{dotted(path)}: the {catalog.noun} {show(name)} cannot be used: {problem!r:.200}."
+        message = f"{dotted(path)}: the {catalog.role} {show(name)} cannot be used: {problem!r:.200}."
         reading.findings.append(Finding(path, "plugin-broken", message, "Mend it, or take it out.", Severity.WARNING))
         return None
 
@@ -89,7 +89,7 @@ def settings_in(
 def unknown(catalog: Catalog[Any], path: KeyPath, name: Any, reading: Reading, known: tuple[str, ...]) -> None:
     """Say that nobody knows a name: an error, unless a plugin that was asked for is missing and may be the one."""
     hint = nearest_word(str(name), known) if known else f"Install the plugin that brings {show(name)} along."
-    message = f"{dotted(path)}: there is no {catalog.noun} {show(name)}."
+    message = f"{dotted(path)}: there is no {catalog.role} {show(name)}."
     severity = Severity.WARNING if reading.catalogs.incomplete else Severity.ERROR
     reading.findings.append(Finding(path, "unknown-name", message, hint, severity))
 

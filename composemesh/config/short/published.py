@@ -70,12 +70,12 @@ def _published(
 ) -> Published:
     kind = entry.value.get("type", HTTP_TYPE)
     number = int.from_bytes(blake2s(f"{project}/{service}".encode(), digest_size=4).digest())
-    door = FIRST_PORT + number % PORTS
+    at = FIRST_PORT + number % PORTS
     origin = Origin(X_MESH, f"publish of service {service}", entry.place.file, entry.place.line)
     http = kind in HTTP_TYPES
     speaks = ServerProtocol.HTTP if http else ServerProtocol.TCP
     name = f"mdns-{service}"
-    servers = tuple(Server(door, speaks, bind=bind, name=name, origin=origin) for bind in _binds(interfaces))
+    servers = tuple(Server(at, speaks, bind=bind, name=name, origin=origin) for bind in _binds(interfaces))
     there = (WeightedDestination(Destination(service, port=port)),)
     bare = HttpRule(destinations=there, name=service, origin=origin)
     rules = tuple(at_gateway(rule, None, port, None) for rule in rules or (bare,))
@@ -86,7 +86,7 @@ def _published(
         tcp=() if http else (ConnectionRule((), there, origin),),
         origin=origin,
     )
-    publication = Publication(service, kind, door, name, f"{origin.kind} {origin.name}")
+    publication = Publication(service, kind, at, name, f"{origin.kind} {origin.name}")
     return publication, Gateway(name, servers, origin=origin), host
 
 

@@ -36,7 +36,7 @@ def test_without_a_mesh_what_is_installed_is_listed(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     done = CliRunner().invoke(root, ["plugins", "--format", "json"])
     assert done.exit_code == 0, done.output
-    found = {(one["kind"], one["name"]): one for one in json.loads(done.stdout)["plugins"]}
+    found = {(one["role"], one["name"]): one for one in json.loads(done.stdout)["plugins"]}
     assert found["sink", "access_log"]["from"] == OURS
     assert found["filter", "compress"]["from"] == "composemesh-compress 0.1.0"
     assert {one["state"] for one in found.values()} == {"loaded"}
@@ -52,9 +52,9 @@ async def test_a_mesh_tells_what_fails_and_what_is_left_out(tmp_path: Path) -> N
         answer = await trio.to_thread.run_sync(MeshClient(tmp_path / "state" / "admin.sock").plugins)
         rows = {(one["from"], one["name"]): one for one in answer}
         broken, old = rows[str(tmp_path / "broken.py"), "broken"], rows[str(tmp_path / "old.py"), ""]
-        assert (broken["kind"], broken["api"], broken["state"], broken["errors"]) == ("filter", 1, "failing", 1)
+        assert (broken["role"], broken["api"], broken["state"], broken["errors"]) == ("filter", 1, "failing", 1)
         assert broken["last_error"].startswith("ValueError: <b>boom</b> (")
-        assert (old["state"], old["kind"]) == ("left out", "plugin")
+        assert (old["state"], old["role"]) == ("left out", "plugin")
         assert "was written for API 0" in old["last_error"]
         codes = {problem.code for problem in mesh.problems}
         assert codes == {"filter-failed", "plugin-api"}

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from composemesh.xds.kinds import KINDS
+from composemesh.xds.resource_types import TYPES
 from composemesh.xds.resources.resource import Resource
 from composemesh.xds.session import DeltaSession, StateSession
 from composemesh.xds.talk import DeltaRequest, Push, Request
 
-URLS = {kind.word: kind.url for kind in KINDS.values()}
+URLS = {each.word: each.url for each in TYPES.values()}
 WORDS = {url: word for word, url in URLS.items()}
 
 
@@ -53,10 +53,10 @@ class Talk:
         return heard
 
     def state(self, word: str) -> str:
-        return next(watch.state for watch in self.session.watches if watch.kind.url == URLS[word])
+        return next(watch.state for watch in self.session.watches if watch.type.url == URLS[word])
 
     def refused(self, word: str) -> tuple[str, ...]:
-        return next(watch.refused for watch in self.session.watches if watch.kind.url == URLS[word])
+        return next(watch.refused for watch in self.session.watches if watch.type.url == URLS[word])
 
     def passes(self, seconds: float) -> None:
         self.now += seconds

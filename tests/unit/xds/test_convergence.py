@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from composemesh.xds.kinds import KINDS
+from composemesh.xds.resource_types import TYPES
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
 from composemesh.xds.session import DeltaSession, StateSession
 from composemesh.xds.talk import DeltaRequest, Push, Request
@@ -25,7 +25,7 @@ class Model:
     def __init__(self, session: Any) -> None:
         self.session = session
         self.now = 0.0
-        self.has: dict[str, dict[str, str]] = {url: {} for url in KINDS}
+        self.has: dict[str, dict[str, str]] = {url: {} for url in TYPES}
         self.inbox: list[Push] = []
         self.names: dict[str, tuple[str, ...]] = {CLUSTER: (), LISTENER: (), ENDPOINT: (), ROUTE: ("r",)}
 
@@ -64,13 +64,13 @@ class Model:
 class StateModel(Model):
     def __init__(self) -> None:
         super().__init__(StateSession())
-        self.version = dict.fromkeys(KINDS, "")
-        self.nonce = dict.fromkeys(KINDS, "")
+        self.version = dict.fromkeys(TYPES, "")
+        self.nonce = dict.fromkeys(TYPES, "")
         for url in (CLUSTER, LISTENER, ROUTE):
             self.session.hear(Request(url, self.names[url]))
 
     def apply(self, push: Push) -> None:
-        if KINDS[push.url].whole:
+        if TYPES[push.url].whole:
             self.has[push.url].clear()
         self.has[push.url].update({each.name: each.version for each in push.resources})
         self.version[push.url] = push.version

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from composemesh.xds import protos
-from composemesh.xds.kinds import KINDS, kind_of
 from composemesh.xds.messages import (
     Malformed,
     delta_request,
@@ -19,6 +18,7 @@ from composemesh.xds.messages import (
     response,
     response_as_json,
 )
+from composemesh.xds.resource_types import TYPES, type_of
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, Resource, packed
 from composemesh.xds.talk import Push
 
@@ -136,6 +136,6 @@ def test_metadata_as_deep_as_protobuf_takes_it() -> None:
 
 
 def test_kinds_that_nobody_serves_have_names_that_can_be_shown() -> None:
-    assert kind_of("type.googleapis.com/envoy.x.v3." + "Y" * 1000).word == "Y" * 40
-    assert kind_of("").word == ""
-    assert [kind.word for kind in KINDS.values()] == ["cluster", "endpoint", "listener", "route"]
+    assert type_of("type.googleapis.com/envoy.x.v3." + "Y" * 1000).word == "Y" * 40
+    assert type_of("").word == ""
+    assert [each.word for each in TYPES.values()] == ["cluster", "endpoint", "listener", "route"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from composemesh.xds.kinds import kind_of
+from composemesh.xds.resource_types import type_of
 from composemesh.xds.resources.resource import CLUSTER, ENDPOINT
 from composemesh.xds.rest import REFUSED, TRIES, Poller
 from composemesh.xds.talk import Request
@@ -16,7 +16,7 @@ class Polls:
     """A client that polls and, unless told otherwise, takes what it gets."""
 
     def __init__(self, url: str = CLUSTER, *names: str, node: str = "one") -> None:
-        self.poller = Poller(kind_of(url), node, "127.0.0.1")
+        self.poller = Poller(type_of(url), node, "127.0.0.1")
         self.names = names
         self.version = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from composemesh.xds.kinds import kind_of
+from composemesh.xds.resource_types import type_of
 from composemesh.xds.resources.resource import CLUSTER
 from composemesh.xds.roster import MOST_PROBLEMS, MOST_WORDS, Roster, clean
 from composemesh.xds.state import StateWatch
@@ -15,7 +15,7 @@ class Member:
     def __init__(self, node: str, *refused: str, words: str = "no") -> None:
         self.node = node
         self.address = "127.0.0.1:1"
-        self._watch = StateWatch(kind_of(CLUSTER))
+        self._watch = StateWatch(type_of(CLUSTER))
         if refused:
             self._watch.words, self._watch.refused = words, refused
 

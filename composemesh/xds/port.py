@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from composemesh.xds.server import Server
 
 
-class Door:
+class XdsPort:
     """The xDS server of one mesh, as far as it is there yet."""
 
     def __init__(self, snapshot: Latest[Snapshot], discovered: Latest[Discovered]) -> None:
@@ -26,7 +26,7 @@ class Door:
         self._opening = trio.Lock()
 
     def __repr__(self) -> str:
-        return f"<Door {self._server or 'nobody came yet'!r}>"
+        return f"<XdsPort {self._server or 'nobody came yet'!r}>"
 
     def rows(self) -> list[dict[str, Any]]:
         """`status.xds`: who has what."""

@@ -1,4 +1,4 @@
-"""The kinds of resources, as a table: what they are called, and what a client takes their absence for."""
+"""The types of resources, as a table: what they are called, and what a client takes their absence for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from composemesh.xds.resources.resource import CLUSTER, ENDPOINT, LISTENER, ROUT
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResourceType:
     """One type of resource."""
 
     url: str
@@ -28,18 +28,18 @@ class Kind:
         return packed(protos.message(self.url.removeprefix(protos.TYPE_URL))(**{self.names_itself: name}), name)
 
 
-KINDS = {
-    kind.url: kind
-    for kind in (
-        Kind(CLUSTER, "cluster", whole=True),
-        Kind(ENDPOINT, "endpoint", names_itself="cluster_name"),
-        Kind(LISTENER, "listener", whole=True),
-        Kind(ROUTE, "route", names_itself="name"),
+TYPES = {
+    each.url: each
+    for each in (
+        ResourceType(CLUSTER, "cluster", whole=True),
+        ResourceType(ENDPOINT, "endpoint", names_itself="cluster_name"),
+        ResourceType(LISTENER, "listener", whole=True),
+        ResourceType(ROUTE, "route", names_itself="name"),
     )
 }
 """In the order in which they are pushed: a route may name a cluster once the client has it, endpoints and all."""
 
 
-def kind_of(url: str) -> Kind:
-    """The kind of this type; one that nobody serves is treated like the others, only there are no resources of it."""
-    return KINDS.get(url) or Kind(url, url.rpartition(".")[2][:40])
+def type_of(url: str) -> ResourceType:
+    """What a type URL names. A type that nobody serves is treated like the others: there are no resources of it."""
+    return TYPES.get(url) or ResourceType(url, url.rpartition(".")[2][:40])
