@@ -35,10 +35,10 @@ from composemesh.discovery.found import FoundSources
 from composemesh.discovery.joined import Joined
 from composemesh.discovery.mdns.source import MdnsSource
 from composemesh.discovery.registry import Registry, Source
-from composemesh.extensions import Extensions, described
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import CaptureMode
 from composemesh.model.workload import Discovered
+from composemesh.plugins import Plugins, described
 from composemesh.proxy.balance.making import Balancers
 from composemesh.proxy.chain.live import Filters
 from composemesh.proxy.fleet import Fleet
@@ -104,7 +104,7 @@ class MeshOptions:
     """Overrides `x-mesh.capture`, unless empty."""
     admin: str = ""
     """`HOST:PORT`; overrides `x-mesh.admin`, unless empty."""
-    extensions: Extensions | None = None
+    plugins: Plugins | None = None
     """Plugins that are loaded already; None: those that are installed."""
 
 
@@ -148,20 +148,20 @@ async def _run(
 ) -> None:
     registry = Registry()
     hub = Hub()
-    extensions = options.extensions or Extensions()
+    plugins = options.plugins or Plugins()
     async with trio.open_nursery() as rooms:
         if sources is None:
             client = DockerClient(options.docker)
             await client.negotiate()
-            sources = [extensions.catalogs.sources["docker"](client, options.project)]
+            sources = [plugins.catalogs.sources["docker"](client, options.project)]
         joined, mdns = Joined(), MdnsSource(options.project)
-        found = FoundSources(lambda name, settings: extensions.catalogs.sources[name](settings))
+        found = FoundSources(lambda name, settings: plugins.catalogs.sources[name](settings))
         applied = options.state / APPLIED
-        config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied, extensions)
+        config = Publisher(options.project, registry.discovered, options.resolve, options.files, applied, plugins)
         # Compose and Docker answer at the same time.
         await rooms.start(config.ask_early)
         rooms.start_soon(registry.run, [*sources, joined, mdns, found])
-        await extensions.load_installed()
+        await plugins.load_installed()
         await _until(registry.discovered, lambda discovered: not discovered.trouble)
         await config.load()
         if config.rejection and options.initial_check:
@@ -179,16 +179,16 @@ async def _run(
         processes = ProcessCapture(registry.discovered, config.snapshot, names, capture.captures)
         capture = Together([capture, processes])
         certify = partial(_certify, options)
-        balancers = Balancers(extensions.catalogs.balancers)
-        filters = Filters(extensions.catalogs.filters)
+        balancers = Balancers(plugins.catalogs.balancers)
+        filters = Filters(plugins.catalogs.filters)
         fleet = Fleet(registry.discovered, config.snapshot, capture.captures, hub, names, certify, balancers, filters)
         view = MeshView(options.project, registry.discovered, config.snapshot, capture.captures, config.problems, hub)
         view.publisher = config
         view.processes = Processes(joined, processes)
-        sinks = Sinks(hub, lambda name, settings: extensions.catalogs.sinks[name](settings))
+        sinks = Sinks(hub, lambda name, settings: plugins.catalogs.sinks[name](settings))
         xds = XdsPort(config.snapshot, registry.discovered)
         view.events = lambda: (
-            *extensions.problems.value,
+            *plugins.problems.value,
             *fleet.planner.egress.problems(),
             *filters.problems(),
             *sinks.problems(),
@@ -199,7 +199,7 @@ async def _run(
         )
         view.xds = xds.rows
         counting = (filters, found, sinks, balancers, config.kinds)
-        view.plugins = lambda: described(extensions, chain.from_iterable(each.failures() for each in counting))
+        view.plugins = lambda: described(plugins, chain.from_iterable(each.failures() for each in counting))
         view.capture = in_effect.value
         view.gateways = fleet.gateways.problems
         rooms.start_soon(mdns.follow, config.snapshot, registry.discovered, fleet.gateways.problems)

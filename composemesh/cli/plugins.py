@@ -38,7 +38,7 @@ def plugins(project: ComposeProject, form: str) -> None:
 def _installed() -> list[dict[str, Any]]:
     from composemesh.cli.logs import run
     from composemesh.cli.plugins_here import plugins_here
-    from composemesh.extensions import described
+    from composemesh.plugins import described
 
     return described(run(plugins_here))
 

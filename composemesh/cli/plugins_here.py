@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from composemesh.extensions import Extensions
+    from composemesh.plugins import Plugins
 
 
-async def plugins_here() -> Extensions:
+async def plugins_here() -> Plugins:
     """Installed plugins, loaded; what is wrong with them is among their problems."""
-    from composemesh.extensions import Extensions
+    from composemesh.plugins import Plugins
 
-    extensions = Extensions()
-    await extensions.load_installed()
-    return extensions
+    plugins = Plugins()
+    await plugins.load_installed()
+    return plugins

@@ -20,7 +20,7 @@ from composemesh.stack.state import StateFolder
 if TYPE_CHECKING:
     from composemesh.app import MeshOptions
     from composemesh.config.asking import Resolve
-    from composemesh.extensions import Extensions
+    from composemesh.plugins import Plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Start:
     admin: str = ""
     resolve: Resolve | None = None
     """Asks for the project's configuration where its files are not known at the start."""
-    plugins: Extensions | None = None
+    plugins: Plugins | None = None
     """Those that are loaded already."""
 
     def of(self, project: ComposeProject) -> Start:
@@ -55,7 +55,7 @@ class Start:
             initial_check=bool(self.project.files),
             capture=self.capture,
             admin=self.admin,
-            extensions=self.plugins,
+            plugins=self.plugins,
         )
 
     def command(self) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from composemesh.app import Rejected
-from composemesh.extensions import loading
+from composemesh.plugins import loading
 from composemesh.testing import running_mesh
 
 STAMP = """

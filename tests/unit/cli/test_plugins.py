@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from composemesh.cli.plugins import _table
 from composemesh.cli.root import root
-from composemesh.extensions import OURS
+from composemesh.plugins import OURS
 from composemesh.stack.client import MeshClient
 from composemesh.testing import running_mesh
 

@@ -15,10 +15,10 @@ from composemesh.config.compile import compile_mesh
 from composemesh.config.loaders.compose import ComposeDocument, Resolved, load_compose
 from composemesh.config.loaders.sources import read_sources
 from composemesh.config.schema import json_schema
-from composemesh.extensions import Extensions
 from composemesh.model.filter import FilterUse
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot
+from composemesh.plugins import Plugins
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Odd:
 
 @pytest.fixture
 def catalogs() -> Catalogs:
-    catalogs = Extensions().catalogs
+    catalogs = Plugins().catalogs
     for what in (Stamp, Plain, Odd):
         catalogs.filters.add(what.__name__.lower(), what, "a test")
     catalogs.filters.add("gone", "no.such.module:Filter", "a test")

@@ -13,11 +13,11 @@ from composemesh.config.loaders.compose import Resolved, load_compose
 from composemesh.config.loaders.labels import load_labels
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
-from composemesh.extensions import Extensions
 from composemesh.model.policy import Balance
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import AccessLog, Snapshot
 from composemesh.plugin import Seconds, setting
+from composemesh.plugins import Plugins
 from composemesh.testing import make_workload
 
 
@@ -34,7 +34,7 @@ class Plain:
 
 @pytest.fixture
 def catalogs() -> Catalogs:
-    made = Extensions().catalogs
+    made = Plugins().catalogs
     made.sinks.add("carrier", Carrier, "birds 1.0")
     made.sinks.add("plain", Plain, "birds 1.0")
     made.sinks.add("absent", "no_such_module:Sink", "birds 1.0")

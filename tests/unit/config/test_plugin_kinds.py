@@ -10,10 +10,10 @@ import pytest
 from composemesh.config.kinds import Kinds
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import compile_resources, load_documents
-from composemesh.extensions import Extensions
 from composemesh.model.policy import ConnectionLimits, DestinationPolicy, TrafficPolicy
 from composemesh.model.workload import Discovered
 from composemesh.plugin import Context, Draft, Kind, setting, settings
+from composemesh.plugins import Plugins
 from composemesh.runtime.latest import Latest
 from composemesh.testing import check_kind
 
@@ -46,16 +46,16 @@ spec:
 
 
 @pytest.fixture
-def extensions() -> Extensions:
-    made = Extensions()
+def plugins() -> Plugins:
+    made = Plugins()
     made.catalogs.kinds.add("plugins.example.com/Budget", BUDGET, "birds 1.0")
     made.catalogs.kinds.add("plugins.example.com/Absent", "no_such_module:KIND", "birds 1.0")
     made.catalogs.kinds.add("plugins.example.com/Wrong", "string:digits", "birds 1.0")
     return made
 
 
-def test_every_built_in_kind_comes_through_the_same_door(extensions) -> None:
-    kinds = Kinds(extensions.catalogs.kinds)
+def test_every_built_in_kind_comes_through_the_same_door(plugins) -> None:
+    kinds = Kinds(plugins.catalogs.kinds)
     assert len(kinds) == 28 + 3
     assert kinds["networking.istio.io", "VirtualService"].name == "VirtualService"
 
@@ -64,9 +64,9 @@ def test_it_keeps_the_contract() -> None:
     check_kind(lambda: BUDGET, DOCUMENT)
 
 
-async def test_it_is_applied_to_the_mesh_and_survives_a_start(extensions, tmp_path: Path) -> None:
+async def test_it_is_applied_to_the_mesh_and_survives_a_start(plugins, tmp_path: Path) -> None:
     def publisher() -> Publisher:
-        return Publisher("shop", Latest(Discovered()), None, (), tmp_path / "resources.yaml", extensions)
+        return Publisher("shop", Latest(Discovered()), None, (), tmp_path / "resources.yaml", plugins)
 
     first = publisher()
     await first.load()
@@ -94,9 +94,9 @@ async def test_it_is_applied_to_the_mesh_and_survives_a_start(extensions, tmp_pa
         ("kind: Budget", "kind: Wrong", 2, "plugin-broken", "0123456789"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_line(extensions, before, after, line, code, words) -> None:
+def test_what_is_wrong_is_told_at_its_line(plugins, before, after, line, code, words) -> None:
     text = DOCUMENT.replace(before, after, 1)
-    kinds = Kinds(extensions.catalogs.kinds)
+    kinds = Kinds(plugins.catalogs.kinds)
     resources, problems = load_documents(text, "budget.yaml", kinds=kinds)
     compiled = compile_resources(resources, "shop", {"reviews"})
     (problem,) = (*problems, *compiled.problems)

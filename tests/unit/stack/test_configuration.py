@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from composemesh.config.loaders.compose import Resolved
-from composemesh.extensions import Extensions
+from composemesh.plugins import Plugins
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.configuration import good_configuration
 from composemesh.stack.errors import UserError
@@ -38,10 +38,10 @@ def resolved(tmp_path: Path):
 
 
 async def test_a_sink_of_a_file_that_is_named_is_known(resolved) -> None:
-    snapshot = await good_configuration(ComposeProject("shop"), resolved("silent"), Extensions())
+    snapshot = await good_configuration(ComposeProject("shop"), resolved("silent"), Plugins())
     assert snapshot.mesh.sinks == {"silent": None}
 
 
 async def test_one_that_nobody_brings_along_stops_the_start_at_its_line(resolved) -> None:
     with pytest.raises(UserError, match=r'compose\.yaml:4: .* there is no sink "silnet". Did you mean `silent`'):
-        await good_configuration(ComposeProject("shop"), resolved("silnet"), Extensions())
+        await good_configuration(ComposeProject("shop"), resolved("silnet"), Plugins())

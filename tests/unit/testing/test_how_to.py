@@ -14,8 +14,8 @@ import pytest
 import trio
 
 from composemesh.config.kinds import Kinds
-from composemesh.extensions import Extensions
 from composemesh.model.policy import ConnectionLimits
+from composemesh.plugins import Plugins
 from composemesh.testing import check_kind, running_mesh
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to/write-a-plugin.md").read_text(encoding="utf-8")
@@ -122,10 +122,10 @@ async def test_the_canary_gets_a_tenth(folder: Path) -> None:
 
 
 async def test_the_kind_passes_its_suite_and_is_applied(folder: Path) -> None:
-    extensions = Extensions()
-    await extensions.load_files([(folder / "busy.py", _nowhere())])
-    assert extensions.problems.value == ()
-    kind = Kinds(extensions.catalogs.kinds)["example.com", "Busy"]
+    plugins = Plugins()
+    await plugins.load_files([(folder / "busy.py", _nowhere())])
+    assert plugins.problems.value == ()
+    kind = Kinds(plugins.catalogs.kinds)["example.com", "Busy"]
     draft = check_kind(lambda: kind, DOCUMENT)
     assert draft.policies[0][1].policy.connections == ConnectionLimits(max_requests=7)
     (folder / "busy.yaml").write_text(DOCUMENT)

@@ -3,6 +3,8 @@
 loading   one plugin, in a thread with a deadline: what it registers, or why it can't be loaded
 files     a plugin that is one file: who may write it, and running it
 
+What they import is `plugin`, beside this room; `builtin` is the plugin that comes with composemesh.
+
 A plugin that can't be loaded is left out and is a Problem; nothing of it is registered, and everything else goes on.
 """
 
@@ -21,13 +23,13 @@ import trio
 from composemesh import builtin
 from composemesh.catalog import Catalogs, Taken
 from composemesh.config.loaders.said import Place
-from composemesh.extensions.files import look, module_of
-from composemesh.extensions.loading import OURS, Recorder, Registration, Unloadable, within_patience
 from composemesh.model.problem import Problem, Severity
+from composemesh.plugins.files import look, module_of
+from composemesh.plugins.loading import OURS, Recorder, Registration, Unloadable, within_patience
 from composemesh.runtime.failures import Failures, figures
 from composemesh.runtime.latest import Latest
 
-__all__ = ["OURS", "Extensions", "Plugin", "described"]
+__all__ = ["OURS", "Plugin", "Plugins", "described"]
 
 log = structlog.get_logger()
 
@@ -66,13 +68,13 @@ class Job(NamedTuple):
     seen: tuple[int, int] = (0, 0)
 
 
-class Extensions:
+class Plugins:
     """All plugins of one mesh, the built-ins first, and the catalogs that they fill."""
 
     def __init__(self) -> None:
         """With the built-ins."""
         self.catalogs = Catalogs()
-        self.plugins: dict[str, Plugin] = {}
+        self.known: dict[str, Plugin] = {}
         """By where each comes from."""
         self.problems: Latest[tuple[Problem, ...]] = Latest(())
         recorder = Recorder()
@@ -80,7 +82,7 @@ class Extensions:
         self._take(Plugin(OURS, builtin.API), recorder.said, Place())
 
     def __repr__(self) -> str:
-        return f"<Extensions {list(self.plugins)}>"
+        return f"<Plugins {list(self.known)}>"
 
     async def load_installed(self) -> None:
         """Load the plugins of distributions that are installed beside composemesh. Never raises for what they do."""
@@ -90,7 +92,7 @@ class Extensions:
             name = _of_distribution(entry)
             name = name if name not in jobs else f"{name} ({entry.name})"
             jobs[name] = Job(name, entry.load)
-        await self._load([job for job in jobs.values() if job.name not in self.plugins])
+        await self._load([job for job in jobs.values() if job.name not in self.known])
 
     async def load_files(self, files: Sequence[tuple[Path, Place]]) -> bool:
         """Load those that are not here yet; the Place says who names it. Whether there is news. Never raises for what
@@ -101,7 +103,7 @@ class Extensions:
         """
         jobs = []
         for path, place in files:
-            known, seen = self.plugins.get(str(path)), look(path)
+            known, seen = self.known.get(str(path)), look(path)
             if known is None or (known.problem is not None and not known.names and not known.hangs):
                 jobs.append(Job(str(path), partial(module_of, path, place.file), place, seen))
             elif known.names:
@@ -124,17 +126,17 @@ class Extensions:
             if isinstance(outcome, Unloadable):
                 plugin.hangs = outcome.code == "plugin-hangs"
                 self._complain(plugin, outcome, job.place)
-                self.plugins[job.name] = plugin
+                self.known[job.name] = plugin
             else:
                 plugin.api, said = outcome
                 self._take(plugin, said, job.place)
-        told = (problem for each in self.plugins.values() for problem in (each.problem, each.changed))
+        told = (problem for each in self.known.values() for problem in (each.problem, each.changed))
         self.problems.publish(tuple(problem for problem in told if problem is not None))
-        self.catalogs.incomplete = any(not each.names for each in self.plugins.values())
+        self.catalogs.incomplete = any(not each.names for each in self.known.values())
 
     def _take(self, plugin: Plugin, said: Sequence[Registration], place: Place) -> None:
         """Enter what a plugin has registered; what another has already is left out, and is a Problem."""
-        self.plugins[plugin.name] = plugin
+        self.known[plugin.name] = plugin
         for where, name, what in said:
             catalog = getattr(self.catalogs, where)
             try:
@@ -172,13 +174,13 @@ def _of_distribution(entry: EntryPoint) -> str:
     return f"{distribution.name} {distribution.version}" if distribution is not None else entry.value
 
 
-def described(extensions: Extensions, failures: Iterable[Failures] = ()) -> list[dict[str, Any]]:
+def described(plugins: Plugins, failures: Iterable[Failures] = ()) -> list[dict[str, Any]]:
     """Every name with who brought it along, then the plugins that are left out (the shape `plugins`).
 
     `failures` are those of all that runs now.
     """
     found, counted = [], figures(failures)
-    for plugin in extensions.plugins.values():
+    for plugin in plugins.known.values():
         for role, name in plugin.names:
             count, last = counted.get((role, name), (0, ""))
             state = "failing" if count or last else "loaded"

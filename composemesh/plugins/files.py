@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import BinaryIO
 from zlib import crc32
 
-from composemesh.extensions.loading import Unloadable
+from composemesh.plugins.loading import Unloadable
 
 MAX_BYTES = 1 << 20
 """Of the file."""

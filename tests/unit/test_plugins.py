@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from composemesh.config.loaders.said import Place
-from composemesh.extensions import OURS, Extensions, loading
 from composemesh.plugin import API
+from composemesh.plugins import OURS, Plugins, loading
 from composemesh.proxy.balance.random import Random
 from composemesh.telemetry.sinks.access_log import AccessLogSink
 
@@ -56,36 +56,36 @@ def written(folder: Path, text: str, name: str = "stamp.py", mode: int = 0o644) 
 
 async def problem_of(*files: tuple[Path, Place]) -> str:
     """The one Problem that loading these leaves behind."""
-    extensions = Extensions()
-    assert await extensions.load_files(files)
-    (problem,) = extensions.problems.value
-    assert extensions.catalogs.incomplete
+    plugins = Plugins()
+    assert await plugins.load_files(files)
+    (problem,) = plugins.problems.value
+    assert plugins.catalogs.incomplete
     assert (problem.file, problem.line) == ("compose.yaml", 7)
     assert problem.hint
-    assert "stamp" not in extensions.catalogs.filters
+    assert "stamp" not in plugins.catalogs.filters
     return f"[{problem.code}] {problem.message} {problem.hint}"
 
 
 def test_built_ins_come_through_the_same_door():
-    extensions = Extensions()
-    assert extensions.catalogs.sinks["access_log"] is AccessLogSink
-    assert extensions.catalogs.balancers["random"] is Random
-    assert {entry.came_from for entry in extensions.catalogs.entries} == {OURS}
-    assert extensions.plugins[OURS].api == API
-    for entry in extensions.catalogs.entries:
+    plugins = Plugins()
+    assert plugins.catalogs.sinks["access_log"] is AccessLogSink
+    assert plugins.catalogs.balancers["random"] is Random
+    assert {entry.came_from for entry in plugins.catalogs.entries} == {OURS}
+    assert plugins.known[OURS].api == API
+    for entry in plugins.catalogs.entries:
         entry.load()
 
 
 async def test_a_file_is_a_plugin(folder: Path):
-    extensions = Extensions()
+    plugins = Plugins()
     path, place = written(folder, GOOD)
-    assert await extensions.load_files([(path, place)])
-    stamp = extensions.catalogs.filters["stamp"]
+    assert await plugins.load_files([(path, place)])
+    stamp = plugins.catalogs.filters["stamp"]
     assert stamp.Config().header == "x-stamp"
-    assert extensions.plugins[str(path)].names == (("filter", "stamp"),)
-    assert extensions.problems.value == ()
-    assert not extensions.catalogs.incomplete
-    assert not await extensions.load_files([(path, place)])  # it is here
+    assert plugins.known[str(path)].names == (("filter", "stamp"),)
+    assert plugins.problems.value == ()
+    assert not plugins.catalogs.incomplete
+    assert not await plugins.load_files([(path, place)])  # it is here
 
 
 async def test_one_for_another_api(folder: Path):
@@ -123,14 +123,14 @@ async def test_one_that_hangs_costs_its_patience_and_nothing_else(folder: Path, 
     hanging = written(
         folder, f"import os, time\nwhile not os.path.exists({str(released)!r}): time.sleep(0.01)", "h.py"
     )
-    extensions = Extensions()
+    plugins = Plugins()
     try:
-        assert await extensions.load_files([hanging, written(folder, GOOD)])
-        (problem,) = extensions.problems.value
+        assert await plugins.load_files([hanging, written(folder, GOOD)])
+        (problem,) = plugins.problems.value
         assert problem.code == "plugin-hangs"
         assert "h.py: was not loaded within 0.2 s, and is left out." in problem.message
-        assert "stamp" in extensions.catalogs.filters
-        assert not await extensions.load_files([hanging])  # its thread is still at it, and must not get company
+        assert "stamp" in plugins.catalogs.filters
+        assert not await plugins.load_files([hanging])  # its thread is still at it, and must not get company
     finally:
         released.touch()
 
@@ -156,12 +156,12 @@ async def test_one_of_another_user_is_run_only_where_his_compose_file_is_obeyed(
     os.chown(path, 4711, 4711)
     compose = folder / "compose.yaml"
     compose.write_text("")
-    extensions = Extensions()
-    await extensions.load_files([(path, Place(str(compose), 1, 1))])
-    assert "belongs to another user (uid 4711)" in str(extensions.problems.value[0])
+    plugins = Plugins()
+    await plugins.load_files([(path, Place(str(compose), 1, 1))])
+    assert "belongs to another user (uid 4711)" in str(plugins.problems.value[0])
     os.chown(compose, 4711, 4711)
-    await extensions.load_files([(path, Place(str(compose), 1, 1))])
-    assert extensions.problems.value == ()
+    await plugins.load_files([(path, Place(str(compose), 1, 1))])
+    assert plugins.problems.value == ()
 
 
 async def test_one_that_is_not_there_or_no_file(folder: Path):
@@ -177,29 +177,29 @@ async def test_a_pipe_holds_up_nobody(folder: Path):
 
 
 async def test_one_that_was_mended_is_taken(folder: Path):
-    extensions = Extensions()
-    await extensions.load_files([written(folder, "1 +")])
-    assert extensions.problems.value
-    await extensions.load_files([written(folder, GOOD)])
-    assert extensions.problems.value == ()
-    assert "stamp" in extensions.catalogs.filters
+    plugins = Plugins()
+    await plugins.load_files([written(folder, "1 +")])
+    assert plugins.problems.value
+    await plugins.load_files([written(folder, GOOD)])
+    assert plugins.problems.value == ()
+    assert "stamp" in plugins.catalogs.filters
 
 
 async def test_of_two_with_one_name_the_first_one_counts(folder: Path):
-    extensions = Extensions()
+    plugins = Plugins()
     first, second = written(folder, GOOD, "a.py"), written(folder, GOOD, "b.py")
-    await extensions.load_files([first, second])
-    (problem,) = extensions.problems.value
+    await plugins.load_files([first, second])
+    (problem,) = plugins.problems.value
     assert problem.code == "plugin-duplicate"
     assert problem.message == f"plugin {second[0]}: the filter `stamp` is {first[0]}'s already; this one is left out."
-    assert extensions.catalogs.filters.entries[-1].came_from == str(first[0])
+    assert plugins.catalogs.filters.entries[-1].came_from == str(first[0])
 
 
 async def test_no_plugin_takes_a_built_in_name(folder: Path):
-    extensions = Extensions()
-    await extensions.load_files([written(folder, GOOD.replace('filter("stamp"', 'sink("access_log"'))])
-    assert extensions.problems.value[0].code == "plugin-duplicate"
-    assert extensions.catalogs.sinks["access_log"] is AccessLogSink
+    plugins = Plugins()
+    await plugins.load_files([written(folder, GOOD.replace('filter("stamp"', 'sink("access_log"'))])
+    assert plugins.problems.value[0].code == "plugin-duplicate"
+    assert plugins.catalogs.sinks["access_log"] is AccessLogSink
 
 
 async def test_distributions_name_their_plugin_by_an_entry_point(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -210,13 +210,13 @@ async def test_distributions_name_their_plugin_by_an_entry_point(folder: Path, m
     (info / "entry_points.txt").write_text("[composemesh.plugins]\nstamp = stamp_plugin\nlost = no_such_module\n")
     monkeypatch.syspath_prepend(str(folder))
     importlib.metadata.MetadataPathFinder().invalidate_caches()
-    extensions = Extensions()
-    await extensions.load_installed()
-    assert extensions.catalogs.filters.entries[-1].came_from == "stamp-plugin 2.1 (stamp)"
-    assert extensions.plugins["stamp-plugin 2.1"].problem is not None
-    assert "No module named 'no_such_module'" in extensions.plugins["stamp-plugin 2.1"].problem.message
-    await extensions.load_installed()
-    assert sum("stamp-plugin" in name for name in extensions.plugins) == 2
+    plugins = Plugins()
+    await plugins.load_installed()
+    assert plugins.catalogs.filters.entries[-1].came_from == "stamp-plugin 2.1 (stamp)"
+    assert plugins.known["stamp-plugin 2.1"].problem is not None
+    assert "No module named 'no_such_module'" in plugins.known["stamp-plugin 2.1"].problem.message
+    await plugins.load_installed()
+    assert sum("stamp-plugin" in name for name in plugins.known) == 2
 
 
 async def test_several_are_loaded_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -225,12 +225,12 @@ async def test_several_are_loaded_at_a_time(folder: Path, monkeypatch: pytest.Mo
         "API = 1\ndef register(mesh): pass\n"
     )
     one, two = str(folder / "one"), str(folder / "two")
-    extensions = Extensions()
+    plugins = Plugins()
     with trio.fail_after(60):
-        await extensions.load_files(
+        await plugins.load_files(
             [
                 written(folder, text.format(mine=one, other=two), "1.py"),
                 written(folder, text.format(mine=two, other=one), "2.py"),
             ]
         )
-    assert extensions.problems.value == ()
+    assert plugins.problems.value == ()
