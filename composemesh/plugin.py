@@ -24,7 +24,7 @@ from typing import Annotated, Any, Protocol, overload
 
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.schema.scalars import HEADER_NAME, HEADER_VALUE, Duration, Number, PortNumber, Text
-from composemesh.config.schema.settings import Size, setting, settings
+from composemesh.config.schema.settings import Size, settings
 from composemesh.discovery.registry import Source
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.policy import (
@@ -45,6 +45,7 @@ from composemesh.model.route import (
     VirtualHost,
     WeightedDestination,
 )
+from composemesh.model.setting import setting
 from composemesh.model.workload import Attachment, Discovered, Health, State, Workload
 from composemesh.proxy.balance.base import Asked, Candidate
 from composemesh.proxy.balance.base import Picker as Balancer

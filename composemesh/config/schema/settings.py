@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -22,24 +22,14 @@ from composemesh.config.schema.reading import Reading, dotted
 from composemesh.config.schema.scalars import ANY_TEXT, Flag, Number, Text, Words, words
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity
+from composemesh.model.setting import DOC
 
-DOC = "doc"
-"""Where a field's `metadata` says what it is for."""
 _LARGE = 2**53
 """Beyond it, JSON's numbers are not exact."""
 
 
 class Untold(TypeError):
     """A dataclass that cannot be read: our words to the author of a plugin."""
-
-
-def setting(doc: str, default: Any = dataclasses.MISSING, *, make: Callable[[], Any] | None = None) -> Any:
-    """A field of a `Config` with a line for the reference; without a default it must be said.
-
-    `make` makes a default that must be new each time, as a dict: `make=dict`.
-    """
-    factory: Any = dataclasses.MISSING if make is None else make
-    return dataclasses.field(default=default, default_factory=factory, metadata={DOC: doc})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ What a rule says of headers counts for its own requests; this counts for all of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from composemesh.model.setting import setting
 from composemesh.proxy.codec.given import given_name, given_value
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 class Operations:
     """What is done to the headers of one direction: remove, set, add, in this order, as Envoy has it."""
 
-    set: Mapping[str, str] = field(default_factory=dict, metadata={"doc": "Overwrites."})
-    add: Mapping[str, str] = field(default_factory=dict, metadata={"doc": "Appends."})
-    remove: tuple[str, ...] = field(default=(), metadata={"doc": "Takes away."})
+    set: Mapping[str, str] = setting("Overwrites.", make=dict)
+    add: Mapping[str, str] = setting("Appends.", make=dict)
+    remove: tuple[str, ...] = setting("Takes away.", ())
 
     def __post_init__(self) -> None:
         for name in (*self.set, *self.add, *self.remove):
@@ -50,8 +51,8 @@ class HeaderFilter:
 
     @dataclass(frozen=True)
     class Config:
-        request: Operations = field(default=NOTHING, metadata={"doc": "Before the request goes on."})
-        response: Operations = field(default=NOTHING, metadata={"doc": "Before the answer goes back."})
+        request: Operations = setting("Before the request goes on.", NOTHING)
+        response: Operations = setting("Before the answer goes back.", NOTHING)
 
     def __init__(self, config: Config) -> None:
         if config.request:
