@@ -55,6 +55,11 @@ def _check(url: str) -> None:
         raise CallError(f"{url!r}: say http://HOST[:PORT]/PATH, with a port from 1 to 65535.")
 
 
+def _place(used: dict[str, Any]) -> str:
+    whose = f"service {used['service']}" if used["service"] else "the mesh"
+    return f"{whose} ({used['file']}:{used['line']})" if used["file"] else whose
+
+
 def _shown(said: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
@@ -68,6 +73,7 @@ def _shown(said: dict[str, Any]) -> RenderableType:
     decision = said["decision"]
     rule = f", {decision['rule']}" if decision["rule"] not in (None, decision["route"]) else ""
     lines = [safe(f"route {decision['route'] or 'none'}{rule}")]
+    lines += [safe(f"through filter {each['name']} of {_place(each)}") for each in decision["filters"]]
     lines += [safe(f"does {action}") for action in decision["actions"]]
     lines += [safe(f"to {each['backend']}: {each['share']:.0%}") for each in decision["split"]]
     lines += [safe(f"under {policy}") for policy in decision["policies"]]

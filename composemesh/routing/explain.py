@@ -5,7 +5,7 @@ Pure: a snapshot, what runs, and a request in; plain values for JSON out (the ad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from composemesh.routing.table import Table
 from composemesh.routing.words import actions
 
 if TYPE_CHECKING:
+    from composemesh.model.filter import FilterUse
     from composemesh.model.snapshot import Snapshot
     from composemesh.model.workload import Discovered, Workload
 
@@ -42,7 +43,7 @@ class Question:
 
 
 def explain(snapshot: Snapshot, discovered: Discovered, question: Question, table: Table | None = None) -> Json:
-    """`{request, decision: {route, rule, backend, endpoints, policies}, steps: [...]}`.
+    """`{request, decision: {route, rule, backend, endpoints, policies, filters}, steps: [...]}`.
 
     Raises ValueError for what is no URL. `table` spares compiling the rules again; it must be the snapshot's.
     """
@@ -71,6 +72,7 @@ class _Explanation:
         if self._url.scheme == "https" and not self._question.gateway:
             self._notes.add("tls", "https", False, "nothing within TLS is seen: the rules here are for http in clear")
         host, part = self._meant()
+        passed = self._filters("", self._snapshot.mesh.filters)
         decision, rules = self._decide(host, request)
         arms: tuple[WeightedDestination, ...] = ()
         if decision is not None:
@@ -86,7 +88,7 @@ class _Explanation:
                 "url": self._question.url,
                 "headers": dict(self._question.headers),
             },
-            "decision": self._decision(decision, rules, arms, part, request.port),
+            "decision": self._decision(decision, rules, arms, part, request.port, passed),
             "steps": self._notes.steps,
         }
 
@@ -195,9 +197,12 @@ class _Explanation:
         arms: tuple[WeightedDestination, ...],
         part: tuple[Workload, ...],
         port: int,
+        passed: list[Json],
     ) -> Json:
         rule: HttpRule | None = decision.rule if decision is not None else None
         own = rule is not None and (rule.redirect is not None or rule.direct_response is not None)
+        if not own:
+            passed = [*passed, *self._filters_of(arms, part)]
         total = sum(arm.weight for arm in arms)
         backends = (
             [] if own else [self._backends.backend(arm, total, part, port, ruled=rule is not None) for arm in arms]
@@ -210,7 +215,34 @@ class _Explanation:
             "policies": [policy for each in backends for policy in each["policies"]],
             "split": [{"backend": each["backend"], "share": each["share"]} for each in backends],
             "actions": actions(rule) if rule is not None else [],
+            "filters": passed,
         }
+
+    # === which filters ===
+
+    def _filters_of(self, arms: Iterable[WeightedDestination], part: tuple[Workload, ...]) -> Iterator[Json]:
+        """Those of the services that it may be sent to."""
+        hosts = (self._snapshot.settings_of(part[0]).service,) if part else (arm.destination.host for arm in arms)
+        for service in dict.fromkeys(hosts):
+            yield from self._filters(service, self._snapshot.filters.get(service, ()))
+
+    def _filters(self, service: str, uses: Iterable[FilterUse]) -> list[Json]:
+        """The filters of a service, or of the mesh, in the order in which a request goes through them."""
+        where = f"of service {service}, before it is sent" if service else "of the mesh, before any rule"
+        for use in uses:
+            becomes = "requests go on without it" if use.fail_open else "requests are refused"
+            because = f"{where}; {use.missing.rstrip('.')}: {becomes}" if use.missing else where
+            self._notes.add("filter", use.name, not use.missing, because, use.origin)
+        return [
+            {
+                "name": use.name,
+                "service": service or None,
+                "fail": "open" if use.fail_open else "closed",
+                "file": use.origin.file or None,
+                "line": use.origin.line or None,
+            }
+            for use in uses
+        ]
 
     def _route(self, decision: Decision[Any, Any] | None, rules: tuple[HttpCandidate, ...]) -> str | None:
         if decision is not None:

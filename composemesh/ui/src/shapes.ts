@@ -121,6 +121,7 @@ export interface Explanation {
     policies: string[];
     split: { backend: string; share: number }[];
     actions: string[];
+    filters: { name: string; service: string | null; fail: "open" | "closed"; file: string | null; line: number | null }[];
   };
   steps: Step[];
 }

@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 from composemesh.model.entry import EntryEndpoint, ServiceEntry
+from composemesh.model.filter import FilterUse
 from composemesh.model.gateway import Gateway, Server
 from composemesh.model.origin import Origin
 from composemesh.model.policy import Balance, Balancer, DestinationPolicy, Subset, TrafficPolicy
 from composemesh.model.route import (
     Delay,
     Destination,
+    DirectResponse,
     Fault,
     HttpMatch,
     HttpRule,
@@ -204,3 +206,58 @@ def test_https_of_a_workload_is_told_to_be_out_of_reach() -> None:
     assert not step["matched"]
     assert "nothing within TLS is seen" in step["because"]
     assert steps(ask(REST), "tls") == []
+
+
+# === filters of plugins ===
+
+
+def used(name, line, **said):
+    return FilterUse(name, origin=Origin("x-mesh", "filters", "compose.yaml", line), **said)
+
+
+def filtered(*rules, url="http://reviews:9080/", mesh=(), **services):
+    hosts = (VirtualHost(("reviews",), http=rules, origin=at(1)),) if rules else ()
+    snapshot = Snapshot(
+        "shop", MeshSettings(filters=mesh), SERVICES, virtual_hosts=hosts, policies=POLICIES, filters=services
+    )
+    return explain(snapshot, DISCOVERED, Question("productpage", url))
+
+
+def names(said):
+    return [(each["name"], each["service"]) for each in said["decision"]["filters"]]
+
+
+def test_filters_in_the_order_in_which_they_run():
+    own = (used("c", 9), used("a", 10, fail_open=True))
+    said = filtered(REST, mesh=(used("b", 3), used("a", 4)), reviews=own, ratings=(used("d", 20),))
+    assert names(said) == [("b", None), ("a", None), ("c", "reviews"), ("a", "reviews")]
+    last = said["decision"]["filters"][-1]
+    assert (last["fail"], last["file"], last["line"]) == ("open", "compose.yaml", 10)
+    stages = [step["stage"] for step in said["steps"]]
+    assert stages.index("filter") < stages.index("route") < len(stages) - 1 - stages[::-1].index("filter")
+
+
+def test_each_service_that_it_may_be_sent_to_has_its_filters_once():
+    ratings = WeightedDestination(Destination("ratings"), 10)
+    rule = HttpRule((), (to("v1", 40), to("v2", 50), ratings), origin=at(5))
+    assert names(filtered(rule, reviews=(used("a", 3),), ratings=(used("b", 4),))) == [
+        ("a", "reviews"),
+        ("b", "ratings"),
+    ]
+
+
+def test_a_part_of_a_service_has_the_services_filters():
+    assert names(filtered(url="http://reviews-v1:9080/", reviews=(used("a", 3),))) == [("a", "reviews")]
+
+
+def test_where_the_mesh_answers_only_its_own_filters_are_met():
+    gone = HttpRule((), direct_response=DirectResponse(410), origin=at(5))
+    for rule in (gone, JASON):  # an answer of a rule; and a 404, because no rule matches
+        assert names(filtered(rule, mesh=(used("a", 3),), reviews=(used("b", 4),))) == [("a", None)]
+
+
+def test_a_filter_that_is_not_there_says_what_becomes_of_requests():
+    said = filtered(mesh=(used("lost", 3, missing='there is no filter "lost".'),))
+    (step,) = steps(said, "filter")
+    assert not step["matched"]
+    assert step["because"] == 'of the mesh, before any rule; there is no filter "lost": requests are refused'

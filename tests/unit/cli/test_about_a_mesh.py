@@ -1,4 +1,4 @@
-"""Documents of a kind that a plugin brings along, by commands: the mesh knows it, who asks does not."""
+"""What plugins bring along, by the commands about a mesh that runs: the mesh knows it, who asks does not."""
 
 from __future__ import annotations
 
@@ -100,3 +100,23 @@ async def test_what_is_wrong_with_them_is_told_and_nothing_is_deleted(run: Run, 
         for_kubernetes = await run("delete", "-f", str(file))
         assert isinstance(for_kubernetes.exception, UserError)
         assert "no resource in it that could be deleted" in str(for_kubernetes.exception)
+
+
+FILTERED = """
+x-mesh:
+  filters: [{headers: {request: {set: {x-stage: test}}}}]
+services:
+  web: {x-mesh: {filters: [{headers: {response: {remove: [x-debug]}}}]}}
+"""
+
+
+async def test_filters_on_the_way_are_explained(run: Run, tmp_path: Path) -> None:
+    async with running_mesh(FILTERED, folder=tmp_path):
+        said = await run("explain", "caller", "http://web:9080/")
+    assert said.exit_code == 0, said.output
+    lines = [line for line in said.stdout.splitlines() if line.startswith("through")]
+    file = tmp_path / "compose.yaml"
+    assert lines == [
+        f"through filter headers of the mesh ({file}:3)",
+        f"through filter headers of service web ({file}:5)",
+    ]
