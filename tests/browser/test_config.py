@@ -108,6 +108,8 @@ def test_a_split_applied_in_the_editor_changes_traffic_and_undo_brings_the_old_o
     page.keyboard.press("Control+s")
     page.get_by_role("button", name="Apply", exact=True).click()
     page.get_by_text("In force: VirtualService reviews configured.").wait_for()
+    (applied,) = demo.client.resources("VirtualService")
+    assert applied["file"] == "dashboard/VirtualService/reviews", "what `status` and the log name its lines by"
     halves = demo.shares()
     assert halves.keys() == {"v1", "v2"}
     assert 0.35 < halves["v1"] < 0.65

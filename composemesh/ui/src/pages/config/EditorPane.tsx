@@ -7,7 +7,7 @@ import { Confirm } from "./Confirm";
 import { useEditing, type Editing } from "./editing";
 import { Findings, State } from "./Findings";
 import { ReadOnly } from "./ReadOnly";
-import { EDITOR, place, title, type Change, type Key, type Resource, type Written } from "./resources";
+import { place, title, type Change, type Key, type Resource, type Written } from "./resources";
 import { Review } from "./Review";
 import { TEMPLATES } from "./templates";
 import { Yaml } from "./Yaml";
@@ -26,7 +26,7 @@ export function EditorPane({ of, template, line, known, onChanged }: Props) {
   const editing = useEditing({ of, template, resources: known.resources, onChanged });
   const { base, text, verdict, review, failure } = editing;
   const changing = token.value !== "";
-  const own = useMemo(() => (verdict?.problems ?? []).filter((one) => one.file === EDITOR), [verdict]);
+  const own = useMemo(() => (verdict?.problems ?? []).filter((one) => one.file === verdict?.file), [verdict]);
   const named = useRef<Key[]>([]);
   if (verdict) named.current = verdict.resources; // while the mesh is asked again, its last answer stands
   const replaced = base ? undefined : known.resources.find((one) => named.current.some((key) => title(key) === title(one)));

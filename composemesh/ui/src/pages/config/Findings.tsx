@@ -1,6 +1,6 @@
 // What the mesh says of a text: in a word beside the title, and in full below the text.
 
-import { EDITOR, place, type Problem, type Verdict } from "./resources";
+import { place, type Problem, type Verdict } from "./resources";
 
 const TONES: Record<Problem["severity"], string> = { error: "is-bad", warning: "is-notice", info: "is-none" };
 
@@ -24,14 +24,14 @@ export function Findings({ verdict, edited }: Props) {
     const effects = verdict.effects.join(", ");
     return <p class="config-foot faint">{effects ? `Changes ${effects}.` : "Traffic will not notice a difference."}</p>;
   }
-  const own = verdict.problems.filter((one) => one.file === EDITOR);
-  const others = verdict.problems.filter((one) => one.file !== EDITOR);
+  const own = verdict.problems.filter((one) => one.file === verdict.file);
+  const others = verdict.problems.filter((one) => one.file !== verdict.file);
   return (
     <ul class="config-foot config-findings" aria-label="Problems of this text">
       {[...own, ...others].map((one) => (
         <li>
           <i class={`spot ${TONES[one.severity]}`} />
-          <span class="mono faint">{one.file === EDITOR ? [one.line, one.column].filter(Boolean).join(":") : place(one)}</span>
+          <span class="mono faint">{one.file === verdict.file ? [one.line, one.column].filter(Boolean).join(":") : place(one)}</span>
           <span>
             {one.message} <b>{one.hint}</b>
           </span>

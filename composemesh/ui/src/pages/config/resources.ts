@@ -1,7 +1,7 @@
 // The configuration as the admin API tells and changes it (docs/reference/admin-api.md, "resources").
 
 import { ApiError, get, post } from "../../api";
-import { EDITOR } from "../../place";
+import { nameOf } from "../../place";
 import { href } from "../../router";
 import type { Problem, Resource as Listed } from "../../shapes";
 
@@ -46,6 +46,8 @@ export interface Verdict {
   problems: Problem[];
   effects: string[];
   resources: (Key & { line: number })[];
+  /** The `file` of those problems that are the text's own. */
+  file: string;
 }
 
 export interface Step {
@@ -56,9 +58,9 @@ export interface Step {
   deleted: Key[];
 }
 
-export { EDITOR, place, wholePlace } from "../../place";
+export { place, wholePlace } from "../../place";
 
-const files = (text: string) => [{ name: EDITOR, text }];
+const files = (text: string) => [{ name: nameOf(text), text }];
 
 export const list = () => get<{ resources: Resource[]; compose: Block[] }>("/api/v1/resources?brief=true");
 export const history = () => get<{ steps: Step[] }>("/api/v1/history");
@@ -67,8 +69,10 @@ export const read = (key: Key & { api_version?: string }) => {
   const asked = group ? `?group=${encodeURIComponent(group)}` : "";
   return get<Written>(`/api/v1/resources/${encodeURIComponent(key.kind)}/${encodeURIComponent(key.name)}${asked}`);
 };
-export const validate = (text: string, signal: AbortSignal) =>
-  post<Verdict>("/api/v1/validate", { files: files(text) }, signal);
+export const validate = async (text: string, signal: AbortSignal): Promise<Verdict> => ({
+  ...(await post<Omit<Verdict, "file">>("/api/v1/validate", { files: files(text) }, signal)),
+  file: nameOf(text),
+});
 export const difference = (text: string) => post<Difference>("/api/v1/diff", { files: files(text) });
 export const apply = (text: string, expect: (Key & { version: string })[]) =>
   change("/api/v1/resources", { files: files(text), expect });
