@@ -175,7 +175,7 @@ async def _run(
         if capture is None:
             mode = CaptureMode(options.capture) if options.capture else config.snapshot.value.mesh.capture
             in_effect = CaptureMode.NETNS if mode is CaptureMode.AUTO else mode
-            capture = Capture(registry.discovered, config.snapshot, mode, names=names)
+            capture = Capture(config.heard, config.snapshot, mode, names=names)
         processes = ProcessCapture(registry.discovered, config.snapshot, names, capture.captures)
         capture = Together([capture, processes])
         certify = partial(_certify, options)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import trio
-
+from composemesh.admin.apart import apart
 from composemesh.admin.guard import refusal
 from composemesh.config.kinds import Kinds
 from composemesh.config.resources import Resource, ResourceKey, load_documents
@@ -27,8 +26,6 @@ T = TypeVar("T")
 
 SHAPE = 'The body must be JSON: {"files": [{"name": …, "text": …}], "delete": [{"kind": …, "name": …}]}.'
 NO_TEXT = "A string of the body is no text: it has half of a surrogate pair, which UTF-8 does not have."
-ONE_AT_A_TIME = trio.CapacityLimiter(1)
-"""Reading a large body takes a processor's time for seconds: never that of two."""
 
 
 class BadBody(Exception):
@@ -103,7 +100,7 @@ async def _read(request: Request, most: int, understand: Callable[[Any], T], oth
         return understand(json.loads(body))
 
     try:
-        return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=ONE_AT_A_TIME)
+        return await apart(read)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadBody(400, SHAPE) from None
 

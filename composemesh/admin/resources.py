@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from composemesh.admin import resource_views
+from composemesh.admin.apart import apart
 from composemesh.admin.bodies import Asked, Named, asked_change, asked_step
 from composemesh.admin.guard import refusal
 from composemesh.admin.views import Json, problem
@@ -15,6 +16,8 @@ from composemesh.config.publish import Conflict
 from composemesh.config.resources import ResourceKey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
     from composemesh.config.kinds import Kinds
@@ -35,48 +38,52 @@ class Resources:
     async def listed(self, request: Request) -> Response:
         """`GET /api/v1/resources?kind=&name=`, the kind in any case; `brief=true` leaves the documents out."""
         kind, name = request.query_params.get("kind", ""), request.query_params.get("name", "")
-        behind = {one.key: one for one in self._publisher.written.resources}
-        found = [
-            self._shown(one, behind.get(key))
-            for key, one in self._publisher.resources.items()
-            if kind.lower() in ("", key.kind.lower()) and name in ("", key.name)
-        ]
-        if request.query_params.get("brief") == "true":
-            found = [{word: value for word, value in one.items() if word != "document"} for one in found]
-        blocks = [resource_views.block(one) for one in self._publisher.written.document.written]
-        return JSONResponse({"resources": found, "compose": blocks})
+        brief = request.query_params.get("brief") == "true"
+        resources, written = self._publisher.resources, self._publisher.written
+
+        def told() -> Response:
+            behind = {one.key: one for one in written.resources}
+            found = [
+                self._shown(one, behind.get(key))
+                for key, one in resources.items()
+                if kind.lower() in ("", key.kind.lower()) and name in ("", key.name)
+            ]
+            if brief:
+                found = [{word: value for word, value in one.items() if word != "document"} for one in found]
+            blocks = [resource_views.block(one) for one in written.document.written]
+            return JSONResponse({"resources": found, "compose": blocks})
+
+        return await apart(told)
 
     async def one(self, request: Request) -> Response:
         """`GET /api/v1/resources/KIND/NAME?group=`: with its text, and its version as ETag."""
         named = Named(request.path_params["kind"], request.path_params["name"], request.query_params.get("group", ""))
-        keys = named.among(self._publisher.resources)
+        resources = self._publisher.resources
+        keys = named.among(resources)
         if not keys:
             return _absent(named)
-        found = self._publisher.resources[keys[0]]
+        found = resources[keys[0]]
         behind = {one.key: one for one in self._publisher.written.resources}
-        told = self._shown(found, behind.get(keys[0])) | resource_views.text_of(found)
-        return JSONResponse(told, headers={"etag": f'"{found.version}"'})
+
+        def told() -> Response:
+            shown = self._shown(found, behind.get(keys[0])) | resource_views.text_of(found)
+            return JSONResponse(shown, headers={"etag": f'"{found.version}"'})
+
+        return await apart(told)
 
     async def changed(self, request: Request) -> Response:
         """`POST /api/v1/resources`, with `files`, `delete_files`, `delete`, `expect`, `dry_run` (`bodies`)."""
         asked = await asked_change(request, MOST_BYTES, self._publisher.kinds)
-        keys: list[ResourceKey] = []
-        for named in asked.delete:
-            found = named.among(self._publisher.resources)
-            if not found:
-                return _absent(named)
-            for key in found:
-                if not self._publisher.is_applied(key):
-                    file = self._publisher.resources[key].origin.file
-                    return refusal(409, f"{key} stands in {file}.", "Take it out of that file.")
-            keys += found
+        resources = self._publisher.resources
+        keys = await apart(lambda: self._deleted(asked, resources))
+        if isinstance(keys, Response):
+            return keys
         if not asked.sound:
             told = {"accepted": False, "problems": [problem(one) for one in asked.problems]}
             return JSONResponse(told, 422)
+        expected = await apart(lambda: _expected(asked, resources))
         try:
-            change = await self._publisher.change(
-                asked.resources, keys, expect=self._expected(asked), carry_out=not asked.dry_run
-            )
+            change = await self._publisher.change(asked.resources, keys, expect=expected, carry_out=not asked.dry_run)
         except Conflict as conflict:
             return refusal(412, str(conflict), "Read the resource again, and make your change to what it is now.")
         except OSError as error:
@@ -117,13 +124,28 @@ class Resources:
     def _shown(self, one: Resource, behind: Resource | None) -> Json:
         return resource_views.resource(one, applied=self._publisher.is_applied(one.key), behind=behind)
 
-    def _expected(self, asked: Asked) -> dict[ResourceKey, str]:
-        known = {*self._publisher.resources, *(one.key for one in asked.resources)}
-        return {
-            key: named.version
-            for named in asked.expect
-            for key in named.among(known) or [ResourceKey(named.group, named.kind, named.name)]
-        }
+    def _deleted(self, asked: Asked, resources: Mapping[ResourceKey, Resource]) -> list[ResourceKey] | Response:
+        """The keys that are to go, or why they can't."""
+        keys: list[ResourceKey] = []
+        for named in asked.delete:
+            found = named.among(resources)
+            if not found:
+                return _absent(named)
+            for key in found:
+                if not self._publisher.is_applied(key):
+                    file = resources[key].origin.file
+                    return refusal(409, f"{key} stands in {file}.", "Take it out of that file.")
+            keys += found
+        return keys
+
+
+def _expected(asked: Asked, resources: Mapping[ResourceKey, Resource]) -> dict[ResourceKey, str]:
+    known = {*resources, *(one.key for one in asked.resources)}
+    return {
+        key: named.version
+        for named in asked.expect
+        for key in named.among(known) or [ResourceKey(named.group, named.kind, named.name)]
+    }
 
 
 def _absent(named: Named) -> Response:

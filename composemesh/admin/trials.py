@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from composemesh.admin import resource_views, resources
+from composemesh.admin.apart import apart
 from composemesh.admin.bodies import Asked, asked_change
 
 if TYPE_CHECKING:
@@ -40,12 +41,18 @@ class Trials:
         """`POST /api/v1/diff`, with a body as for a change: the answer of the change, and the texts side by side."""
         asked, change = await self._try(request)
         after = {one.key: one for one in asked.resources}
-        texts = resource_views.differences(change, self._publisher.resources, after)
-        return JSONResponse(resource_views.change(change, asked.problems) | {"resources": texts})
+        before = self._publisher.resources
+
+        def told() -> Response:
+            texts = resource_views.differences(change, before, after)
+            return JSONResponse(resource_views.change(change, asked.problems) | {"resources": texts})
+
+        return await apart(told)
 
     async def _try(self, request: Request) -> tuple[Asked, Change]:
         """Those documents that can be read are tried, whatever the others are: an editor shows all at once."""
         most = MOST_BYTES if request.scope.get("server") is not None else resources.MOST_BYTES
         asked = await asked_change(request, most, self._publisher.kinds)
-        applied = [key for named in asked.delete for key in named.among(self._publisher.resources)]
+        present = self._publisher.resources
+        applied = await apart(lambda: [key for named in asked.delete for key in named.among(present)])
         return asked, await self._publisher.change(asked.resources, applied, carry_out=False)

@@ -9,5 +9,6 @@ total.
 And while a mesh runs: `asking` Compose for the resolved project · `written` all that files say at one moment ·
 `watch` when they have changed · `applied` resources that came while it ran · `difference` what a change would
 change · `next_start` what has to wait · `history` the last changes, to be taken back · `extended` documents that
-name plugins · `publish` watches the documents, keeps the last good one, and publishes what differs.
+name plugins · `moment` all that was said at one moment, for a thread to compile · `publish` watches the documents,
+keeps the last good one, and publishes what differs.
 """

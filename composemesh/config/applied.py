@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +48,13 @@ class Applied:
     async def keep(self) -> None:
         """Write the resources down. Raises OSError, and has left the file as it was then."""
         if self.path is not None:
-            if self._unread:
-                self.path.replace(self.path.with_name(f"{self.path.name}.unread"))
-                self._unread = False
-            text = HEADER + dump(self.resources.values())
-            await trio.to_thread.run_sync(partial(replace, self.path, text, durable=True))
+            await trio.to_thread.run_sync(self._write, self.path, self.resources)
+
+    def _write(self, path: Path, resources: Mapping[ResourceKey, Resource]) -> None:
+        if self._unread:
+            path.replace(path.with_name(f"{path.name}.unread"))
+            self._unread = False
+        replace(path, HEADER + dump(resources.values()), durable=True)
 
 
 def dump(resources: Iterable[Resource]) -> str:

@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -121,11 +120,14 @@ class History:
         self.steps = steps
         if self._path is None:
             return
-        text = json.dumps([asdict(one) for one in steps], ensure_ascii=False)
         try:
-            await trio.to_thread.run_sync(partial(replace, self._path, text))
+            await trio.to_thread.run_sync(_write, self._path, steps)
         except OSError as problem:
             log.warning("changes can't be undone after a restart", file=str(self._path), problem=problem.strerror)
+
+
+def _write(path: Path, steps: list[Step]) -> None:
+    replace(path, json.dumps([asdict(one) for one in steps], ensure_ascii=False))
 
 
 def _step(said: Mapping[str, object]) -> Step:

@@ -2,27 +2,30 @@
 
 Three voices make the configuration: files (watched), labels (they come with the discovered workloads), and resources
 applied to the running mesh, which stand in the place of a file's resource of the same kind and name.
+
+Reading and compiling happen in threads, one compilation after the other; the loop only swaps what is in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 import trio
 
 from composemesh.config.applied import Applied
 from composemesh.config.asking import Early, Resolve, asked
-from composemesh.config.compile import compile_mesh
-from composemesh.config.difference import Change, difference, effects
+from composemesh.config.difference import Change
 from composemesh.config.extended import Plugins, read_extended
 from composemesh.config.history import History, Step, step
 from composemesh.config.kinds import KINDS, Kinds
 from composemesh.config.loaders.compose import explain
-from composemesh.config.loaders.labels import ContainerLabels, load_labels, mesh_labels
+from composemesh.config.loaders.labels import mesh_labels
 from composemesh.config.loaders.sources import read_sources
+from composemesh.config.moment import Moment, overlaid
 from composemesh.config.next_start import AT_START, waiting
 from composemesh.config.resources import Resource, ResourceKey
 from composemesh.config.watch import Watch
@@ -40,11 +43,22 @@ RETRY = 10.0
 APART = trio.CapacityLimiter(1)
 """Trials at a time: who asks for many waits for himself."""
 NO_VERSIONS: Mapping[ResourceKey, str] = {}
-Compiled = tuple[Snapshot, tuple[Problem, ...]]
+T = TypeVar("T")
 
 
 class Conflict(Exception):
     """Somebody else has changed a resource since its version was read; the message says which, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What is in force once a change is carried out."""
+
+    applied: dict[ResourceKey, Resource]
+    step: Step | None
+    """What takes it back; None where it takes something back itself, or does nothing."""
+    snapshot: Snapshot
+    problems: tuple[Problem, ...]
 
 
 class Publisher:
@@ -66,6 +80,8 @@ class Publisher:
         """
         self.snapshot: Latest[Snapshot] = Latest(Snapshot(project))
         self.problems: Latest[tuple[Problem, ...]] = Latest(())
+        self.heard: Latest[Discovered] = Latest(discovered.value)
+        """What runs, once `snapshot` knows what its labels say: for whoever must not touch what they exclude."""
         self._project = project
         self._discovered = discovered
         self._resolve = resolve
@@ -89,6 +105,9 @@ class Publisher:
         """What Compose was asked already, for `load` to take."""
         self._loaded = False
         self._changing = trio.Lock()
+        """Held from reading what is in force until its successor is: each change builds on the one before."""
+        self._thread = trio.CapacityLimiter(1)
+        """Our own: what others have to wait for in threads holds up no change."""
         self.revision = 0
         """Goes up with every configuration that is published: whoever shows it looks again."""
 
@@ -104,7 +123,7 @@ class Publisher:
     @property
     def resources(self) -> Mapping[ResourceKey, Resource]:
         """The Istio documents in force by key, those of files and those applied."""
-        return _overlaid(self._written.resources, self._applied.resources)
+        return overlaid(self._written.resources, self._applied.resources)
 
     @property
     def written(self) -> Written:
@@ -136,13 +155,14 @@ class Publisher:
 
         Never raises for what users or Compose do. Cancelled, nothing is published.
         """
-        if self._resolve is not None:
-            await self._reload(self._resolve)
-        # Only now: what is applied may be of kinds that the files' plugins bring along.
-        self._unread = await trio.to_thread.run_sync(self._applied.load)
-        await trio.to_thread.run_sync(self._history.load)
-        self._loaded = True
-        self._publish()
+        read = None if self._resolve is None else await self._read(self._resolve)
+        async with self._changing:
+            await self._accept(read)
+            # Only now: what is applied may be of kinds that the files' plugins bring along.
+            self._unread = await trio.to_thread.run_sync(self._applied.load)
+            await trio.to_thread.run_sync(self._history.load)
+            self._loaded = True
+            await self._publish()
         return self.problems.value
 
     def hold(self, *words: str) -> None:
@@ -170,23 +190,29 @@ class Publisher:
 
         In force and kept on disk when this returns with an `accepted` change; only tried where not `carry_out`.
         `expect` are the versions on which the change builds, empty for what must not be there yet. Raises Conflict
-        where one is another, and OSError where the change can't be kept; then it has been taken back.
+        where one is another, and OSError where the change can't be kept; then it has been taken back. Cancelled, it
+        has been carried out or it hasn't: the next one is not held up.
         """
-        async with self._changing:  # each builds on the one before
-            self._meet(expect)
-            applied = dict(self._applied.resources)
-            for key in delete:
-                applied.pop(key, None)
-            asked = {resource.key: resource for resource in apply}
-            applied |= asked
-            if carry_out:
-                change, compiled = self._try(self._written, applied, asked)
-                if change.accepted:
-                    steps = self._history.followed_by(step(change, self._applied.resources, applied))
-                    await self._carry_out(applied, steps, *compiled)
-                return change
-        # A large text takes a second to compile. To carry it out, everybody waits; to try it, nobody has to.
-        return await trio.to_thread.run_sync(self._try_apart, applied, asked, limiter=APART)
+        asked = {resource.key: resource for resource in apply}
+        without = frozenset(delete)
+
+        def attempt(moment: Moment) -> tuple[Change, _Next]:
+            _meet(expect, moment.resources)
+            kept = {key: resource for key, resource in moment.applied.items() if key not in without}
+            applied = kept | asked
+            change, compiled = moment.changed(applied, asked)
+            return change, _Next(applied, step(change, moment.applied, applied), *moment.told(compiled))
+
+        if not carry_out:
+            # A large text takes a second to compile, and whoever tries one needs no token: no change waits for that.
+            moment = self._moment()
+            change, _ = await trio.to_thread.run_sync(lambda: attempt(moment.copy()), limiter=APART)
+            return change
+        async with self._changing:
+            change, following = await self._apart(attempt, self._moment())
+            if change.accepted:
+                await self._carry_out(following, self._history.followed_by(following.step))
+            return change
 
     async def undo(self, wanted: str = "") -> Change:
         """Take the last change back; where `wanted` names a step, only if it is the last one.
@@ -195,62 +221,33 @@ class Publisher:
         """
         async with self._changing:
             last = self._history.newest(wanted)
-            applied = last.taken_back(self._applied.resources, self.kinds)
-            change, compiled = self._try(
-                self._written, applied, {key: applied[key] for key, _ in last.left if key in applied}
-            )
+
+            def attempt(moment: Moment) -> tuple[Change, _Next]:
+                applied = last.taken_back(moment.applied, self.kinds)
+                change, compiled = moment.changed(
+                    applied, {key: applied[key] for key, _ in last.left if key in applied}
+                )
+                return change, _Next(applied, None, *moment.told(compiled))
+
+            change, following = await self._apart(attempt, self._moment())
             if change.accepted:
-                await self._carry_out(applied, self._history.steps[:-1], *compiled)
+                await self._carry_out(following, self._history.steps[:-1])
             return change
 
-    def _meet(self, expect: Mapping[ResourceKey, str]) -> None:
-        """Raises Conflict."""
-        for key, version in expect.items():
-            found = self.resources.get(key)
-            if (found.version if found is not None else "") != version:
-                happened = "was deleted" if found is None else "has changed" if version else "is there already"
-                raise Conflict(f"{key} {happened}: somebody else was faster.")
-
-    def _try_apart(self, applied: Mapping[ResourceKey, Resource], asked: Mapping[ResourceKey, Resource]) -> Change:
-        """The same for another thread. It shares no resource with the loop: compiling writes into their `memory`."""
-        written = replace(self._written, resources=tuple(replace(one, memory={}) for one in self._written.resources))
-        return self._try(written, {key: replace(one, memory={}) for key, one in applied.items()}, asked)[0]
-
-    def _try(
-        self, written: Written, applied: Mapping[ResourceKey, Resource], asked: Mapping[ResourceKey, Resource]
-    ) -> tuple[Change, Compiled]:
-        """What would come of it if these were the applied resources."""
-        compiled = self._compile(written, applied)
-        concerned = {str(key) for key in asked}
-        change = replace(
-            difference(self.resources, _overlaid(written.resources, applied), asked),
-            effects=effects(self.snapshot.value, compiled[0]),
-            # What is wrong already, and with something else, is no reason to refuse.
-            problems=tuple(
-                problem
-                for problem in compiled[1]
-                if problem.resource in concerned or problem not in self.problems.value
-            ),
-        )
-        return change, compiled
-
-    async def _carry_out(
-        self,
-        applied: dict[ResourceKey, Resource],
-        steps: list[Step],
-        snapshot: Snapshot,
-        problems: tuple[Problem, ...],
-    ) -> None:
+    async def _carry_out(self, following: _Next, steps: list[Step]) -> None:
         """Raises OSError where it can't be kept; then all is as it was."""
-        kept, self._applied.resources = self._applied.resources, applied
-        self._tell(snapshot, problems)  # traffic need not wait for the disk
+        before = self._applied.resources, self.snapshot.value, self.problems.value
+        self._applied.resources = following.applied
+        self._tell(following.snapshot, following.problems)  # traffic need not wait for the disk
         try:
             with trio.CancelScope(shield=True):
                 await self._applied.keep()
                 await self._history.keep(steps)
         except OSError:
-            self._applied.resources = kept
-            self._publish()
+            self._applied.resources, snapshot, problems = before
+            self.revision += 1
+            self.problems.publish(problems)
+            self.snapshot.publish(snapshot)
             raise
 
     # === documents ===
@@ -258,11 +255,13 @@ class Publisher:
     async def _follow_files(self, resolve: Resolve) -> None:
         while True:
             await self._watch.changed(RETRY if self._unanswered else float("inf"))
-            await self._reload(resolve)
-            self._publish()
+            read = await self._read(resolve)  # Compose may take its time: no change waits for it
+            async with self._changing:
+                await self._accept(read)
+                await self._publish()
 
-    async def _reload(self, resolve: Resolve) -> None:
-        """Take the new documents, or keep the present ones and remember why."""
+    async def _read(self, resolve: Resolve) -> Written | Problem:
+        """The new documents, or why there are none."""
         early, self._early = self._early, None
         if early is None:
             await self._watch.reading()
@@ -272,21 +271,24 @@ class Publisher:
             text = str(resolved) or repr(resolved)
             sources = await trio.to_thread.run_sync(read_sources, self._named)
             self._watch.follow((*self._files, *sources.watched, *self._written.watched))
-            self._reject((explain(text, sources),))
-            return
+            return explain(text, sources)
         self._unanswered = False
         self._named = resolved.files or self._named
         sources = await trio.to_thread.run_sync(read_sources, self._named)
         written = await read_extended(resolved, sources, self._plugins, self.kinds)
         self._watch.follow((*self._files, *sources.watched, *written.watched))
-        self._accept(written)
+        return written
 
-    def _accept(self, written: Written) -> None:
-        _, problems = self._compile(written, {}, labels=False)
-        if _errors(problems):
+    async def _accept(self, read: Written | Problem | None) -> None:
+        """Take the new documents, or keep the present ones and remember why."""
+        if isinstance(read, Written):
+            problems = await self._apart(Moment.of_files, self._moment(read))
+            if not _errors(problems):
+                self._written, self._rejected = read, ()
+                return
             self._reject(problems)
-        else:
-            self._written, self._rejected = written, ()
+        elif read is not None:
+            self._reject((read,))
 
     def _reject(self, reasons: tuple[Problem, ...]) -> None:
         if reasons != self._rejected:
@@ -301,37 +303,44 @@ class Publisher:
         async for discovered in self._discovered:
             # Containers come and go all the time; what they say hardly ever changes.
             spoken = _spoken(discovered.workloads)
-            if spoken != seen:
-                seen = spoken
-                self._publish()
-
-    def _containers(self) -> Iterable[ContainerLabels]:
-        catalogs = self._plugins.catalogs if self._plugins is not None else None
-        folder = self._named[0].parent if self._named else None
-        for workload in self._discovered.value.workloads:
-            known = self._written.document.label_names.get(workload.compose_service, frozenset())
-            labels = load_labels(workload, known, catalogs, folder)
-            if labels is not None:
-                yield labels
+            if spoken == seen:
+                self.heard.publish(discovered)
+                continue
+            seen = spoken
+            async with self._changing:
+                await self._publish()
 
     # === everything together ===
 
-    def _compile(self, written: Written, applied: Mapping[ResourceKey, Resource], *, labels: bool = True) -> Compiled:
-        resources = _overlaid(written.resources, applied).values()
-        workloads = self._discovered.value.workloads
-        containers = self._containers() if labels else ()
-        snapshot, problems = compile_mesh(self._project, written.document, containers, resources, workloads)
-        return snapshot, (*problems, *written.problems)
+    def _moment(self, written: Written | None = None, discovered: Discovered | None = None) -> Moment:
+        """All as it is now, or with other documents."""
+        return Moment(
+            self._project,
+            self._written if written is None else written,
+            self._applied.resources,
+            (self._discovered.value if discovered is None else discovered).workloads,
+            self._plugins.catalogs if self._plugins is not None else None,
+            self._named[0].parent if self._named else None,
+            self._rejected,
+            self.snapshot.value,
+            self.problems.value,
+        )
 
-    def _publish(self) -> None:
-        self._tell(*self._compile(self._written, self._applied.resources))
+    async def _apart(self, work: Callable[[Moment], T], moment: Moment) -> T:
+        """Do this in our thread, while the loop goes on. To be called with `_changing` held.
+
+        Cancelled, it is waited for all the same: nobody else may compile these resources before it is done.
+        """
+        return await trio.to_thread.run_sync(work, moment, limiter=self._thread)
+
+    async def _publish(self) -> None:
+        discovered = self._discovered.value
+        moment = self._moment(discovered=discovered)
+        self._tell(*await self._apart(lambda moment: moment.told(moment.compiled()), moment))
+        self.heard.publish(discovered)
 
     def _tell(self, snapshot: Snapshot, problems: tuple[Problem, ...]) -> None:
-        if self._rejected:
-            # The documents in force are older ones; their warnings would point at lines that may be gone.
-            old = set(self._compile(self._written, {}, labels=False)[1])
-            problems = (*self._rejected, *(problem for problem in problems if problem not in old))
-        else:
+        if not self._rejected:
             self._wait(tuple(waiting(self._started, snapshot.mesh, self._written.document.mesh)))
             problems += self._waiting
         self.revision += 1
@@ -349,8 +358,13 @@ def _errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(problem for problem in problems if problem.severity is Severity.ERROR)
 
 
-def _overlaid(written: Iterable[Resource], applied: Mapping[ResourceKey, Resource]) -> dict[ResourceKey, Resource]:
-    return {**{resource.key: resource for resource in written}, **applied}
+def _meet(expect: Mapping[ResourceKey, str], resources: Mapping[ResourceKey, Resource]) -> None:
+    """Raises Conflict."""
+    for key, version in expect.items():
+        found = resources.get(key)
+        if (found.version if found is not None else "") != version:
+            happened = "was deleted" if found is None else "has changed" if version else "is there already"
+            raise Conflict(f"{key} {happened}: somebody else was faster.")
 
 
 def _spoken(workloads: Iterable[Workload]) -> object:

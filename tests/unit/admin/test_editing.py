@@ -12,7 +12,7 @@ import trio
 
 from composemesh.admin import bodies, resource_views, resources, trials
 from composemesh.cli.undo import done
-from composemesh.config import publish
+from composemesh.config import moment
 from composemesh.config.compile import compile_mesh
 from composemesh.config.loaders.compose import Resolved
 from composemesh.config.publish import Publisher
@@ -233,7 +233,7 @@ async def test_what_is_tried_is_compiled_while_others_are_served(server: Served,
         seen.append(turns)
         return compiled
 
-    monkeypatch.setattr(publish, "compile_mesh", noticed)
+    monkeypatch.setattr(moment, "compile_mesh", noticed)
     async with trio.open_nursery() as nursery:
 
         async def post() -> None:

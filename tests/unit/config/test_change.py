@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from composemesh.config import moment
+from composemesh.config.compile import compile_mesh
 from composemesh.config.loaders.compose import Resolved
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import ResourceKey, load_documents
@@ -40,6 +44,13 @@ def compose_file(tmp_path: Path) -> Path:
     file.write_text("x-mesh: {resources: [mesh]}\nservices: {web: {}}\n")
     (tmp_path / "mesh").mkdir()
     return file
+
+
+def kept(file: Path) -> set[ResourceKey]:
+    """What a restart would find."""
+    resources, problems = load_documents((file.parent / "state.yaml").read_bytes())
+    assert not problems
+    return {resource.key for resource in resources}
 
 
 def publisher_of(file: Path) -> Publisher:
@@ -83,6 +94,44 @@ async def test_a_state_that_cannot_be_kept_changes_nothing(compose_file: Path) -
     with pytest.raises(OSError, match=r"state\.yaml"):
         await publisher.change(documents("a"))
     assert not publisher.resources
+
+
+async def test_a_change_whose_asker_leaves_holds_up_no_other(compose_file: Path, monkeypatch) -> None:
+    publisher = publisher_of(compose_file)
+    await publisher.load()
+    compiling, go_on = trio.Event(), threading.Event()
+
+    def slow(*args: Any) -> Any:
+        trio.from_thread.run_sync(compiling.set)
+        assert go_on.wait(10)
+        return compile_mesh(*args)
+
+    monkeypatch.setattr(moment, "compile_mesh", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publisher.change, documents("a"))
+        await compiling.wait()
+        nursery.cancel_scope.cancel()
+        go_on.set()
+    monkeypatch.undo()
+    with trio.fail_after(10):
+        change = await publisher.change(documents("b"))
+    assert change.created == (key("b"),)
+    assert set(publisher.resources) == kept(compose_file)
+
+
+async def test_changes_asked_for_at_once_are_carried_out_one_after_the_other(compose_file: Path) -> None:
+    publisher = publisher_of(compose_file)
+    await publisher.load()
+    names = [f"n{number}" for number in range(20)]
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(publisher.change, documents(name))
+    assert set(publisher.resources) == {key(name) for name in names}
+    assert {host for entry in publisher.snapshot.value.entries for host in entry.hosts} == {
+        f"{name}.example" for name in names
+    }
+    assert len(publisher.steps) == len(names)
+    assert kept(compose_file) == {key(name) for name in names}
 
 
 async def test_applied_stands_in_the_place_of_a_file(compose_file: Path) -> None:

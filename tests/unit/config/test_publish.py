@@ -346,3 +346,23 @@ async def test_only_errors_are_logged_as_rejections(project: Project, fast_clock
         problems = await publisher.load()
     assert {problem.code for problem in problems} == {"not-carried-out", "unknown-key"}
     assert [(each["event"], each["code"]) for each in logged] == [("configuration rejected", "unknown-key")]
+
+
+async def test_who_runs_is_heard_when_what_its_labels_say_is_in_force(
+    project: Project, fast_clock: MockClock
+) -> None:
+    """Capture follows `heard`: it must not enter a container whose label says to leave it alone."""
+    discovered = Latest(running(web={}))
+    publisher = Publisher("shop", discovered, project.resolve, [project.file])
+    async with running_publisher(publisher):
+        for version in ("v2", "v3"):
+            seen = publisher.heard.version
+            discovered.publish(running(web={}, other={"x-mesh.version": version}))
+            with trio.fail_after(PATIENCE):
+                while publisher.heard.value is not discovered.value:
+                    assert version_of(publisher.snapshot.value, "other") != version
+                    seen = await publisher.heard.after(seen)
+            assert version_of(publisher.snapshot.value, "other") == version
+        stopped = replace(discovered.value.workloads[0], started="2027-01-01")
+        discovered.publish(Discovered((stopped, *discovered.value.workloads[1:])))
+        await until(publisher.heard, lambda: publisher.heard.value is discovered.value)
