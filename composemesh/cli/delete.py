@@ -25,17 +25,17 @@ def delete(project: ComposeProject, kind: str | None, names: tuple[str, ...], fi
 
     if bool(kind) == bool(files) or (kind and not names and "/" not in kind):
         raise CallError("Say `composemesh delete KIND NAME`, or `composemesh delete -f FILE`.")
-    keys: list[tuple[str, str]] = []
     if kind and "/" in kind:
-        names = (kind, *names)
-        keys = [(kind_of(said.partition("/")[0]), said.partition("/")[2]) for said in names]
-    elif kind:
-        keys = [(kind_of(kind), name) for name in names]
-    if not all(name for _, name in keys):
+        said = [(one.partition("/")[0], one.partition("/")[2]) for one in (kind, *names)]
+    else:
+        said = [(kind or "", name) for name in names]
+    if not all(name for _, name in said):
         raise CallError("A name is missing: say `composemesh delete KIND NAME`, or `composemesh delete KIND/NAME`.")
     folder, _ = serving(project)
+    client = MeshClient(folder.socket)
+    keys = [(kind_of(word, client.kinds), name) for word, name in said]
     # The mesh reads them: it knows the kinds of its plugins.
-    change = MeshClient(folder.socket).change(delete=keys, delete_files=read_files(files) if files else ())
+    change = client.change(delete=keys, delete_files=read_files(files) if files else ())
     tell_change(change)
     if not change["deleted"]:
         raise UserError(f"{', '.join(files)}: no resource in it that could be deleted.")

@@ -32,27 +32,26 @@ KINDS = {
 """What people call the kinds that they name most, in lowercase (Istio's short names); all others go by their own."""
 
 
-def kind_of(word: str) -> str:
-    """The kind that a word means. One that nobody knows, and that is near to none, may be a plugin's: the mesh knows.
+def kind_of(word: str, others: Callable[[], Iterable[str]] = tuple) -> str:
+    """The kind that a word means. `others` are asked for where it is none of ours: those that plugins bring along.
 
-    Raises CallError with the nearest one.
+    Raises CallError with the kinds that there are, the nearest one first.
     """
     import difflib
 
     from composemesh.config.kinds import KINDS as EVERY_KIND
 
+    said = word.partition(".")[0].lower()
+    plurals = (said, said.removesuffix("s"), f"{said.removesuffix('ies')}y")
     kinds = {name.lower(): name for name in EVERY_KIND.names} | KINDS
-    said = word.partition(".")[0]
-    word = said.lower()
-    plurals = (word, word.removesuffix("s"), f"{word.removesuffix('ies')}y")
     kind = next((kinds[one] for one in plurals if one in kinds), None)
     if kind is None:
-        near = difflib.get_close_matches(word, kinds, 1)
-        if not near and said.isalnum():
-            return said
-        known = ", ".join(dict.fromkeys(KINDS.values()))
-        hint = f"did you mean {kinds[near[0]]}?" if near else f"use one of {known}."
-        raise CallError(f"No kind {word!r}: {hint}")
+        kinds |= {name.lower(): name for name in others()}
+        kind = next((kinds[one] for one in plurals if one in kinds), None)
+    if kind is None:
+        near = [kinds[one] for one in difflib.get_close_matches(said, kinds, 1)]
+        there = f"did you mean {near[0]}? There are" if near else "there are"
+        raise CallError(f"No kind {word!r}: {there} {', '.join(dict.fromkeys([*near, *kinds.values()]))}.")
     return kind
 
 

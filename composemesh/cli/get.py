@@ -38,9 +38,10 @@ def get(project: ComposeProject, kind: str, name: str | None, form: str) -> None
         raise CallError(f"-o {form}: use table, json, yaml or jsonpath=….")
     if name is None and "/" in kind:
         kind, _, name = kind.partition("/")
-    wanted = [] if kind == "all" else [kind_of(one) for one in kind.split(",")]
     folder, entry = serving(project)
-    found = MeshClient(folder.socket).resources(wanted[0] if len(wanted) == 1 else "", name or "")
+    client = MeshClient(folder.socket)
+    wanted = [] if kind == "all" else [kind_of(one, client.kinds) for one in kind.split(",")]
+    found = client.resources(wanted[0] if len(wanted) == 1 else "", name or "")
     found = [one for one in found if not wanted or one["kind"].lower() in {kind.lower() for kind in wanted}]
     if name is not None and not found:
         raise UserError(f"No {wanted[0] if wanted else 'resource'} {name} in project {entry.project}.")

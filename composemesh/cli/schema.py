@@ -27,8 +27,9 @@ def schema(kind: str | None) -> None:
         print(json.dumps(json_schema(catalogs), indent=2))
         return
     group, _, word = kind.rpartition("/")
-    name = kind_of(word)
-    called = Kinds(catalogs.kinds).called(name)
+    kinds = Kinds(catalogs.kinds)
+    name = kind_of(word, lambda: kinds.names)
+    called = kinds.called(name)
     found = [one for one in called if group.lower() in ("", one.group.lower())]
     if not found:
         groups = " or ".join(f"{one.group}/{name}" for one in called)

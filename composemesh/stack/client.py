@@ -41,6 +41,10 @@ class MeshClient:
         found: list[dict[str, Any]] = self._get("/api/v1/resources", kind=kind, name=name)["resources"]
         return found
 
+    def kinds(self) -> list[str]:
+        """The names of all kinds that documents may be of, those of plugins among them."""
+        return [one["name"].rpartition("/")[2] for one in self.plugins() if one["role"] == "kind" and one["name"]]
+
     def change(
         self,
         files: Iterable[Text] = (),

@@ -11,7 +11,7 @@ import trio
 from click.testing import CliRunner, Result
 
 from composemesh.cli.root import root
-from composemesh.stack.errors import UserError
+from composemesh.stack.errors import CallError, UserError
 from composemesh.stack.state import MeshEntry, StateFolder
 from composemesh.testing import running_mesh
 
@@ -100,6 +100,21 @@ async def test_what_is_wrong_with_them_is_told_and_nothing_is_deleted(run: Run, 
         for_kubernetes = await run("delete", "-f", str(file))
         assert isinstance(for_kubernetes.exception, UserError)
         assert "no resource in it that could be deleted" in str(for_kubernetes.exception)
+
+
+async def test_a_kind_that_there_is_not_is_no_empty_list(run: Run, tmp_path: Path) -> None:
+    async with running_mesh(COMPOSE, folder=tmp_path):
+        assert "No resources" in (await run("get", "busy")).stdout
+        for call in (
+            ("get", "nonsense"),
+            ("get", "vs,nonsense"),
+            ("delete", "nonsense", "web"),
+            ("delete", "nonsense/web"),
+        ):
+            refused = (await run(*call)).exception
+            assert isinstance(refused, CallError)
+            assert "No kind 'nonsense': there are VirtualService, " in str(refused)
+            assert ", Busy" in str(refused)
 
 
 FILTERED = """

@@ -70,11 +70,21 @@ def test_a_call_that_makes_no_sense(arguments: list[str], said: str) -> None:
     assert said in str(problem)
 
 
-def test_a_kind_that_nobody_knows_may_be_a_plugins() -> None:
-    assert kind_of("RetryBudget") == "RetryBudget"
-    assert kind_of("Busy.example.com") == "Busy"
-    with pytest.raises(CallError, match="did you mean VirtualService"):
+def test_a_kind_that_is_none_of_ours_may_be_a_plugins() -> None:
+    def others() -> list[str]:
+        return ["Busy", "VirtualServer"]
+
+    assert kind_of("Busy.example.com", others) == "Busy"
+    assert kind_of("busies", others) == "Busy"
+    assert kind_of("virtualserver", others) == "VirtualServer", "though one of ours is near"
+    with pytest.raises(CallError, match=r"No kind 'bussy': did you mean Busy\? There are Busy, VirtualService, "):
+        kind_of("bussy", others)
+
+
+def test_a_kind_that_there_is_not() -> None:
+    with pytest.raises(CallError, match=r"did you mean VirtualService\? There are VirtualService, "):
         kind_of("VirtualServise")
-    assert kind_of("busy") == "busy"
-    with pytest.raises(CallError, match="No kind '%'"):
-        kind_of("%")
+    for word in ("nonsense", "%", ""):
+        with pytest.raises(CallError, match=r"there are VirtualService, DestinationRule, .*, HTTPRoute") as raised:
+            kind_of(word)
+        assert f"No kind {word!r}" in str(raised.value)
