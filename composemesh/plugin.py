@@ -23,7 +23,8 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Annotated, Any, Protocol, overload
 
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.schema.scalars import HEADER_NAME, HEADER_VALUE, Duration, Number, PortNumber, Text
+from composemesh.config.schema.network import PortNumber
+from composemesh.config.schema.scalars import HEADER_NAME, HEADER_VALUE, Duration, Number, Text
 from composemesh.config.schema.settings import Size, settings
 from composemesh.discovery.registry import Source
 from composemesh.model.peer import Peer, PeerKind

@@ -11,5 +11,5 @@ exports     what an Envoy is started with
 page        the files of composemesh.ui, and the headers that fence them in
 sampling    the mesh once a second, for all who watch
 tapping     which records a reader of the tap wants, and which it is told when they come too fast
-views, resource_views         pure: values → the JSON shapes that others build on
+views, graph_views, resource_views    pure: values → the JSON shapes that others build on
 """

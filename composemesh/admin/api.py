@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from composemesh.admin import views
+from composemesh.admin import graph_views, views
 from composemesh.admin.bodies import BadBody
 from composemesh.admin.exports import Exports
 from composemesh.admin.guard import Guard, refusal
@@ -98,7 +98,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
             shown = mesh.graph(_window(request))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /dotviz?window=60s.")
-        return Response(views.dotviz(shown), media_type="text/vnd.graphviz")
+        return Response(graph_views.dotviz(shown), media_type="text/vnd.graphviz")
 
     async def prometheus(request: Request) -> Response:
         if request.method == "HEAD":
@@ -182,7 +182,7 @@ def _question(request: Request) -> Question:
 
 
 def _window(request: Request) -> int | None:
-    return views.window_seconds(request.query_params.get("window", "60s"))
+    return graph_views.window_seconds(request.query_params.get("window", "60s"))
 
 
 def _series(request: Request, mesh: MeshView) -> views.Json:
@@ -190,7 +190,7 @@ def _series(request: Request, mesh: MeshView) -> views.Json:
     if seconds is None:
         raise ValueError("window is 1s to 1h here: what is older has no steps.")
     asked = request.query_params
-    return views.series(mesh.hub, seconds, asked.get("source", ""), asked.get("destination", ""))
+    return graph_views.series(mesh.hub, seconds, asked.get("source", ""), asked.get("destination", ""))
 
 
 class Metrics(Response):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from composemesh import __version__
-from composemesh.admin import views
+from composemesh.admin import graph_views, views
 from composemesh.admin.processes import Processes
 from composemesh.admin.views import Ejected, Json
 from composemesh.config.publish import Publisher
@@ -95,4 +95,4 @@ class MeshView:
             for settings in (self.snapshot.value.settings_of(workload),)
         }
         seconds = None if window is None else min(max(int(window), 1), LONGEST)
-        return views.graph(self.hub, seconds, running)
+        return graph_views.graph(self.hub, seconds, running)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import trio
 from starlette.responses import Response
 
-from composemesh.admin import tapping, views
+from composemesh.admin import tapping
+from composemesh.admin.graph_views import window_seconds
 from composemesh.admin.guard import refusal
 from composemesh.admin.sampling import Sample, Sampler, event
 from composemesh.admin.views import tapped
@@ -80,7 +81,7 @@ class Streams:
         With `changes`, whole only at first, and then the parts that are others now: see `sampling`.
         """
         try:
-            window = views.window_seconds(request.query_params.get("window", "60s"))
+            window = window_seconds(request.query_params.get("window", "60s"))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /api/v1/events?window=60s.")
         changes = request.query_params.get("changes") == "true"

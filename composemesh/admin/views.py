@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from composemesh.model.peer import Peer, PeerKind
+from composemesh.model.peer import PeerKind
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.record import Record
 from composemesh.model.snapshot import Snapshot
@@ -17,30 +16,11 @@ from composemesh.model.workload import Discovered, Impostor, State, Workload
 from composemesh.runtime.captured import Captures
 from composemesh.telemetry.hub import Edge, Hub
 from composemesh.telemetry.series import failed
-from composemesh.telemetry.window import LONGEST, SECONDS, Tally
+from composemesh.telemetry.window import SECONDS, Tally
 
 Json = dict[str, Any]
 Ejected = Callable[[str, tuple[str, str]], float]
 """Service, and life of a workload → seconds for which callers still leave it out; 0 where they don't."""
-
-STEPS = ((2, 60), (10, 300), (60, LONGEST))
-"""Seconds in one step of a series, and the longest window that has such steps."""
-_WINDOW = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)?", re.ASCII)
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}
-
-
-def window_seconds(text: str) -> int | None:
-    """`60s`, `5m` or plain `60` in whole seconds, rounded up; None for `all`.
-
-    Raises ValueError with a sentence that says what is possible.
-    """
-    if text == "all":
-        return None
-    said = _WINDOW.fullmatch(text)
-    seconds = math.ceil(float(said[1]) * _UNITS[said[2]]) if said else 0
-    if not 1 <= seconds <= LONGEST:
-        raise ValueError(f"window is 1s to {LONGEST // 3600}h, or all.")
-    return seconds
 
 
 def status(
@@ -112,78 +92,6 @@ def services(
     ]
 
 
-def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()) -> Json:
-    """Who calls whom. Nodes are (service, version): those `running`, and those seen at either end of an edge."""
-    now = hub.clock()
-    lived = max(1, round(now - hub.started))
-    nodes: dict[str, Json] = {}
-    for service, version in sorted(running):
-        _see(nodes, Peer(service, version, "", PeerKind.SERVICE, captured=True))
-    edges = []
-    for edge in hub.edges:
-        connections = [one for one in hub.tcp_series if one.edge is edge] if edge.protocol == "tcp" else []
-        tally = edge.window.over(now, seconds)
-        still_open = sum(one.opened - one.closed for one in connections)
-        if not tally.requests and not still_open:
-            continue
-        shown = _edge(_see(nodes, edge.source), _see(nodes, edge.destination), edge.protocol, tally)
-        if edge.protocol == "tcp":
-            shown["open"] = still_open
-            if seconds is None:
-                shown["bytes_sent"] = sum(one.sent for one in connections)
-                shown["bytes_received"] = sum(one.received for one in connections)
-        edges.append(shown)
-    return {
-        "window_seconds": seconds if seconds is not None else lived,
-        "elapsed_seconds": lived if seconds is None else min(seconds, lived),
-        "nodes": list(nodes.values()),
-        "edges": sorted(edges, key=lambda edge: (edge["source"], edge["destination"], edge["protocol"])),
-    }
-
-
-def series(hub: Hub, seconds: int, source: str, destination: str) -> Json:
-    """What went from one end to the other, step by step, the oldest first. An end is a node's id, a service's name,
-    or empty for whoever it was; the last step is not over yet."""
-    step = next(step for step, span in STEPS if seconds <= span)
-    now = hub.clock()
-    slots: dict[int, Tally] = {}
-    answered: dict[int, Tally] = {}
-    for edge in hub.edges:
-        if _is_end(edge.source, source) and _is_end(edge.destination, destination):
-            for at, tally in edge.window.slots(now, seconds, step).items():
-                slots.setdefault(at, Tally(at)).add(tally)
-                if edge.protocol != "tcp":
-                    answered.setdefault(at, Tally(at)).add(tally)
-    newest = int(now) - int(now) % step
-    nothing = Tally(0)
-    return {
-        "window_seconds": seconds,
-        "step_seconds": step,
-        "points": [
-            _point(now, at, step, slots.get(at, nothing), answered.get(at, nothing))
-            for at in range(newest - (seconds - 1) // step * step, newest + 1, step)
-            if at + step > hub.started
-        ],
-    }
-
-
-def _point(now: float, at: int, step: int, tally: Tally, answered: Tally) -> Json:
-    return {
-        "ago": round(now - at, 3),
-        "seconds": round(min(step, now - at), 3),
-        "requests": tally.requests,
-        "errors": tally.errors,
-        "p50_ms": _milliseconds(answered.quantile(0.5)),
-        "p99_ms": _milliseconds(answered.quantile(0.99)),
-        "bytes_sent": tally.sent,
-        "bytes_received": tally.received,
-    }
-
-
-def _is_end(peer: Peer, asked: str) -> bool:
-    return not asked or asked == node_id(peer) or (peer.kind is PeerKind.SERVICE and asked == peer.service)
-
-
 def problem(one: Problem) -> Json:
     """A problem as JSON: severity, code, message, hint, file, line, column, resource."""
     return {**asdict(one), "severity": one.severity.value}
@@ -214,8 +122,8 @@ def tapped(record: Record) -> Json:
         "flags": [] if flag == "-" else [flag],
         "details": record.details,
         "failed": failed(record.protocol, record.response_code, record.grpc_status, record.flag),
-        "duration_ms": _milliseconds(record.duration),
-        "upstream_ms": _milliseconds(record.upstream_duration) if record.upstream_duration else None,
+        "duration_ms": milliseconds(record.duration),
+        "upstream_ms": milliseconds(record.upstream_duration) if record.upstream_duration else None,
         "address": record.upstream_address,
         "user_agent": record.user_agent,
         "sni": record.sni,
@@ -226,16 +134,6 @@ def tapped(record: Record) -> Json:
         "route": record.route,
         "headers": dict(record.headers),
     }
-
-
-def dotviz(shown: Json) -> str:
-    """A graph in Graphviz's language, as Istio's servicegraph gave it under this name."""
-    lines = ["digraph mesh {", "  rankdir=LR;"]
-    lines += [f"  {_quoted(node['id'])};" for node in shown["nodes"]]
-    for edge in shown["edges"]:
-        label = f"{edge['protocol']} {edge['requests']}" + (f", {edge['errors']} failed" if edge["errors"] else "")
-        lines.append(f"  {_quoted(edge['source'])} -> {_quoted(edge['destination'])} [label={_quoted(label)}];")
-    return "\n".join([*lines, "}", ""])
 
 
 def _troubles(discovered: Discovered) -> Iterable[Problem]:
@@ -298,44 +196,11 @@ def _rates(edges: Iterable[Edge], hub: Hub) -> Json:
     return {
         "requests_per_second": round(requests / elapsed, 3),
         "success_rate": 1 - everything.errors / requests if requests else None,
-        "p50_ms": _milliseconds(answered.quantile(0.5)),
-        "p99_ms": _milliseconds(answered.quantile(0.99)),
+        "p50_ms": milliseconds(answered.quantile(0.5)),
+        "p99_ms": milliseconds(answered.quantile(0.99)),
     }
 
 
-def _edge(source: str, destination: str, protocol: str, tally: Tally) -> Json:
-    latency = tally.quantile if protocol != "tcp" else lambda _share: None
-    return {
-        "source": source,
-        "destination": destination,
-        "protocol": protocol,
-        "requests": tally.requests,
-        "errors": tally.errors,
-        "p50_ms": _milliseconds(latency(0.5)),
-        "p99_ms": _milliseconds(latency(0.99)),
-        "bytes_sent": tally.sent,
-        "bytes_received": tally.received,
-        "mtls": False,
-    }
-
-
-def _milliseconds(seconds: float | None) -> float | None:
+def milliseconds(seconds: float | None) -> float | None:
+    """As these shapes have durations."""
     return None if seconds is None else round(seconds * 1000, 3)
-
-
-def _see(nodes: dict[str, Json], peer: Peer) -> str:
-    """Add a node if it is new; returns its id, which stays the same for as long as service and version do."""
-    node = node_id(peer)
-    nodes.setdefault(node, {"id": node, "service": peer.service, "version": peer.version, "kind": peer.kind.value})
-    return node
-
-
-def node_id(peer: Peer) -> str:
-    """`reviews/v2` for a service; other kinds have a prefix that no service's name can have: `external:192.0.2.7`."""
-    if peer.kind is PeerKind.SERVICE:
-        return f"{peer.service}/{peer.version}"
-    return "unknown" if peer.kind is PeerKind.UNKNOWN else f"{peer.kind.value}:{peer.service}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'

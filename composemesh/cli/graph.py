@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @about_project
 def graph(project: ComposeProject, window: str, form: str) -> None:
     """Show who calls whom, and with what success."""
-    from composemesh.admin.views import window_seconds
+    from composemesh.admin.graph_views import window_seconds
     from composemesh.stack.client import MeshClient
 
     if window:

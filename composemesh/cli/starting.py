@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from composemesh.cli.context import state_folders
 from composemesh.config.schema import read
-from composemesh.config.schema.shapes import Address
+from composemesh.config.schema.leaves import Address
 from composemesh.model.snapshot import CaptureMode
 from composemesh.stack.check import missing_privilege
 from composemesh.stack.compose import ComposeProject

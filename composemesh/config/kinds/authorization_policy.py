@@ -7,8 +7,9 @@ import re
 from composemesh.config.kinds.common import MATCH_LABELS
 from composemesh.config.kinds.kind import Context, Kind
 from composemesh.config.schema.messages import Field, Message, Repeated, Said, Type, required
+from composemesh.config.schema.network import PortText, Subnet
 from composemesh.config.schema.reading import dotted
-from composemesh.config.schema.scalars import PortText, Subnet, Text, words
+from composemesh.config.schema.scalars import Text, words
 
 VERSIONS = ("v1beta1", "v1")
 STEP = "Until then every caller is allowed."

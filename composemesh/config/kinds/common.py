@@ -15,6 +15,7 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.scalars import (
     ANY_TEXT,
     HEADER_NAME,
@@ -24,8 +25,6 @@ from composemesh.config.schema.scalars import (
     SHARE,
     SUBSET_NAME,
     Flag,
-    Host,
-    PortNumber,
     Text,
     words,
 )

@@ -14,18 +14,9 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.network import Address, Host, PortNumber
 from composemesh.config.schema.reading import dotted
-from composemesh.config.schema.scalars import (
-    ABSOLUTE_PATH,
-    LABEL,
-    UNSIGNED,
-    Address,
-    Flag,
-    Host,
-    PortNumber,
-    Text,
-    Words,
-)
+from composemesh.config.schema.scalars import ABSOLUTE_PATH, LABEL, UNSIGNED, Flag, Text, Words
 from composemesh.model.gateway import HTTP_IN_CLEAR, Gateway, Server, ServerProtocol, TlsMode, TlsSettings
 
 PROTOCOLS = {

@@ -15,6 +15,7 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.scalars import (
     ANY_TEXT,
     COUNT,
@@ -24,9 +25,7 @@ from composemesh.config.schema.scalars import (
     Base64,
     Duration,
     Flag,
-    Host,
     Number,
-    PortNumber,
     Regex,
     Text,
     Words,

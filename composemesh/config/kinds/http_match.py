@@ -9,8 +9,9 @@ from typing import Any
 from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Said, Table, without_effect
+from composemesh.config.schema.network import PortNumber
 from composemesh.config.schema.reading import Reading, dotted, show
-from composemesh.config.schema.scalars import ANY_TEXT, LABEL, MATCH_NAME, Flag, PortNumber, Regex, Text
+from composemesh.config.schema.scalars import ANY_TEXT, LABEL, MATCH_NAME, Flag, Regex, Text
 from composemesh.config.yaml import KeyPath, quotable
 from composemesh.model.route import HttpMatch, MatchKind, StringMatch
 

@@ -6,7 +6,8 @@ from composemesh.config.kinds.authorization_policy import VERSIONS
 from composemesh.config.kinds.common import MATCH_LABELS
 from composemesh.config.kinds.kind import Context, Kind
 from composemesh.config.schema.messages import Field, Message, Said, Table
-from composemesh.config.schema.scalars import PortText, words
+from composemesh.config.schema.network import PortText
+from composemesh.config.schema.scalars import words
 
 MTLS = Message({"mode": Field(words("UNSET", "DISABLE", "PERMISSIVE", "STRICT"), "UNSET if unsaid.")})
 SPEC = Message(

@@ -7,8 +7,9 @@ from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.kinds.workload_entry import SPEC as WORKLOAD_ENTRY
 from composemesh.config.kinds.workload_entry import UNIX, endpoint
 from composemesh.config.schema.messages import Field, Message, Repeated, Said, later, required
+from composemesh.config.schema.network import Host, PortNumber, Subnet
 from composemesh.config.schema.reading import dotted, read_address, show
-from composemesh.config.schema.scalars import LABEL, Host, PortNumber, Subnet, Text, Words
+from composemesh.config.schema.scalars import LABEL, Text, Words
 from composemesh.model.entry import EntryPort, Location, Resolution, ServiceEntry
 
 PROTOCOL = Words(PROTOCOLS, deprecated={name.lower(): name for name in PROTOCOLS})

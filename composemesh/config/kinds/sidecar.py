@@ -18,8 +18,9 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
-from composemesh.config.schema.scalars import UNSIGNED, Host, PortNumber, Text, Words, words
+from composemesh.config.schema.scalars import UNSIGNED, Text, Words, words
 from composemesh.model.entry import Scope
 
 PORT = Message(

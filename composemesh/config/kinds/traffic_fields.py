@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from composemesh.config.kinds.common import CLIENT_TLS, PORT_SELECTOR
 from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Table, deprecated, later, required
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.scalars import (
     ANY_TEXT,
     COUNT,
@@ -14,9 +15,7 @@ from composemesh.config.schema.scalars import (
     UNSIGNED,
     Duration,
     Flag,
-    Host,
     Number,
-    PortNumber,
     Text,
     Words,
     words,

@@ -17,8 +17,9 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.network import Host, PortNumber, Subnet
 from composemesh.config.schema.reading import dotted, show
-from composemesh.config.schema.scalars import COUNT, LABEL, Host, PortNumber, Subnet, Text
+from composemesh.config.schema.scalars import COUNT, LABEL, Text
 from composemesh.model.route import MESH, ConnectionMatch, ConnectionRule, VirtualHost, WeightedDestination
 from composemesh.routing.hosts import matches as host_matches
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.schema.messages import Field, Message, Said, Table, later, without_effect
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
-from composemesh.config.schema.scalars import LABEL, UNSIGNED, Host, PortNumber, Text
+from composemesh.config.schema.scalars import LABEL, UNSIGNED, Text
 from composemesh.model.entry import EntryEndpoint
 
 UNIX = "unix://"

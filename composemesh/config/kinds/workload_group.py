@@ -6,7 +6,8 @@ from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Kind
 from composemesh.config.kinds.workload_entry import SPEC as WORKLOAD_ENTRY
 from composemesh.config.schema.messages import Field, Message, Repeated, Table, required
-from composemesh.config.schema.scalars import ANY_TEXT, COUNT, PortNumber, Text
+from composemesh.config.schema.network import PortNumber
+from composemesh.config.schema.scalars import ANY_TEXT, COUNT, Text
 
 _HEADER = Message({"name": required(Text(), "Name."), "value": Field(ANY_TEXT, "Value.")})
 _HTTP = Message(

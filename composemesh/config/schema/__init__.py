@@ -1,6 +1,10 @@
 """What `x-mesh` may say: two tables of keys. A test sees to it that docs/reference/x-mesh.md has the same ones.
 
 To add a key is one line here, and one in `compile` that carries it out.
+
+`reading` is what a reading leaves behind. `x-mesh` is made of `shapes`, with `leaves` for single values; `short`,
+`forms`, `filters` and `named` are keys that need more. Istio's documents and plugins' `settings` are made of
+`messages`, with `scalars` and `network` for single values.
 """
 
 from __future__ import annotations
@@ -12,24 +16,11 @@ from composemesh.catalog import Catalogs
 from composemesh.config.schema import short
 from composemesh.config.schema.filters import FilterList, known
 from composemesh.config.schema.forms import Each, Whole
+from composemesh.config.schema.leaves import Address, Choice, Name, Network, Pattern, Port
 from composemesh.config.schema.named import Named
 from composemesh.config.schema.reading import Finding, Reading
 from composemesh.config.schema.scalars import Duration, Flag, Text
-from composemesh.config.schema.shapes import (
-    Address,
-    Choice,
-    Key,
-    Later,
-    ListOf,
-    Name,
-    Network,
-    Object,
-    Pattern,
-    Port,
-    PortTable,
-    Shape,
-    Switched,
-)
+from composemesh.config.schema.shapes import Key, Later, ListOf, Object, PortTable, Shape, Switched
 from composemesh.model.snapshot import AccessLog, CaptureMode, Egress, Protocol
 
 __all__ = [

@@ -10,6 +10,7 @@ import re
 from composemesh.config.schema.forms import Either, Hash, Listen, Match, Some
 from composemesh.config.schema.messages import Field, Message, Table, later
 from composemesh.config.schema.named import BalancerName
+from composemesh.config.schema.network import Host, PortNumber, PortText
 from composemesh.config.schema.scalars import (
     ANY_TEXT,
     COUNT,
@@ -20,10 +21,7 @@ from composemesh.config.schema.scalars import (
     SUBSET_NAME,
     Duration,
     Flag,
-    Host,
     Number,
-    PortNumber,
-    PortText,
     Regex,
     Text,
     Words,

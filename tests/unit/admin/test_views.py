@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from composemesh.admin import views
+from composemesh.admin import graph_views
 from composemesh.model.peer import UNKNOWN, PeerKind
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.record import unreached
@@ -224,7 +224,7 @@ def test_an_open_connection_is_in_the_graph_before_it_ends(mesh) -> None:
     [("1s", 1), ("60s", 60), ("5m", 300), ("1h", 3600), ("60", 60), ("1.5s", 2), ("200ms", 1), ("all", None)],
 )
 def test_windows(text: str, seconds: int | None) -> None:
-    assert views.window_seconds(text) == seconds
+    assert graph_views.window_seconds(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -232,10 +232,10 @@ def test_windows(text: str, seconds: int | None) -> None:
 )
 def test_windows_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="1s to 1h, or all"):
-        views.window_seconds(text)
+        graph_views.window_seconds(text)
 
 
 def test_dotviz_quotes_what_it_is_given(mesh, tell) -> None:
     tell(peer('a"];evil[\n'), peer("reviews/v1"), 500)
-    text = views.dotviz(mesh.graph())
+    text = graph_views.dotviz(mesh.graph())
     assert '  "a\\"];evil[ /latest" -> "reviews/v1" [label="http 1, 1 failed"];' in text.splitlines()

@@ -13,19 +13,8 @@ from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.http_match import TextMatch
 from composemesh.config.resources import Compiled, compile_resources, load_documents
 from composemesh.config.schema.messages import Fate, Message, Repeated, Table, Type
-from composemesh.config.schema.scalars import (
-    Address,
-    Base64,
-    Duration,
-    Flag,
-    Host,
-    Number,
-    PortNumber,
-    PortText,
-    Regex,
-    Subnet,
-    Words,
-)
+from composemesh.config.schema.network import Address, Host, PortNumber, PortText, Subnet
+from composemesh.config.schema.scalars import Base64, Duration, Flag, Number, Regex, Words
 
 SCALARS = st.one_of(
     st.none(),

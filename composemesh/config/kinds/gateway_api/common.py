@@ -7,19 +7,9 @@ from dataclasses import replace
 
 from composemesh.config.kinds.kind import Context
 from composemesh.config.schema.messages import Field, Message, Repeated, Said, later, required, without_effect
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
-from composemesh.config.schema.scalars import (
-    ANY_TEXT,
-    COUNT,
-    HEADER_NAME,
-    HEADER_VALUE,
-    LABEL,
-    Host,
-    Number,
-    PortNumber,
-    Text,
-    words,
-)
+from composemesh.config.schema.scalars import ANY_TEXT, COUNT, HEADER_NAME, HEADER_VALUE, LABEL, Number, Text, words
 from composemesh.model.route import (
     MESH,
     Destination,

@@ -14,8 +14,9 @@ from composemesh.config.schema.messages import (
     required,
     without_effect,
 )
+from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
-from composemesh.config.schema.scalars import Host, PortNumber, Text, Words
+from composemesh.config.schema.scalars import Text, Words
 from composemesh.model.gateway import Gateway, Server, ServerProtocol, TlsMode, TlsSettings
 
 _OURS = "the mesh serves every Gateway of the project itself."
