@@ -22,12 +22,12 @@ import structlog
 import trio
 
 from composemesh.capture import listening
-from composemesh.capture.loopback import listen_at
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Discovered, Kind, Workload
 from composemesh.routing.names import Names
 from composemesh.runtime.captured import Address, Captured, Captures, HostNamespace
 from composemesh.runtime.latest import Latest
+from composemesh.runtime.ports import listen_at
 
 log = structlog.get_logger()
 

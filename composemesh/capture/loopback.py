@@ -24,11 +24,11 @@ from composemesh.capture import listening
 from composemesh.model.workload import Discovered, Kind, Workload
 from composemesh.runtime.captured import Address, Captured, Captures, HostNamespace
 from composemesh.runtime.latest import Latest
+from composemesh.runtime.ports import listen_at
 
 T = TypeVar("T")
 
 FRONT_HOST = "127.0.0.1"
-BACKLOG = 1024
 PORTS_TRIED = 200
 """A port that is taken (a published container port takes it on every address) is passed over for the next."""
 
@@ -139,20 +139,6 @@ def _home(workload: int) -> str:
 
 def _door(caller: int, callee: int) -> str:
     return f"127.80.{caller}.{callee}"
-
-
-def listen_at(host: str, port: int) -> socket.socket:
-    """A listening socket, not blocking. Raises OSError."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        made.setblocking(False)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(BACKLOG)
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
 class LoopbackCapture:

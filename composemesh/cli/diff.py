@@ -9,7 +9,7 @@ import click
 
 from composemesh.cli.context import about_mesh, serving
 from composemesh.cli.documents import files_option, read_files, tell_problems
-from composemesh.cli.output import emit, format_option
+from composemesh.cli.output import emit, format_option, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,8 +41,7 @@ def _shown(change: dict[str, Any]) -> RenderableType:
     text = Text()
     for line in (line for one in change["resources"] for line in one["diff"].splitlines()):
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-        shown = "".join(letter if letter.isprintable() else "�" for letter in line)
-        text.append(shown + "\n", style if sys.stdout.isatty() else "")
+        text.append(printable(line) + "\n", style if sys.stdout.isatty() else "")
     for effect in change["effects"]:
         text.append(f"changes {effect}\n")
     text.rstrip()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from composemesh.cli.output import printable
 from composemesh.stack.errors import CallError, UserError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,10 +73,38 @@ def read_files(names: Iterable[str]) -> list[tuple[str, str]]:
     """Name and text of each file that is meant. Raises CallError with the first that is not there, UserError with
     the first that is no text, or where there is nothing but blanks and comments in all of them."""
     names = list(names)
-    found = [each for name in names for each in _read(name)]
+    found = [(name, _decoded(name, said)) for name, said in contents(names)]
     if not any(_says_something(text) for _, text in found):
         raise UserError(f"{', '.join(names)}: no resource in it, only blanks and comments.")
     return found
+
+
+def contents(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file that is meant by a file, a folder, or `-`. Raises CallError."""
+    from composemesh.config.written import matching
+
+    for name in names:
+        if name == STDIN:
+            yield "standard input", sys.stdin.buffer.read()
+            continue
+        if not name:
+            raise CallError("'': name a file, a folder, or - for standard input.")
+        path = Path(name)
+        files = list(matching(path)) if path.is_dir() else [path]
+        if not files:
+            raise CallError(f"{name}: no .yaml, .yml or .json file in this folder.")
+        for file in files:
+            try:
+                yield str(file), file.read_bytes()
+            except OSError as problem:
+                raise CallError(f"{file}: {problem.strerror}.") from None
+
+
+def _decoded(name: str, said: bytes) -> str:
+    try:
+        return said.decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: not UTF-8 text.") from None
 
 
 def _says_something(text: str) -> bool:
@@ -83,36 +112,12 @@ def _says_something(text: str) -> bool:
     return any(line not in ("", "---", "...") and not line.startswith("#") for line in lines)
 
 
-def _read(name: str) -> Iterator[tuple[str, str]]:
-    from composemesh.config.written import matching
-
-    if name == STDIN:
-        try:
-            yield "standard input", sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError:
-            raise UserError("standard input: not UTF-8 text.") from None
-        return
-    if not name:
-        raise CallError("-f '': name a file, a folder, or - for standard input.")
-    path = Path(name)
-    files = list(matching(path)) if path.is_dir() else [path]
-    if not files:
-        raise CallError(f"{name}: no .yaml, .yml or .json file in this folder.")
-    for file in files:
-        try:
-            yield str(file), file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise UserError(f"{file}: not UTF-8 text.") from None
-        except OSError as problem:
-            raise CallError(f"{file}: {problem.strerror}.") from None
-
-
 def tell_problems(problems: Iterable[dict[str, Any]]) -> None:
     """A line each on standard error: where, what and what to do."""
     for one in problems:
         place = f"{one['file']}:{one['line']}: " if one["line"] else f"{one['file']}: " if one["file"] else ""
         hint = f" {one['hint']}" if one["hint"] else ""
-        print(_plain(f"{one['severity']}: {place}{one['message']}{hint}"), file=sys.stderr)
+        print(printable(f"{one['severity']}: {place}{one['message']}{hint}"), file=sys.stderr)
 
 
 def tell_change(change: dict[str, Any], *, dry_run: bool = False) -> None:
@@ -126,8 +131,4 @@ def tell_change(change: dict[str, Any], *, dry_run: bool = False) -> None:
     suffix = " (dry run)" if dry_run else ""
     for word in ("created", "configured", "unchanged", "deleted"):
         for key in change[word]:
-            print(_plain(f"{key['kind'].lower()}/{key['name']} {word}{suffix}"))
-
-
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+            print(printable(f"{key['kind'].lower()}/{key['name']} {word}{suffix}"))

@@ -25,6 +25,11 @@ def format_option(command: F) -> F:
     )
 
 
+def printable(text: str) -> str:
+    """Foreign text for a terminal, which must not be told what to do."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
 def emit(form: str, value: Any, table: Callable[[], RenderableType], *, lines: bool = False) -> None:
     """Print `value` as JSON or YAML, or what `table` makes of it. `lines` are never broken nor cut."""
     if form == "json":

@@ -6,12 +6,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from composemesh.cli.output import printable
+
 NOTHING = "-"
 
 
 def safe(text: object, style: str = "") -> Text:
     """Text from elsewhere, harmless: no markup, no escape sequences, one line."""
-    return Text("".join(letter if letter.isprintable() else "�" for letter in str(text)), style=style)
+    return Text(printable(str(text)), style=style)
 
 
 def table(*headings: str) -> Table:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composemesh.cli.context import about_project, serving
+from composemesh.cli.output import printable
 from composemesh.stack.errors import CallError
 
 if TYPE_CHECKING:
@@ -60,4 +61,4 @@ def line(record: dict[str, Any]) -> str:
         f"{record['time'][11:23]}  {record['source']} → {record['destination']}{version}  {what}  {status}{flags}  "
         f"{record['duration_ms'] or 0:.1f} ms" + (f"  {record['route']}" if record["route"] else "")
     )
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return printable(text)

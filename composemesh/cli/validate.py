@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from composemesh.cli.context import about_project
+from composemesh.cli.documents import contents
 from composemesh.cli.output import emit, format_option
-from composemesh.stack.errors import CallError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from composemesh.stack.compose import ComposeProject
     from composemesh.stack.validation import Given
 
-STDIN = "-"
 STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -37,8 +34,9 @@ def validate(context: click.Context, project: ComposeProject, names: tuple[str, 
     stands for are warned of.
     """
     from composemesh.cli.logs import run
+    from composemesh.stack.validation import Given
 
-    given = list(_read(names))
+    given = [Given(name, text) for name, text in contents(names)]
     problems = run(_look, given, project)
     shown = [{**asdict(problem), "severity": problem.severity.value} for problem in problems]
     emit(form, {"problems": shown}, lambda: _lines(problems, len(given)), lines=True)
@@ -54,26 +52,6 @@ async def _look(given: Sequence[Given], project: ComposeProject) -> Sequence[Pro
     plugins = await plugins_here()
     found = await validate(given, project, plugins)
     return (*found, *plugins.problems.value)
-
-
-def _read(names: Sequence[str]) -> Iterator[Given]:
-    """Each file that is meant. Raises CallError where there is none."""
-    from composemesh.config.written import matching
-    from composemesh.stack.validation import Given
-
-    for name in names:
-        if name == STDIN:
-            yield Given("standard input", sys.stdin.buffer.read())
-            continue
-        path = Path(name)
-        files = list(matching(path)) if path.is_dir() else [path]
-        if not files:
-            raise CallError(f"{name}: no .yaml, .yml or .json file in this folder.")
-        for file in files:
-            try:
-                yield Given(str(file), file.read_bytes())
-            except OSError as problem:
-                raise CallError(f"{file}: {problem.strerror}.") from None
 
 
 def _lines(problems: Sequence[Problem], files: int) -> RenderableType:

@@ -158,6 +158,15 @@ class Spoken:
         return self.learned.get(port, Protocol.AUTO) if said is Protocol.AUTO else said
 
 
+def reached(endpoint: Endpoint, address: str, source: Endpoint) -> Target:
+    """An endpoint at an address: dialled from inside where it is a captured workload, else from where `source` is."""
+    namespace = endpoint.namespace
+    if namespace is not None:
+        return Target(endpoint, address, namespace, endpoint.pools)
+    assert source.captured is not None, "only a captured workload has an outbound listener"
+    return Target(endpoint, address, source.captured.namespace, source.pools)
+
+
 class Cluster:
     """The targets of one service that one caller can reach, best ones only, and what is known of its ports."""
 

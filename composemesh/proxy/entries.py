@@ -11,11 +11,12 @@ from composemesh.model.entry import EntryEndpoint, Location, Resolution, Service
 from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.snapshot import Protocol
 from composemesh.model.workload import HOST, Workload
-from composemesh.proxy.cluster import Endpoint, Spoken, Target
+from composemesh.proxy.cluster import Endpoint, Spoken, Target, reached
 from composemesh.proxy.resolutions import Resolutions
 from composemesh.routing.declared import Declarations, Declared
 from composemesh.routing.hosts import canonical
 from composemesh.routing.labels import has
+from composemesh.runtime.addresses import is_address
 
 MOST_SHARES = 100
 """Turns that weighted endpoints share out among them: a weight is exact to a hundredth."""
@@ -83,7 +84,7 @@ class Entries:
         yield from self._themselves
         for entry in self._entries:
             if entry.resolution in _BY_NAME:
-                yield from (each.address for each in entry.endpoints if not _is_address(each.address))
+                yield from (each.address for each in entry.endpoints if not is_address(each.address))
 
     def found(self) -> Iterator[tuple[str, Iterator[str]]]:
         """Hosts that stand for themselves, and where they were found: callers may have known before we did."""
@@ -140,7 +141,7 @@ class Entries:
         entry, one = declared.entry, declared.entry.resolution is Resolution.DNS_ROUND_ROBIN
         itself = () if entry.workload_selector else (EntryEndpoint(declared.host),)
         for said in entry.endpoints or itself:
-            if _is_address(said.address):
+            if is_address(said.address):
                 yield said, said.address
             elif entry.resolution is not Resolution.STATIC:
                 found = _fitting(self.resolutions.addresses(said.address, source), source)
@@ -218,12 +219,7 @@ def _placed(
     ports: Mapping[str, int],
 ) -> Target:
     """The endpoint as `source` reaches it: from inside where it is a captured workload, else as the source would."""
-    namespace = endpoint.namespace
-    if namespace is not None:
-        target = Target(endpoint, address, namespace, endpoint.pools)
-    else:
-        assert source.captured is not None, "only a captured workload has an outbound listener"
-        target = Target(endpoint, address, source.captured.namespace, source.pools)
+    target = reached(endpoint, address, source)
     target.ports = {port.number: ports.get(port.name) or port.target or port.number for port in declared.entry.ports}
     return target
 
@@ -249,11 +245,3 @@ def _fitting(addresses: Sequence[str], source: Endpoint) -> Sequence[str]:
     if any(":" in own for own in source.workload.addresses):
         return addresses
     return [address for address in addresses if ":" not in address] or addresses
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -21,6 +21,7 @@ from composemesh.proxy.entrance import Entrance
 from composemesh.proxy.offers import Offer
 from composemesh.routing.hosts import matches
 from composemesh.runtime.latest import Latest
+from composemesh.runtime.ports import listen_at
 
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
@@ -33,7 +34,6 @@ log = structlog.get_logger()
 
 RETRY = 1.0
 """Seconds between attempts to open a port that was taken."""
-BACKLOG = 1024
 HTTPS_PORT = 443
 
 Certify = Callable[[Server], "Contexts"]
@@ -157,27 +157,12 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket of the host, not blocking; for no `host` one for all addresses. Raises OSError."""
     if not host:
         try:
-            return _listen(socket.AF_INET6, "::", port)
+            return listen_at("::", port)
         except OSError as problem:
             if problem.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 raise
         host = "0.0.0.0"  # a host without IPv6
-    return _listen(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
-
-
-def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setblocking(False)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family is socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-        made.bind((host, port))
-        made.listen(BACKLOG)
-    except BaseException:
-        made.close()
-        raise
-    return made
+    return listen_at(host, port)
 
 
 def _https_port(gateway: Gateway, server: Server, all_of_them: Iterable[Gateway]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composemesh.model.workload import FITNESS, HOST, Kind, State
-from composemesh.proxy.cluster import Target
+from composemesh.proxy.cluster import Target, reached
 from composemesh.routing.labels import labels_of
 from composemesh.routing.names import names_of
 
@@ -31,12 +31,7 @@ def target_of(source: Endpoint, endpoint: Endpoint, host: str) -> Target:
     ]
     matching = [address for address in shared if (":" in address) == wanted] or shared
     address = host if host in shared else matching[0]
-    namespace = endpoint.namespace
-    if namespace is not None:
-        target = Target(endpoint, address, namespace, endpoint.pools)
-    else:
-        assert source.captured is not None, "only a captured workload has an outbound listener"
-        target = Target(endpoint, address, source.captured.namespace, source.pools)
+    target = reached(endpoint, address, source)
     if endpoint.workload.kind is not Kind.CONTAINER and len(endpoint.workload.ports) == 1:
         target.ports = Only(*endpoint.workload.ports)
     return target

@@ -1,6 +1,8 @@
-"""`HOST:PORT`, as people write it. Apart from `ports`, which listens: pure modules read it, too."""
+"""Addresses and `HOST:PORT`, as people write them. Apart from `ports`, which listens: pure modules read them, too."""
 
 from __future__ import annotations
+
+from ipaddress import ip_address
 
 
 def host_and_port(said: str, *, to_listen: bool = False) -> tuple[str, int]:
@@ -14,3 +16,12 @@ def host_and_port(said: str, *, to_listen: bool = False) -> tuple[str, int]:
     if not (0 if to_listen else 1) <= port <= 65535 or not (host or to_listen):
         raise ValueError(f"{said!r} is not HOST:PORT")
     return host, port
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,11 +1,14 @@
-"""Ports of the host: the one that is wanted, or, where another mesh has it, the next free one."""
+"""Ports of the host: listening at one, or, where another mesh has it, at the next free one."""
 
 from __future__ import annotations
 
 import errno
+import socket
 
 import trio
 
+BACKLOG = 1024
+"""Connections that wait to be taken, at most."""
 MORE_PORTS = 100
 """How many ports above a taken one are tried."""
 
@@ -27,6 +30,23 @@ async def listen(host: str, port: int, setting: str) -> list[trio.SocketListener
                     problem.errno, f"can't listen on {host}:{candidate} ({why}): change {setting}"
                 ) from problem
     raise OSError(errno.EADDRINUSE, f"ports {port} to {ports[-1]} of {host} are all taken: change {setting}")
+
+
+def listen_at(host: str, port: int) -> socket.socket:
+    """A listening socket, not blocking; at `::` for IPv4, too. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def url_host(host: str) -> str:

@@ -193,11 +193,14 @@ def _body(values: dict[bytes, bytes], version: int, limits: Limits) -> int | Non
         if coding.lower() != b"chunked":
             raise why.coding_refused(coding)
         return CHUNKED
-    if length is None:
-        return None
-    if not is_length(length):
+    return None if length is None else content_length(length, limits)
+
+
+def content_length(said: bytes, limits: Limits) -> int:
+    """What a field of this name says, in any version of HTTP (RFC 9110, 8.6). Raises Malformed."""
+    if not is_length(said):
         raise Malformed(400, "invalid Content-Length")
-    size = int(length)
+    size = int(said)
     if size > limits.body:
         raise Malformed(413, "Content-Length too large")
     return size

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composemesh.model.workload import Kind
 from composemesh.routing.labels import has
+from composemesh.runtime.addresses import is_address
 from composemesh.xds import protos
 from composemesh.xds.resources.resource import Resource, packed
 
@@ -58,7 +58,7 @@ def targets_of(making: Making, place: Place) -> tuple[Target, ...]:
     picked = view.selected({**selector, **wanted}) if selector else []
     return (
         *(Target(view.address(each) or "", port_of(declared, place.port)) for each in picked),
-        *(each for each in written(declared, place.port, wanted) if _is_address(each.address)),
+        *(each for each in written(declared, place.port, wanted) if is_address(each.address)),
     )
 
 
@@ -107,11 +107,3 @@ def _dialled(workload: Workload, port: int) -> int:
     """Instances of what has no container choose their own port, whichever is asked for."""
     alone = workload.kind is not Kind.CONTAINER and len(workload.ports) == 1
     return workload.ports[0] if alone else port
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -9,13 +9,14 @@ import pytest
 import trio
 
 from composemesh.capture.doors import FIRST, MOST_FOUND, Door, ProcessCapture, listening_here
-from composemesh.capture.loopback import listen_at, unsupported
+from composemesh.capture.loopback import unsupported
 from composemesh.capture.together import Together
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import HOST, Attachment, Discovered, Kind, Workload
 from composemesh.routing.names import Names
 from composemesh.runtime.captured import Captured
 from composemesh.runtime.latest import Latest
+from composemesh.runtime.ports import listen_at
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason=unsupported() or "Linux only")
 PORT = 19180

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from composemesh.proxy.codec.grammar import TARGET, TOKEN, is_authority, is_destination, is_length
-from composemesh.proxy.codec.h1 import REASONS
+from composemesh.proxy.codec.grammar import TARGET, TOKEN, is_authority, is_destination
+from composemesh.proxy.codec.h1 import REASONS, content_length
 from composemesh.proxy.codec.h2.fields import PSEUDO, Unfit
 from composemesh.proxy.codec.parts import STREAMED, Fields, Limits, Malformed, RequestHead, ResponseHead
 
@@ -177,11 +177,4 @@ def _check_rest(fields: Fields, values: dict[bytes, bytes], limits: Limits) -> N
 
 def _length(values: dict[bytes, bytes], limits: Limits) -> int | None:
     length = values.get(b"content-length")
-    if length is None:
-        return None
-    if not is_length(length):
-        raise Malformed(400, "invalid Content-Length")
-    size = int(length)
-    if size > limits.body:
-        raise Malformed(413, "Content-Length too large")
-    return size
+    return None if length is None else content_length(length, limits)
