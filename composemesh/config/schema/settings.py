@@ -23,6 +23,7 @@ from composemesh.config.schema.scalars import ANY_TEXT, Flag, Number, Text, Word
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity
 from composemesh.model.setting import DOC
+from composemesh.runtime.failures import said as said_of
 
 _LARGE = 2**53
 """Beyond it, JSON's numbers are not exact."""
@@ -100,7 +101,10 @@ class Settings:
             )
         except ValueError as problem:
             reading.refuse(path, "wrong-value", f"{dotted(path)}: {problem}.")
-            return None
+        except (Exception, SystemExit) as problem:  # a bug of the plugin's, and no mistake of whoever wrote this
+            message = f"{dotted(path)}: the plugin failed to make its settings: {said_of(problem)}."
+            reading.refuse(path, "plugin-broken", message, "Mend the plugin, or take it out.")
+        return None
 
     def schema(self) -> dict[str, Any]:
         schema = self.message.schema()

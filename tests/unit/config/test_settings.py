@@ -190,3 +190,20 @@ def test_what_is_no_path(said: Any, folder: Path | None, words: str):
     made, (wrong,) = told({"path": said}, OfFile, folder)
     assert made is None
     assert words in wrong
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("boom"), TypeError("boom"), SystemExit("boom")])
+def test_a_bug_of_the_settings_own_is_the_plugins(problem: BaseException):
+    @dataclass(frozen=True)
+    class Broken:
+        level: int = 1
+
+        def __post_init__(self) -> None:
+            raise problem
+
+    made, (wrong,) = told({}, Broken)
+    assert made is None
+    assert wrong.startswith(
+        f"`filters[0].stamp`: the plugin failed to make its settings: {type(problem).__name__}: boom ("
+    )
+    assert wrong.endswith("Mend the plugin, or take it out.")
