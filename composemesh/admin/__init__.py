@@ -5,7 +5,7 @@ api         addresses → answers
 guard       who may ask, and who may change something; `token` what a change over TCP must show
 mesh_view   the live values that answers are made of
 resources, trials, streams    the handlers of more than one line; `bodies` reads what clients send
-apart       what takes too long for the loop
+apart, turns     what takes too long for the loop: in a thread, or in pieces
 joining     a process of this host joins, for as long as it reads the answer; `processes` who is there already
 exports     what an Envoy is started with
 page        the files of composemesh.ui, and the headers that fence them in

@@ -20,6 +20,7 @@ from composemesh.admin.page import NOT_BUILT, Page
 from composemesh.admin.resources import Resources
 from composemesh.admin.streams import Streams
 from composemesh.admin.trials import Trials
+from composemesh.admin.turns import Pieces, in_turns
 from composemesh.routing.explain import Question
 from composemesh.telemetry import metrics
 
@@ -65,24 +66,24 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
         if (document := await page.document(request)) is not None:
             return document
         wanted = "text/html" in request.headers.get("accept", "")
-        text = INDEX.format_map(mesh.status()) + (NOT_BUILT if wanted else "")
+        text = INDEX.format_map(await in_turns(mesh.status_in_pieces())) + (NOT_BUILT if wanted else "")
         return PlainTextResponse(text, headers={"vary": "accept"})
 
     async def status(request: Request) -> Response:
-        return JSONResponse(mesh.status())
+        return JSONResponse(await in_turns(mesh.status_in_pieces()))
 
     async def services(request: Request) -> Response:
-        return JSONResponse(mesh.services())
+        return JSONResponse(await in_turns(mesh.services_in_pieces()))
 
     async def graph(request: Request) -> Response:
         try:
-            return JSONResponse(mesh.graph(_window(request)))
+            return JSONResponse(await in_turns(mesh.graph_in_pieces(_window(request))))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /api/v1/graph?window=60s.")
 
     async def series(request: Request) -> Response:
         try:
-            return JSONResponse(_series(request, mesh))
+            return JSONResponse(await in_turns(_series(request, mesh)))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /api/v1/series?destination=reviews/v1&window=5m.")
 
@@ -95,7 +96,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
 
     async def dotviz(request: Request) -> Response:
         try:
-            shown = mesh.graph(_window(request))
+            shown = await in_turns(mesh.graph_in_pieces(_window(request)))
         except ValueError as problem:
             return refusal(400, str(problem), "Try /dotviz?window=60s.")
         return Response(graph_views.dotviz(shown), media_type="text/vnd.graphviz")
@@ -114,7 +115,7 @@ def make_app(mesh: MeshView, token: str = "") -> ASGIApp:
         return JSONResponse({"status": "ready"})
 
     async def problems(request: Request) -> Response:
-        return JSONResponse({"problems": mesh.status()["problems"]})
+        return JSONResponse({"problems": (await in_turns(mesh.status_in_pieces()))["problems"]})
 
     async def join(request: Request) -> Response:
         return await joining(request, mesh)
@@ -185,7 +186,7 @@ def _window(request: Request) -> int | None:
     return graph_views.window_seconds(request.query_params.get("window", "60s"))
 
 
-def _series(request: Request, mesh: MeshView) -> views.Json:
+def _series(request: Request, mesh: MeshView) -> Pieces[views.Json]:
     seconds = _window(request)
     if seconds is None:
         raise ValueError("window is 1s to 1h here: what is older has no steps.")

@@ -9,9 +9,10 @@ import math
 import re
 from collections.abc import Iterable
 
+from composemesh.admin.turns import Pieces
 from composemesh.admin.views import Json, milliseconds
 from composemesh.model.peer import Peer, PeerKind
-from composemesh.telemetry.hub import Hub
+from composemesh.telemetry.hub import Hub, TcpSeries
 from composemesh.telemetry.window import LONGEST, Tally
 
 STEPS = ((2, 60), (10, 300), (60, LONGEST))
@@ -34,7 +35,7 @@ def window_seconds(text: str) -> int | None:
     return seconds
 
 
-def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()) -> Json:
+def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()) -> Pieces[Json]:
     """Who calls whom. Nodes are (service, version): those `running`, and those seen at either end of an edge."""
     now = hub.clock()
     lived = max(1, round(now - hub.started))
@@ -42,8 +43,12 @@ def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()
     for service, version in sorted(running):
         _see(nodes, Peer(service, version, "", PeerKind.SERVICE, captured=True))
     edges = []
-    for edge in hub.edges:
-        connections = [one for one in hub.tcp_series if one.edge is edge] if edge.protocol == "tcp" else []
+    tcp: dict[int, list[TcpSeries]] = {}
+    for one in hub.tcp_series:
+        tcp.setdefault(id(one.edge), []).append(one)
+    for edge in tuple(hub.edges):
+        yield
+        connections = tcp.get(id(edge), ())
         tally = edge.window.over(now, seconds)
         still_open = sum(one.opened - one.closed for one in connections)
         if not tally.requests and not still_open:
@@ -63,14 +68,15 @@ def graph(hub: Hub, seconds: int | None, running: Iterable[tuple[str, str]] = ()
     }
 
 
-def series(hub: Hub, seconds: int, source: str, destination: str) -> Json:
+def series(hub: Hub, seconds: int, source: str, destination: str) -> Pieces[Json]:
     """What went from one end to the other, step by step, the oldest first. An end is a node's id, a service's name,
     or empty for whoever it was; the last step is not over yet."""
     step = next(step for step, span in STEPS if seconds <= span)
     now = hub.clock()
     slots: dict[int, Tally] = {}
     answered: dict[int, Tally] = {}
-    for edge in hub.edges:
+    for edge in tuple(hub.edges):
+        yield
         if _is_end(edge.source, source) and _is_end(edge.destination, destination):
             for at, tally in edge.window.slots(now, seconds, step).items():
                 slots.setdefault(at, Tally(at)).add(tally)

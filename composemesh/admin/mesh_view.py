@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from composemesh import __version__
 from composemesh.admin import graph_views, views
 from composemesh.admin.processes import Processes
+from composemesh.admin.turns import Pieces, at_once
 from composemesh.admin.views import Ejected, Json
 from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
@@ -61,6 +62,10 @@ class MeshView:
 
     def status(self) -> Json:
         """The shape `status`: state, services with workloads and rates, problems."""
+        return at_once(self.status_in_pieces())
+
+    def status_in_pieces(self) -> Pieces[Json]:
+        """The same, as `graph_in_pieces`."""
         return views.status(
             project=self.project,
             version=__version__,
@@ -85,10 +90,18 @@ class MeshView:
 
     def services(self) -> list[Json]:
         """The `services` of the status, alone."""
+        return at_once(self.services_in_pieces())
+
+    def services_in_pieces(self) -> Pieces[list[Json]]:
+        """The same, as `graph_in_pieces`."""
         return views.services(self.discovered.value, self.snapshot.value, self.captures.value, self.hub, self.ejected)
 
     def graph(self, window: float | None = 60.0) -> Json:
         """The shape `graph` over the last `window` seconds, an hour at most; None: since the start."""
+        return at_once(self.graph_in_pieces(window))
+
+    def graph_in_pieces(self, window: float | None) -> Pieces[Json]:
+        """The same for whoever must not hold up the loop: a thousand edges take a while."""
         running = {
             (settings.service, settings.version)
             for workload in self.discovered.value.workloads

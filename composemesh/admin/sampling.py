@@ -1,8 +1,8 @@
 """What the mesh looks like, once a second and once for all who watch: whole for who has just come, else what changed.
 
 Nothing runs while nobody watches. Whoever is first to look in a second takes the sample, the others find it there,
-and its text is made once. A sample that took long is followed by a longer pause, so that watching never costs more
-than a fiftieth of a core, however large the mesh.
+and its text is made once. It is taken in pieces, between which requests pass. A sample that took long is followed by
+a longer pause, so that watching never costs more than a fiftieth of a core, however large the mesh.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
+
+from composemesh.admin.turns import in_turns
 
 if TYPE_CHECKING:
     from composemesh.admin.mesh_view import MeshView
@@ -70,22 +72,26 @@ class Sampler:
     def __init__(self, mesh: MeshView) -> None:
         self._mesh = mesh
         self._newest: dict[int | None, Sample] = {}
+        self._taking = trio.Lock()
 
-    def look(self, window: int | None) -> Sample:
-        """The newest sample; takes it where it is due."""
-        now = trio.current_time()
-        before = self._newest.get(window)
-        if before is not None and now < before.due:
-            return before
-        began = time.perf_counter()
-        sample = Sample(before, self._mesh.status(), self._mesh.graph(window))
-        took = time.perf_counter() - began
-        sample.due = max((math.floor(now / LOOK) + 1) * LOOK, now + took / SHARE)
-        self._newest.pop(window, None)
-        self._newest[window] = sample
-        if len(self._newest) > MOST_KEPT:
-            del self._newest[next(iter(self._newest))]
-        return sample
+    async def look(self, window: int | None) -> Sample:
+        """The newest sample; takes it where it is due. Cancelled, the next one to look takes it."""
+        async with self._taking:
+            now = trio.current_time()
+            before = self._newest.get(window)
+            if before is not None and now < before.due:
+                return before
+            began = time.thread_time()
+            status = await in_turns(self._mesh.status_in_pieces())
+            graph = await in_turns(self._mesh.graph_in_pieces(window))
+            sample = Sample(before, status, graph)
+            took = time.thread_time() - began
+            sample.due = max((math.floor(now / LOOK) + 1) * LOOK, now + took / SHARE)
+            self._newest.pop(window, None)
+            self._newest[window] = sample
+            if len(self._newest) > MOST_KEPT:
+                del self._newest[next(iter(self._newest))]
+            return sample
 
 
 def status_changes(before: Json, after: Json) -> Json:

@@ -90,7 +90,7 @@ class Streams:
             known: Sample | None = None
             silent_since = trio.current_time()
             while True:
-                sample = self._sampler.look(window)
+                sample = await self._sampler.look(window)
                 text = sample.since(known, changes) if sample is not known else ""
                 known = sample
                 if not text and trio.current_time() - silent_since > BEAT:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from composemesh.admin.turns import Pieces
 from composemesh.model.peer import PeerKind
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.record import Record
@@ -40,11 +41,12 @@ def status(
     hub: Hub,
     ejected: Ejected,
     revision: int = 0,
-) -> Json:
+) -> Pieces[Json]:
     """Everything about the mesh at a glance. `state` is `starting` or `serving`; the rest may make it `degraded`."""
     found = [*problems, *_troubles(discovered)]
     if state == "serving" and (discovered.trouble or any(one.severity is Severity.ERROR for one in found)):
         state = "degraded"
+    shown = yield from services(discovered, snapshot, captures, hub, ejected)
     return {
         "project": project,
         "pid": pid,
@@ -54,7 +56,7 @@ def status(
         "xds_url": xds_url,
         "mtls": "off",
         "capture": capture,
-        "services": services(discovered, snapshot, captures, hub, ejected),
+        "services": shown,
         "problems": [problem(one) for one in found],
         "revision": revision,
         "xds": list(xds),
@@ -67,7 +69,7 @@ def services(
     captures: Captures,
     hub: Hub,
     ejected: Ejected,
-) -> list[Json]:
+) -> Pieces[list[Json]]:
     """One entry a service, by name: its versions, its workloads, and how the last minute went for its callers."""
     members: dict[str, list[tuple[str, Workload]]] = {}
     for workload in discovered.workloads:
@@ -77,19 +79,22 @@ def services(
     for edge in hub.edges:
         if edge.destination.kind is PeerKind.SERVICE:
             traffic.setdefault(edge.destination.service, []).append(edge)
-    return [
-        {
-            "name": name,
-            "versions": sorted({version for version, _ in members[name]}),
-            "ports": sorted({port for _, one in members[name] for port in _ports(one, captures)}),
-            "workloads": [
-                _workload(version, one, captures, ejected(name, one.life))
-                for version, one in sorted(members[name], key=lambda member: (member[0], member[1].name))
-            ],
-            **_rates(traffic.get(name, ()), hub),
-        }
-        for name in sorted(members)
-    ]
+    shown = []
+    for name in sorted(members):
+        rates = yield from _rates(traffic.get(name, ()), hub)
+        shown.append(
+            {
+                "name": name,
+                "versions": sorted({version for version, _ in members[name]}),
+                "ports": sorted({port for _, one in members[name] for port in _ports(one, captures)}),
+                "workloads": [
+                    _workload(version, one, captures, ejected(name, one.life))
+                    for version, one in sorted(members[name], key=lambda member: (member[0], member[1].name))
+                ],
+                **rates,
+            }
+        )
+    return shown
 
 
 def problem(one: Problem) -> Json:
@@ -182,20 +187,19 @@ def _workload(version: str, one: Workload, captures: Captures, ejected: float) -
     }
 
 
-def _rates(edges: Iterable[Edge], hub: Hub) -> Json:
+def _rates(edges: Iterable[Edge], hub: Hub) -> Pieces[Json]:
     """The last minute. Connections of TCP count as requests, but how long they lasted is nobody's latency."""
     now = hub.clock()
-    everything, answered = Tally(0), Tally(0)
+    answered, connected = Tally(0), Tally(0)
     for edge in edges:
-        tally = edge.window.over(now, SECONDS)
-        everything.add(tally)
-        if edge.protocol != "tcp":
-            answered.add(tally)
-    requests = everything.requests
+        yield
+        edge.window.over(now, SECONDS, connected if edge.protocol == "tcp" else answered)
+    requests = answered.requests + connected.requests
+    errors = answered.errors + connected.errors
     elapsed = min(SECONDS - 1 + now % 1, max(1.0, now - hub.started))
     return {
         "requests_per_second": round(requests / elapsed, 3),
-        "success_rate": 1 - everything.errors / requests if requests else None,
+        "success_rate": 1 - errors / requests if requests else None,
         "p50_ms": milliseconds(answered.quantile(0.5)),
         "p99_ms": milliseconds(answered.quantile(0.99)),
     }

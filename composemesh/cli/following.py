@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from composemesh.admin.turns import in_turns
 from composemesh.cli.logs import log_to
 from composemesh.runtime.files import private
 from composemesh.stack.state import StateFolder
@@ -39,7 +40,8 @@ async def _picture(mesh: MeshView) -> None:
 
     with Live(auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
-            live.update(live_view(mesh.status(), mesh.graph(None)), refresh=True)
+            status = await in_turns(mesh.status_in_pieces())
+            live.update(live_view(status, await in_turns(mesh.graph_in_pieces(None))), refresh=True)
             await trio.sleep(FRAME)
 
 
@@ -50,10 +52,10 @@ async def _lines(mesh: MeshView) -> None:
     before: Mapping[str, Any] = {}
     said = ""
     while True:
-        status = mesh.status()
+        status = await in_turns(mesh.status_in_pieces())
         for line in events(before, status):
             print(line, flush=True)
-        line = summary(status, mesh.graph(None))
+        line = summary(status, await in_turns(mesh.graph_in_pieces(None)))
         if line != said:
             print(line, flush=True)
         before, said = status, line

@@ -59,6 +59,18 @@ class Tally:
         for bucket, count in other.latencies.items():
             self.latencies[bucket] += count
 
+    def take_out(self, other: Tally) -> None:
+        """Undo `add`."""
+        self.errors -= other.errors
+        self.received -= other.received
+        self.sent -= other.sent
+        for bucket, count in other.latencies.items():
+            left = self.latencies[bucket] - count
+            if left:
+                self.latencies[bucket] = left
+            else:
+                del self.latencies[bucket]
+
     def quantile(self, share: float) -> float | None:
         """Seconds that `share` (0 to 1) of the exchanges did not exceed, to 5 %; None where there was none."""
         rank = math.ceil(share * self.requests)
@@ -73,7 +85,7 @@ class Tally:
 class Window:
     """The tallies of one edge. `newest` is where `Hub.tell` writes; `turn` moves on to another second."""
 
-    __slots__ = ("_before", "_tiers", "newest")
+    __slots__ = ("_before", "_looked", "_minute", "_tiers", "newest")
 
     def __init__(self) -> None:
         self.newest = Tally(-1)
@@ -81,6 +93,10 @@ class Window:
         """Slots of each size, ascending by time; the newest second is not among them."""
         self._before = Tally(-1)
         """Everything older."""
+        self._minute: Tally | None = None
+        """The sum of all single seconds, while somebody looks at the last minute again and again; else None."""
+        self._looked = -1
+        """The second of the last such look."""
 
     def __repr__(self) -> str:
         return f"<Window newest={self.newest!r} slots={[len(tier) for tier in self._tiers]}>"
@@ -89,12 +105,24 @@ class Window:
         """Begin another second: returns its tally, and folds what has become old."""
         if self.newest.at >= 0:
             self._tiers[0].append(self.newest)
+            if self._minute is not None:
+                if second - self._looked < SECONDS:
+                    self._minute.add(self.newest)
+                else:
+                    self._minute = None
         self.newest = Tally(second)
+        self._age(second)
+        return self.newest
+
+    def _age(self, second: int) -> None:
+        """Fold what has become old."""
         for number, (step, span) in enumerate(TIERS):
             tier = self._tiers[number]
             while tier and tier[0].at + step - 1 <= second - span:
-                self._fold(tier.popleft(), number + 1)
-        return self.newest
+                old = tier.popleft()
+                if number == 0 and self._minute is not None:
+                    self._minute.take_out(old)
+                self._fold(old, number + 1)
 
     def _fold(self, old: Tally, number: int) -> None:
         """Add a slot to the one of the next size that it falls into."""
@@ -107,16 +135,31 @@ class Window:
             tier.append(Tally(start))
         tier[-1].add(old)
 
-    def over(self, now: float, seconds: int | None) -> Tally:
-        """What happened in the last `seconds`, the present one included; None: since the start.
+    def over(self, now: float, seconds: int | None, total: Tally | None = None) -> Tally:
+        """What happened in the last `seconds`, the present one included; None: since the start. Added to `total`,
+        where there is one.
 
         Exact to the second up to a minute. A longer window begins with a whole slot: it may reach back nine seconds
-        further than asked, and beyond five minutes 59.
+        further than asked, and beyond five minutes 59. The minute is what everybody looks at, once a second: of it,
+        only the first look costs more than what has changed since the last.
         """
-        total = Tally(int(now))
-        for tally in self._within(int(now), seconds):
+        second = int(now)
+        if total is None:
+            total = Tally(second)
+        for tally in self._last_minute(second) if seconds == SECONDS else self._within(second, seconds):
             total.add(tally)
         return total
+
+    def _last_minute(self, second: int) -> Iterator[Tally]:
+        self._age(second)
+        self._looked = second
+        if self._minute is None:
+            self._minute = Tally(second)
+            for tally in self._tiers[0]:
+                self._minute.add(tally)
+        yield self._minute
+        if self.newest.at > second - SECONDS:
+            yield self.newest
 
     def slots(self, now: float, seconds: int, step: int) -> dict[int, Tally]:
         """The same in stretches of `step` seconds, by the second that each begins with; where nothing happened, none.

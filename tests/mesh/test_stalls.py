@@ -9,8 +9,16 @@ from collections.abc import Iterator
 import pytest
 import trio
 
+from composemesh.admin.mesh_view import MeshView
+from composemesh.admin.sampling import Sampler
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import compile_resources, load_documents
+from composemesh.model.peer import Peer, PeerKind
+from composemesh.model.record import Record
+from composemesh.model.workload import Discovered, Workload
+from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
+from composemesh.telemetry.window import SECONDS
 from mesh.net import Net
 from mesh.routes import add_versions, connect
 
@@ -100,3 +108,51 @@ async def test_a_quarter_of_a_megabyte_is_applied_while_requests_are_served(net:
     assert (change.accepted, len(change.created)) == (True, 651)
     assert stretches.longest < compiling / 3  # less than a tenth, as seen
     assert meanwhile > 3
+
+
+async def test_a_thousand_edges_are_shown_while_requests_are_served(net: Net) -> None:
+    """Somebody has the page open. Every edge has had traffic of many latencies in each second of the last minute."""
+    now = 1000.0
+    hub = Hub(lambda: now)
+    peers = [Peer(f"s{number}", "v1", f"w{number}", PeerKind.SERVICE, captured=True) for number in range(100)]
+    records = []
+    for number in range(1000):
+        record = Record(peers[number // 10], peers[(number // 10 + number % 10 + 1) % 100], "http")
+        record.response_code = 200
+        records.append(record)
+    for _ in range(SECONDS):
+        now += 1
+        for record in records:
+            for latency in range(12):
+                record.duration = 0.001 * 1.2**latency
+                hub.tell(record)
+    running = Discovered(tuple(Workload(f"id-{one.service}", one.workload, one.service, "1", 1) for one in peers))
+    view = MeshView("test", Latest(running), net.snapshot, net.captures, Latest(()), hub)
+    client = await connect(net, (await add_versions(net, "v1"))["v1"])
+    sampler = Sampler(view)
+    answers = 0
+
+    async def ask() -> None:
+        nonlocal answers
+        while True:
+            assert (await client.ask()).status == 200
+            answers += 1
+
+    stretches = Stretches()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        trio.lowlevel.add_instrument(stretches)
+        sample = await sampler.look(SECONDS)
+        before, meanwhile = sample, answers
+        while sample is before:
+            now += 1
+            await trio.sleep_until(sample.due)
+            sample = await sampler.look(SECONDS)
+            assert sample.since(before, changes=True)
+        await trio.lowlevel.checkpoint()
+        trio.lowlevel.remove_instrument(stretches)
+        nursery.cancel_scope.cancel()
+    assert len(sample.values["graph"]["edges"]) == 1000
+    assert {edge["requests"] for edge in sample.values["graph"]["edges"]} == {12 * (SECONDS - 1)}
+    assert meanwhile > 0  # between the pieces of the first look, which adds up all those seconds
+    assert stretches.longest < 0.06  # 0.25 where each look adds up the whole minute; 0.01 as seen

@@ -23,28 +23,28 @@ def told(text: str) -> dict[str, Any]:
 
 async def test_who_comes_in_the_same_second_gets_the_same_sample(mesh, autojump_clock) -> None:
     sampler = Sampler(mesh)
-    first = sampler.look(60)
-    assert sampler.look(60) is first
-    assert sampler.look(300) is not first
+    first = await sampler.look(60)
+    assert await sampler.look(60) is first
+    assert await sampler.look(300) is not first
     await trio.sleep_until(first.due)
-    assert sampler.look(60) is not first
+    assert await sampler.look(60) is not first
 
 
 async def test_a_watcher_is_told_what_changed_and_who_slept_everything(mesh, tell, clock, autojump_clock) -> None:
     sampler = Sampler(mesh)
     tell(peer("productpage"), peer("reviews/v1"))
-    first = sampler.look(60)
+    first = await sampler.look(60)
     assert set(told(first.since(None, True))) == {"status", "graph"}
     await trio.sleep_until(first.due)
     tell(UNKNOWN, peer("productpage"))
-    second = sampler.look(60)
+    second = await sampler.look(60)
     changes = told(second.since(first, True))["graph-changes"]
     assert [edge["source"] for edge in changes["edges"]] == ["unknown"]
     assert [node["id"] for node in changes["nodes"]] == ["unknown"]
     assert set(told(second.since(first, False))) == {"status", "graph"}
     await trio.sleep_until(second.due)
     clock.now += 100
-    third = sampler.look(60)
+    third = await sampler.look(60)
     gone = told(third.since(second, True))["graph-changes"]["gone"]
     assert len(gone["edges"]) == 2
     assert gone["nodes"] == ["productpage/latest", "unknown"] or gone["nodes"] == ["unknown"]
@@ -53,28 +53,28 @@ async def test_a_watcher_is_told_what_changed_and_who_slept_everything(mesh, tel
 
 async def test_nothing_new_is_nothing_told(mesh, autojump_clock) -> None:
     sampler = Sampler(mesh)
-    first = sampler.look(60)
+    first = await sampler.look(60)
     await trio.sleep_until(first.due)
-    assert sampler.look(60).since(first, True) == ""
+    assert (await sampler.look(60)).since(first, True) == ""
 
 
 async def test_a_sample_that_took_long_is_followed_by_a_longer_pause(mesh, monkeypatch, autojump_clock) -> None:
     times = iter((0.0, 0.5))
-    monkeypatch.setattr("composemesh.admin.sampling.time.perf_counter", lambda: next(times))
-    sample = Sampler(mesh).look(60)
+    monkeypatch.setattr("composemesh.admin.sampling.time.thread_time", lambda: next(times))
+    sample = await Sampler(mesh).look(60)
     assert sample.due - trio.current_time() == 25.0
 
 
 async def test_old_samples_are_let_go(mesh, autojump_clock) -> None:
     sampler = Sampler(mesh)
     for window in range(1, 100):
-        sampler.look(window)
+        await sampler.look(window)
     assert len(sampler._newest) == 8
-    first = sampler.look(60)
+    first = await sampler.look(60)
     await trio.sleep_until(first.due)
-    second = sampler.look(60)
+    second = await sampler.look(60)
     await trio.sleep_until(second.due)
-    sampler.look(60)
+    await sampler.look(60)
     assert second._before is None
 
 

@@ -48,6 +48,41 @@ def test_a_busy_window_keeps_a_bounded_number_of_slots() -> None:
     assert window.over(7999.0, None).requests == 8000
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3) | st.integers(0, 200), st.integers(0, 3), st.floats(0.001, 0.1)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_the_last_minute_is_exact_for_whoever_looks_again_and_again(steps: list[tuple[int, int, float]]) -> None:
+    """Looks and traffic in any order: each look is made of the one before."""
+    window = Window()
+    second = 0
+    told: list[tuple[int, float]] = []
+    for pause, count, duration in steps:
+        second += pause
+        if count:
+            tell(window, second, count, duration, errors=1)
+            told.append((second, duration))
+        got = window.over(second + 0.5, SECONDS)
+        fresh = [(at, took) for at, took in told if at > second - SECONDS]
+        assert got.errors == len(fresh)
+        assert set(got.latencies) == {bucket_of(took) for _, took in fresh}
+        assert got.sent == 10 * got.requests
+
+
+def test_who_looks_no_more_costs_nothing() -> None:
+    window = Window()
+    tell(window, 1)
+    window.over(1.0, SECONDS)
+    assert window._minute is not None
+    for second in range(2, 2 + 2 * SECONDS):
+        tell(window, second)
+    assert window._minute is None
+    assert window.over(1.0 + 2 * SECONDS, SECONDS).requests == SECONDS
+
+
 @given(st.lists(st.tuples(st.integers(0, 90) | st.integers(0, 3000), st.integers(1, 5)), min_size=1, max_size=60))
 def test_sums_are_exact_for_every_history(steps: list[tuple[int, int]]) -> None:
     window = Window()
