@@ -1,10 +1,11 @@
 // Who calls a service, or whom it calls: one line an edge of the graph.
 
-import { milliseconds, percent, rate } from "../../format";
-import { toneOfErrors, versionOf } from "../../health";
+import { milliseconds } from "../../format";
+import { versionOf } from "../../health";
 import { graph } from "../../live";
 import { href } from "../../router";
 import type { GraphNode } from "../../shapes";
+import { RateHeads, Rates } from "./Rates";
 
 interface Props {
   title: string;
@@ -31,9 +32,7 @@ export function Neighbours({ title, service, side }: Props) {
             <tr>
               <th>{side === "source" ? "Who" : "Whom"}</th>
               <th>Here</th>
-              <th class="number">Requests / s</th>
-              <th class="number">Errors</th>
-              <th class="number">p99</th>
+              <RateHeads />
             </tr>
           </thead>
           <tbody>
@@ -45,11 +44,12 @@ export function Neighbours({ title, service, side }: Props) {
                 <td>
                   <span class="chip cut">{versionOf(nodes.get(edge[own])!) || "–"}</span>
                 </td>
-                <td class="number">{rate(edge.requests / seconds)}</td>
-                <td class={`number ${edge.errors ? `is-${toneOfErrors(edge.requests, edge.errors)}` : ""}`}>
-                  {percent(edge.requests ? edge.errors / edge.requests : null)}
-                </td>
-                <td class="number">{edge.protocol === "tcp" ? <span class="faint">tcp</span> : milliseconds(edge.p99_ms)}</td>
+                <Rates
+                  requests={edge.requests}
+                  errors={edge.errors}
+                  seconds={seconds}
+                  p99={edge.protocol === "tcp" ? <span class="faint">tcp</span> : milliseconds(edge.p99_ms)}
+                />
               </tr>
             ))}
           </tbody>

@@ -1,9 +1,9 @@
 // How a service's requests divide between its versions, as measured, and how each version does.
 
-import { milliseconds, percent, rate } from "../../format";
-import { toneOfErrors } from "../../health";
+import { milliseconds, percent } from "../../format";
 import { graph } from "../../live";
 import type { Service } from "../../shapes";
+import { RateHeads, Rates } from "./Rates";
 
 const TONES = ["accent", "other", "good", "warn", "dim"];
 
@@ -26,9 +26,7 @@ export function Versions({ service }: { service: Service }) {
           <tr>
             <th>Version</th>
             <th class="number">Share</th>
-            <th class="number">Requests / s</th>
-            <th class="number">Errors</th>
-            <th class="number">p99</th>
+            <RateHeads />
           </tr>
         </thead>
         <tbody>
@@ -38,11 +36,7 @@ export function Versions({ service }: { service: Service }) {
                 <span class={`key tone-${share.tone}`} /> {share.version || "–"}
               </td>
               <td class="number">{percent(all ? share.requests / all : null)}</td>
-              <td class="number">{rate(share.requests / seconds)}</td>
-              <td class={`number ${share.errors ? `is-${toneOfErrors(share.requests, share.errors)}` : ""}`}>
-                {percent(share.requests ? share.errors / share.requests : null)}
-              </td>
-              <td class="number">{milliseconds(share.slowest)}</td>
+              <Rates requests={share.requests} errors={share.errors} seconds={seconds} p99={milliseconds(share.slowest)} />
             </tr>
           ))}
         </tbody>
