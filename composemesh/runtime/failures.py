@@ -6,9 +6,12 @@ balancer, each kind of document. What is done instead is the caller's own affair
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import time
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -97,14 +100,26 @@ def figures(found: Iterable[Failures]) -> dict[tuple[str, str], Figures]:
 
 
 def said(problem: BaseException) -> str:
-    """An exception on one line, with the place where it was raised if that is not its caller's own."""
+    """An exception on one line, with the place in the plugin that it came by: the deepest that is neither ours nor
+    Python's nor trio's. Where there is none, the deepest of all but its caller."""
     text = " ".join(str(problem).split())
     if isinstance(problem, Mistaken):
         return text[:300].rstrip(".")
     text = f"{type(problem).__name__}: {text}".removesuffix(": ")[:300]
     if isinstance(problem, SyntaxError):
         return text  # which names the place; the traceback has only who compiled it
-    frames = [
-        frame for frame in traceback.extract_tb(problem.__traceback__) if not frame.filename.startswith("<frozen")
-    ]
-    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else text
+    frames = [each for each in traceback.extract_tb(problem.__traceback__) if not each.filename.startswith("<")]
+    found = [each for each in frames if not _is_below(each.filename)] or frames[1:]
+    return f"{text} ({found[-1].filename}:{found[-1].lineno})" if found else text
+
+
+def _is_below(file: str) -> bool:
+    """Whether it is code that plugins stand on."""
+    if "-packages" in file:  # of distributions, plugins among them; some of these folders are Python's own, too
+        return any(name in file for name in _STOOD_ON)
+    return file.startswith((_OURS, _PYTHON))
+
+
+_OURS = str(Path(__file__).parents[1]) + os.sep
+_PYTHON = sysconfig.get_path("stdlib") + os.sep
+_STOOD_ON = tuple(f"-packages{os.sep}{name}{os.sep}" for name in ("composemesh", "trio"))

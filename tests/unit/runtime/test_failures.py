@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 
 import pytest
 import trio
 
 from composemesh.model.origin import Origin
+from composemesh.proxy.chain.fields import FieldView
 from composemesh.runtime.failures import Failures, Figures, Mistaken, figures, said
 from composemesh.runtime.supervise import keep_running
 
@@ -80,6 +83,20 @@ def test_the_log_has_a_line_every_ten_seconds_at_most(
 )
 def test_an_exception_is_one_line_that_names_its_place(problem: BaseException, words: str) -> None:
     assert re.fullmatch(words, said(problem)), said(problem)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: json.loads("{"),  # Python's own code raises
+        lambda: FieldView([], lambda fields: None).set("a b", "c"),  # ours
+        lambda: trio.open_memory_channel("many"),  # trio's
+    ],
+)
+def test_the_place_is_the_plugins_own(fail: Callable[[], object]) -> None:
+    with pytest.raises((ValueError, TypeError)) as raised:
+        fail()
+    assert re.search(rf"\({re.escape(__file__)}:\d+\)$", said(raised.value)), said(raised.value)
 
 
 def test_figures_are_sums_over_all_places() -> None:
