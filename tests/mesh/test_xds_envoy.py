@@ -47,7 +47,7 @@ async def test_what_an_envoy_refuses_is_named_and_the_rest_goes_on(
         async with control(net) as server, envoy(server, tmp_path, transport, caller) as client:
             assert b" 200 OK" in await client.get("reviews")
             await server.until(listener="refused")
-            (problem,) = [each for each in server.door.problems() if each.code == "xds-refused"]
+            (problem,) = [each for each in server.port.problems() if each.code == "xds-refused"]
             if transport is Transport.REST:  # it says nothing of what it refuses
                 assert "refuses its listeners" in problem.message
             else:

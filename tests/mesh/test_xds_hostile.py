@@ -248,7 +248,7 @@ async def test_stale_nonces_and_refusals_of_nothing(server: Control) -> None:
         await client.say(number, request(CLUSTER, response_nonce=nonce, error_detail={"message": "no"}))
     await client.say(number, request(CLUSTER, response_nonce=first.nonce, version_info=first.version_info))
     await server.until(cluster="synced")
-    assert [problem for problem in server.door.problems() if problem.code == "xds-refused"] == []
+    assert [problem for problem in server.port.problems() if problem.code == "xds-refused"] == []
 
 
 # === those that take no part ===
@@ -296,7 +296,7 @@ async def test_connections_with_calls_are_not_pushed_out(server: Control, monkey
         assert (await client.hear(number)).type_url == ENDPOINT
         await client.stream.aclose()
     with trio.fail_after(10):
-        while server.door.rows():  # noqa: ASYNC110
+        while server.port.rows():  # noqa: ASYNC110
             await trio.sleep(0.005)
 
 

@@ -152,7 +152,7 @@ async def test_who_polls_without_a_version_or_a_name_refuses_nothing(server: Con
     for _ in range(5):
         status, said = await post(server, {})
         assert (status, len(said["resources"])) == (200, 1)
-    assert [problem for problem in server.door.problems() if problem.code == "xds-refused"] == []
+    assert [problem for problem in server.port.problems() if problem.code == "xds-refused"] == []
 
 
 async def test_a_request_of_another_type_than_its_path(server: Control) -> None:
