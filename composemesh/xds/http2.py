@@ -1,10 +1,9 @@
 """One HTTP/2 connection of a client (RFC 9113), by the h2 library, and the calls on it.
 
 The proxy has a leaner HTTP/2, made for thousands of streams a second; a discovery client has one, for days, and h2
-as it comes does for that. What it lacks stands here: one task alone writes to the socket, so that no cancelled call
-tears a frame; the reader never waits for a call, and a call's window opens as it takes what came, so that no call can
-stall another; a peer that takes nothing, says nothing, or makes work for nothing is left, and so is who announces a
-frame that is too long, before h2 keeps any of it.
+as it comes does for that. What it lacks stands here, and in `outlet`: the reader never waits for a call, and a call's
+window opens as it takes what came, so that no call can stall another; a peer that takes nothing, says nothing, or
+makes work for nothing is left, and so is who announces a frame that is too long, before h2 keeps any of it.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from composemesh.xds.budget import RESET, Budget, Exhausted
 from composemesh.xds.call import Call
 from composemesh.xds.frames import Frames
 from composemesh.xds.grpc import RpcError, Status
+from composemesh.xds.outlet import Outlet
 
 log = structlog.get_logger()
 
@@ -36,10 +36,6 @@ WINDOW = 256 << 10
 """Bytes that a call may send ahead of what is taken."""
 READ = 16 << 10
 """Bytes read at a time: the smallest frames in them are judged in milliseconds."""
-HIGH = 256 << 10
-"""Bytes waiting for the socket, beyond which calls wait."""
-STALLED = 30.0
-"""Seconds in which the socket must take them."""
 SILENCE = 30.0
 """Seconds without a word after which a client is asked for a sign of life."""
 NO_ANSWER = 15.0
@@ -50,9 +46,6 @@ IDLE = 300.0
 """Seconds without a call after which the connection ends; a client that wants one connects again."""
 LOOK = 5.0
 """Seconds between looks at all that."""
-LAST_WORDS = 1.0
-"""Seconds to deliver what is to be said before the connection closes."""
-
 
 Answer = Callable[[Call], Awaitable[object]]
 
@@ -69,10 +62,7 @@ class Connection:
         self._calls: dict[int, Call] = {}
         self._budget = Budget(trio.current_time())
         self._frames = Frames()
-        self._out = bytearray()
-        self._wake = trio.Event()
-        self._room = trio.Event()
-        self._sending = False
+        self._outlet = Outlet(stream)
         self._heard = self._idle_since = trio.current_time()
         self._asked = 0.0
         self._patience = FIRST_CALL
@@ -91,7 +81,7 @@ class Connection:
         )
 
     def __repr__(self) -> str:
-        return f"<Connection {len(self._calls)} calls, {len(self._out)} bytes to go, {self._budget!r}>"
+        return f"<Connection {len(self._calls)} calls, {self._outlet!r}, {self._budget!r}>"
 
     @property
     def busy(self) -> bool:
@@ -122,8 +112,7 @@ class Connection:
         self._draining = True
         # Not h2's close_connection, after which no trailers could be sent.
         goodbye = GoAwayFrame(0, last_stream_id=self._h2.highest_inbound_stream_id, error_code=0)
-        self._out += goodbye.serialize()
-        self._wake.set()
+        self._outlet.add(goodbye.serialize())
         for call in self._calls.values():
             call.scope.cancel()
         self._end_if_drained()
@@ -261,41 +250,13 @@ class Connection:
 
     async def room_for_more(self) -> None:
         """Wait while too much waits for the socket."""
-        while len(self._out) > HIGH:
-            await self._room.wait()
+        await self._outlet.room()
 
     def _flush(self) -> None:
-        self._out += self._h2.data_to_send()
-        if self._out:
-            self._wake.set()
+        self._outlet.add(self._h2.data_to_send())
 
     async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            while self._out:
-                data, self._out, self._sending = bytes(self._out), bytearray(), True
-                self._make_room()
-                try:
-                    with trio.fail_after(STALLED):
-                        await self._stream.send_all(data)
-                except trio.TooSlowError:
-                    self._end("it takes nothing of what is sent")
-                    return
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self._end("")
-                    return
-            self._sending = False
-            self._make_room()
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, trio.Event()
-        room.set()
-
-    async def _delivered(self) -> None:
-        with trio.move_on_after(LAST_WORDS):
-            while self._out or self._sending:
-                await self._room.wait()
+        self._end(await self._outlet.run())
 
     async def _last_words(self, code: ErrorCodes) -> None:
         try:
@@ -303,7 +264,7 @@ class Connection:
         except ProtocolError:
             pass  # h2 has said why already
         self._flush()
-        await self._delivered()
+        await self._outlet.delivered()
 
     # === ending ===
 
@@ -326,7 +287,7 @@ class Connection:
 
     async def _end_when_drained(self) -> None:
         await self._drained.wait()
-        await self._delivered()
+        await self._outlet.delivered()
         self._end("")
 
     def _end(self, why: str) -> None:
