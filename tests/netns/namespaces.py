@@ -183,7 +183,7 @@ async def _proxy(capture: Capture) -> None:
         for captured in held.values():
             _close(captured)
         for life in capture._lives.values():
-            life._close_doors()  # which only the end of the process closes where nothing was released
+            life._close_sockets()  # which only the end of the process closes where nothing was released
 
 
 def _close(captured: Captured) -> None:
