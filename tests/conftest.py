@@ -26,7 +26,7 @@ BEFORE_THE_SIGNAL = 0.75
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-NEEDS = {"docker": requirements.docker, "root": requirements.root}
+NEEDS = {"docker": requirements.docker, "interpreted": requirements.interpreted, "root": requirements.root}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

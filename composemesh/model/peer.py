@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 
 class PeerKind(enum.StrEnum):
@@ -41,4 +42,4 @@ class Peer:
         return f"<{self.kind} {self.service}/{self.version} {self.workload}>"
 
 
-UNKNOWN = Peer("unknown", "unknown", "unknown", PeerKind.UNKNOWN, captured=False)
+UNKNOWN: Final = Peer("unknown", "unknown", "unknown", PeerKind.UNKNOWN, captured=False)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer, PeerKind
 
-LONGEST_TEXT = 2048
+LONGEST_TEXT: Final = 2048
 """Bytes of a path or a header that a record keeps: an attacker's request must not fill the log."""
 
-NO_HEADERS: Mapping[str, str] = {}
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Record:

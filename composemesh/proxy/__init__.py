@@ -37,7 +37,7 @@
     exchange       what one request carries, and what the spine asks of both ends
     multiplex detect relay   HTTP/2 on a wire · first bytes · pumping
     codec/ tls wire          sans-I/O HTTP/1.1 and HTTP/2 · encrypted · non-blocking sockets on an epoll of our own
-    alarm          deadlines by the thousand
+    alarm woken    deadlines by the thousand · what a woken task is told
 
 One hop does the work of Istio's two sidecars: the caller's socket is accepted inside the caller's namespace, and
 the callee is dialled inside its own, so a request between two workloads of one host never crosses a wire.

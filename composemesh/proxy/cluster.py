@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from composemesh.proxy.rules import Rules
     from composemesh.runtime.captured import Address, Captured, Namespace
 
-UNCHANGED: Mapping[int, int] = MappingProxyType({})
-BEYOND = HostNamespace()
-PENALTY = 0.1
+UNCHANGED: Final[Mapping[int, int]] = MappingProxyType({})
+BEYOND: Final = HostNamespace()
+PENALTY: Final = 0.1
 """Seconds an endpoint that refused a connection is passed over while others can serve.
 
 Short on purpose: Docker's events remove what has died, so this only bridges the moment until they arrive, and a

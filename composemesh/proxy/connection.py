@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from composemesh.proxy.rules import Led
     from composemesh.runtime.captured import Address
 
-HTTP = frozenset({Detected.HTTP1, Detected.HTTP2})
-DECLARED_HTTP = frozenset({Protocol.HTTP, Protocol.GRPC_WEB})
-GRACE = 0.25
+HTTP: Final = frozenset({Detected.HTTP1, Detected.HTTP2})
+DECLARED_HTTP: Final = frozenset({Protocol.HTTP, Protocol.GRPC_WEB})
+GRACE: Final = 0.25
 """Seconds after which a waiting client that has closed its half is taken to have left (as Envoy does, at once)."""
 
 

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from composemesh.model.flag import Flag
 from composemesh.model.gateway import ServerProtocol
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from composemesh.runtime.captured import Address
     from composemesh.telemetry.hub import Hub
 
-HANDSHAKE = b"\x16"
+HANDSHAKE: Final = b"\x16"
 """The first byte of every TLS connection (RFC 8446, 5.1), and of no other protocol that is served here."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from composemesh.model.flag import Flag
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.wire import Reactor, Wire
     from composemesh.telemetry.hub import Hub
 
-MOST_KEPT = 65536
+MOST_KEPT: Final = 65536
 """Bytes of a body still coming that are kept, in case the request must be sent again."""
 
 

@@ -28,7 +28,7 @@ from composemesh.proxy.headers import without_length
 from composemesh.proxy.refuse import Refused
 from composemesh.proxy.retry import SAFE
 from composemesh.proxy.serve import opened, tell
-from composemesh.proxy.wire import WOKEN
+from composemesh.proxy.woken import WOKEN
 
 if TYPE_CHECKING:
     from composemesh.proxy.chain.hooks import Chain

@@ -17,7 +17,8 @@ import trio
 
 from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code
-from composemesh.proxy.wire import WOKEN, Reactor, Wire
+from composemesh.proxy.wire import Reactor, Wire
+from composemesh.proxy.woken import WOKEN
 
 CodecT = TypeVar("CodecT", h2.ServerConnection, h2.ClientConnection)
 

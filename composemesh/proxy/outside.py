@@ -8,7 +8,7 @@ apply, what the record says, and whether the caller may go there at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer, PeerKind
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from composemesh.routing.declared import Declared
     from composemesh.routing.names import Names
 
-NO_LABELS: Mapping[str, str] = {}
-MOST_KEPT = 4096
+NO_LABELS: Final[Mapping[str, str]] = {}
+MOST_KEPT: Final = 4096
 """Clusters that a plan keeps; one that is missing is made again."""
-MOST_NAMED = 256
+MOST_NAMED: Final = 256
 """Hosts that were asked for at one address."""
 
 

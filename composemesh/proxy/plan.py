@@ -182,7 +182,7 @@ class Plan:
     def _meant(self, source: Endpoint, name: str) -> Cluster:
         """The cluster of a name that has a virtual address. It may be that nobody answers to it at present."""
         for endpoint in self._endpoints.values():
-            if name in (endpoint.service.lower(), *names_of(endpoint.workload)):
+            if name == endpoint.service.lower() or name in names_of(endpoint.workload):
                 return self._cluster(source, endpoint.service, "").named(name.encode())
         cluster = Cluster(name, (), Spoken())
         cluster.rules = self._rules(source, name, "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from composemesh.proxy.upstream.h2 import Http2Link
     from composemesh.runtime.captured import Address
 
-NO_LIMITS = ConnectionLimits()
-MOST_IDLE = 128
+NO_LIMITS: Final = ConnectionLimits()
+MOST_IDLE: Final = 128
 """Idle connections kept to one address: more than callers usually have at a time, less than a server's backlog."""
 LONGEST_IDLE = 60.0
 """Seconds an unused connection is kept. Servers that close earlier are noticed by `prune`."""
-FRESH = 1.0
+FRESH: Final = 1.0
 """Seconds of idleness after which a connection is not trusted with a request that must not be sent twice.
 
 Servers close idle connections after 2 s at the earliest (Apache 5 s, Node 5 s, gunicorn 2 s); a request that

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.codec.given import given_name, given_value
 from composemesh.proxy.codec.parts import HTTP2, ResponseHead
 
-ANSWERS: dict[Flag, tuple[int, str]] = {
+ANSWERS: Final[dict[Flag, tuple[int, str]]] = {
     Flag.NO_HEALTHY_UPSTREAM: (503, "no healthy upstream"),
     Flag.UPSTREAM_OVERFLOW: (503, "upstream overflow"),
     Flag.UPSTREAM_RETRY_LIMIT_EXCEEDED: (503, "upstream failed, retries included"),
@@ -25,14 +26,14 @@ ANSWERS: dict[Flag, tuple[int, str]] = {
     Flag.FILTER_FAILED: (500, "filter failed"),
 }
 """What a client is told when the mesh itself answers (Envoy's statuses and words, where it has them)."""
-GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+GRPC_STATUS: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 """HTTP status → gRPC status, as Envoy and gRPC's own mapping have it; all others are UNKNOWN (2)."""
-DEADLINE_EXCEEDED = 4
-HTTP_OF_GRPC = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
+DEADLINE_EXCEEDED: Final = 4
+HTTP_OF_GRPC: Final = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
 """The other way round, for callers that don't speak gRPC (Envoy's grpcToHttpStatus)."""
 
 
-OVERLOADED = (b"x-envoy-overloaded", b"true")
+OVERLOADED: Final = (b"x-envoy-overloaded", b"true")
 """Tells the caller that its request went nowhere because there are too many."""
 
 

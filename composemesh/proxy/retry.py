@@ -9,15 +9,16 @@ changed something is never sent twice on a guess.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from composemesh.model.policy import Retry
 
-RETRIES = 2
+RETRIES: Final = 2
 """Tries after the first (Istio's default of `retries.attempts`)."""
 
-SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""
-LONGEST_WAIT = 10
+LONGEST_WAIT: Final = 10
 """Times the base that no back-off exceeds (Envoy's default of retry_back_off.max_interval)."""
 
 
@@ -64,7 +65,7 @@ def _grpc(status: int) -> Callable[[Answered], bool]:
     return lambda answer: answer.grpc_status == status
 
 
-ON_ANSWER: dict[str, Callable[[Answered], bool]] = {
+ON_ANSWER: Final[dict[str, Callable[[Answered], bool]]] = {
     "5xx": lambda answer: 500 <= answer.status < 600,
     "gateway-error": lambda answer: 502 <= answer.status <= 504,
     "retriable-4xx": lambda answer: answer.status == 409,
@@ -75,7 +76,7 @@ ON_ANSWER: dict[str, Callable[[Answered], bool]] = {
     "unavailable": _grpc(14),
 }
 """Conditions that an answer can meet. `retriable-status-codes` is what `Retry.statuses` lists."""
-ON_NO_ANSWER: dict[str, Callable[[Unanswered], bool]] = {
+ON_NO_ANSWER: Final[dict[str, Callable[[Unanswered], bool]]] = {
     "5xx": lambda _: True,
     "gateway-error": lambda _: True,
     "reset": lambda _: True,
@@ -84,7 +85,7 @@ ON_NO_ANSWER: dict[str, Callable[[Unanswered], bool]] = {
     "connect-failure": lambda end: not end.connected,
 }
 """Conditions that the lack of one can meet."""
-RATE_LIMITED = "envoy-ratelimited"
+RATE_LIMITED: Final = "envoy-ratelimited"
 """The only condition by which an answer is tried again that says that the callee wants fewer requests."""
 
 

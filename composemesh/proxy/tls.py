@@ -21,6 +21,7 @@ import errno
 import os
 import socket
 import ssl
+from typing import Final
 
 import trio
 
@@ -28,9 +29,9 @@ from composemesh.proxy.wire import CHUNK, IN_A_ROW, WRITABLE, Wire
 
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a handshake, as for a head in HTTP/1."""
-PIECE = 65536
+PIECE: Final = 65536
 """Bytes encrypted at a time. Four records, and one `send`: more would only lie encrypted in our memory."""
-MOST_UNSENT = 1 << 18
+MOST_UNSENT: Final = 1 << 18
 """Bytes that a peer may have us answer without reading any of them: it floods us with key updates."""
 
 
@@ -120,8 +121,8 @@ class TlsWire(Wire):
         except ssl.SSLError as problem:
             self._push()  # the alert that says what we did not like
             return told(problem)
-        except OSError as problem:
-            return problem.strerror or "connection lost"
+        except OSError as lost:
+            return lost.strerror or "connection lost"
 
     async def _feed(self) -> bool:
         """Give OpenSSL what comes next; false where nothing will."""
@@ -181,15 +182,12 @@ class TlsWire(Wire):
                 await self._take_turns()
 
     def is_quiet(self) -> bool:
-        if self.ended or self._kept:
-            return False
-        if not self.readable:
-            return True
-        try:
-            self._keep(self._read(CHUNK) or b"")
-        except OSError:
-            return False
-        return not self.readable and not self.ended
+        if self.readable and not self._kept and not self.ended:
+            try:
+                self._keep(self._read(CHUNK) or b"")
+            except OSError:
+                return False
+        return not (self.readable or self._kept or self.ended)
 
     def peek(self, size: int) -> bytes:
         if not self._kept:
@@ -304,7 +302,8 @@ class TlsWire(Wire):
     def _encrypt(self, data: bytes | memoryview) -> None:
         if not self._finished:
             while data:
-                data = data[self._tls.write(data) :]
+                written = self._tls.write(data)
+                data = data[written:]
             self._push()
         if self._lost or self._finished:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

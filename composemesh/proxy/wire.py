@@ -22,34 +22,33 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import ClassVar, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
 
 import outcome
 import structlog
 import trio
 
 from composemesh.proxy.alarm import Alarms
+from composemesh.proxy.woken import WOKEN
 
 log = structlog.get_logger()
 
-_Sent = TypeVar("_Sent")
-
-CHUNK = 65536
+CHUNK: Final = 65536
 """Bytes a read asks for. Larger reads only pay for bulk transfers, which `relay` does with a buffer of its own."""
-IN_A_ROW = 16
+IN_A_ROW: Final = 16
 """Full reads without waiting, after which others get their turn."""
 
-LOOKS = 8
+LOOKS: Final = 8
 """Looks at the sockets before tasks get their turn. What takes the lane is done by the next look, and while it was
 being done, more has come: another look costs one system call, and the way through trio a dozen microseconds."""
-BUSY = 2
+BUSY: Final = 2
 """Events that a look must have found for another to be worth it."""
 
-_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-_READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+_EVENTS: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_ENDED: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+WRITABLE: Final = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
 
 class Reactor:
@@ -135,23 +134,6 @@ class Reactor:
             self._epoll.unregister(number)
         except (OSError, ValueError):
             pass  # the reactor has ended, and its epoll with it
-
-
-class _Woken(outcome.Outcome[None]):
-    """What a woken task is told, which is nothing. `outcome.Value` says the same, but each of them only once, and it
-    takes a microsecond to make one and to mark it as used."""
-
-    def unwrap(self) -> None:
-        pass
-
-    def send(self, gen: Generator[_Sent, None, object]) -> _Sent:
-        return gen.send(None)
-
-    async def asend(self, agen: AsyncGenerator[_Sent, None]) -> _Sent:
-        return await agen.asend(None)
-
-
-WOKEN = _Woken()
 
 
 async def _guarded(run: Callable[[], Awaitable[object]]) -> None:
@@ -278,7 +260,8 @@ class Wire:
         while rest:
             self.writable = False
             try:
-                rest = rest[self.sock.send(rest) :]
+                sent = self.sock.send(rest)
+                rest = rest[sent:]
             except BlockingIOError:
                 await self.until_writable()
 
@@ -350,8 +333,11 @@ class Wire:
         """
         if self._reader is not None or self._writer is not None:
             raise trio.BusyResourceError("another task uses this connection")
-        for name in Wire.__slots__:
-            setattr(heir, name, getattr(self, name))
+        heir.sock, heir._reactor, heir._number = self.sock, self._reactor, self._number
+        heir.readable, heir.writable, heir.ended = self.readable, self.writable, self.ended
+        heir.on_readable, heir.on_close = self.on_readable, self.on_close
+        heir._reader = heir._writer = None
+        heir._in_a_row, heir._queued, heir._stuck = self._in_a_row, self._queued, self._stuck
         if self._number >= 0:
             self._reactor.give(self._number, heir)
         self._number = -1

@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 from math import log
-from typing import Protocol
+from typing import Final, Protocol
 
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
@@ -23,7 +23,7 @@ __all__ = ["Edge", "Feed", "Hub", "Series", "TcpSeries"]
 
 MOST_SERIES = 10_000
 """Label sets. A hostile container can make any number of status codes and outside addresses: the rest is `other`."""
-MOST_EDGES = 1_000
+MOST_EDGES: Final = 1_000
 """Pairs of graph nodes; each keeps a window of its own."""
 MOST_REMEMBERED = 4 * MOST_SERIES
 """Look-ups by identity. Peers that the mesh has replaced stay in there until it is emptied and fills again."""

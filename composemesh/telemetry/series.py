@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from composemesh.model.flag import Flag
 from composemesh.model.peer import Peer
 from composemesh.telemetry.window import Window
 
-GRPC_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
+GRPC_FAULTS: Final = frozenset({2, 4, 12, 13, 14, 15})
 """UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
-BUCKETS = (
+BUCKETS: Final = (
     *(0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000),
     *(60000, 300000, 600000, 1800000, 3600000),
 )
 """Upper bounds of Istio's histograms: milliseconds for durations, and the same numbers of bytes for sizes."""
-DURATION_BOUNDS = tuple(bound / 1000 for bound in BUCKETS)
+DURATION_BOUNDS: Final = tuple(bound / 1000 for bound in BUCKETS)
 """`BUCKETS` in seconds, as records have them."""
 
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from collections.abc import Iterator
+from typing import Final
 
-SECONDS = 60
+SECONDS: Final = 60
 """How far back single seconds are known."""
-TIERS = ((1, SECONDS), (10, 300), (60, 3600))
+TIERS: Final = ((1, SECONDS), (10, 300), (60, 3600))
 """Seconds in one slot, and how many seconds back slots of that size are known."""
-LONGEST = TIERS[-1][1]
+LONGEST: Final = TIERS[-1][1]
 """The longest window in seconds, short of everything."""
 
-_GROWTH = 1.1
+_GROWTH: Final = 1.1
 """Ratio of a latency bucket's bounds. A quantile read at the bucket's middle is off by at most 4.9 %."""
-SHORTEST = 1e-6
+SHORTEST: Final = 1e-6
 """Seconds; what is shorter counts as this long."""
-LOG_SCALE = 1 / math.log(_GROWTH)
+LOG_SCALE: Final = 1 / math.log(_GROWTH)
 
 
 def bucket_of(duration: float) -> int:

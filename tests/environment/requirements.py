@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from importlib.util import find_spec
 
 from . import compose, engine
 from .folder import is_root
@@ -34,6 +35,13 @@ def root() -> str | None:
         return "only root may make network namespaces"
     absent = [program for program in ("ip", "iptables-restore") if find(program) is None]
     return f"not installed: {', '.join(absent)}" if absent else None
+
+
+def interpreted() -> str | None:
+    """Why the tests marked `interpreted` cannot run here, or None when they can."""
+    lane = find_spec("composemesh.proxy.lane")
+    compiled = lane is not None and (lane.origin or "").endswith(".so")
+    return "it changes a function that is compiled here" if compiled else None
 
 
 def programs(*names: str) -> str | None:

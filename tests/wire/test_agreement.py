@@ -62,6 +62,7 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("careless")
+@pytest.mark.interpreted
 async def test_a_smuggled_request_would_be_seen(tmp_path: Path) -> None:
     async with agreement.facing("gunicorn", tmp_path) as pair:
         await pair.judge(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\n" + downgrade.SMUGGLED)
@@ -69,6 +70,7 @@ async def test_a_smuggled_request_would_be_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("careless")
+@pytest.mark.interpreted
 async def test_a_request_smuggled_from_http2_would_be_seen(tmp_path: Path) -> None:
     head = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
     async with downgrade.facing("gunicorn", tmp_path) as pair:

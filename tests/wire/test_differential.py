@@ -37,6 +37,7 @@ def test_a_long_walk_of_mutants() -> None:
         ("request", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0_5\r\nhello\r\n0\r\n\r\n"),
     ],
 )
+@pytest.mark.interpreted
 def test_the_hunt_would_see_a_lenient_int(kind: str, raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     import re
 

@@ -99,6 +99,7 @@ async def test_every_recorded_case_is_the_same_with_the_lane_and_without(monkeyp
         assert (name, *astuple(transcript)) == (name, *astuple(without[name]))
 
 
+@pytest.mark.interpreted
 async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the lane reads in this way: a request from its client, and its answer."""
     read: list[bytes] = []
@@ -133,6 +134,7 @@ async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
+@pytest.mark.interpreted
 async def test_a_bug_ends_one_exchange_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, where: object, name: str
 ) -> None:

@@ -69,9 +69,10 @@ def read_labels(labels: Mapping[str, Any], catalogs: Catalogs | None = None, fol
 def _plant(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
     *groups, leaf = path
     for group in groups:
-        tree = tree.setdefault(group, {})
-        if not isinstance(tree, dict):
+        inner = tree.setdefault(group, {})
+        if not isinstance(inner, dict):
             return False
+        tree = inner
     return tree.setdefault(leaf, value) is value
 
 

@@ -6,13 +6,13 @@ ended, `rest` is what came after that end, `trailers` the fields between the two
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from composemesh.proxy.codec import grammar
 from composemesh.proxy.codec.collect import TrailerBuffer
 from composemesh.proxy.codec.parts import CHUNKED, LIMITS, NO_FIELDS, Fields, Limits, Malformed
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a chunked body without trailers."""
 
 
@@ -156,8 +156,8 @@ class ChunkedBody:
             self.done, self.rest, self.trailers = True, trailers.rest, fields
 
 
-_SIZE = len(b"\r\n") + 16 + len(b"\r\n")
-_FORBIDDEN = frozenset({b"transfer-encoding", b"content-length", b"host", b"trailer"})
+_SIZE: Final = len(b"\r\n") + 16 + len(b"\r\n")
+_FORBIDDEN: Final = frozenset({b"transfer-encoding", b"content-length", b"host", b"trailer"})
 
 BodyReader = LengthBody | ChunkedBody | CloseBody
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from composemesh.proxy.codec import grammar, why
 from composemesh.proxy.codec.parts import LIMITS, Limits, Malformed
 
-_VERSION = b"HTTP/1."
+_VERSION: Final = b"HTTP/1."
 
 
 class HeadBuffer:

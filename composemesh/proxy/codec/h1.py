@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import http
 from collections.abc import Iterable
+from typing import Final
 
 from composemesh.proxy.codec import why
 from composemesh.proxy.codec.collect import HeadBuffer
@@ -34,12 +35,12 @@ from composemesh.proxy.codec.parts import (
 
 __all__ = ["REASONS", "HeadBuffer", "encode_request", "encode_response", "parse_request", "parse_response"]
 
-REASONS: dict[int, bytes] = {status.value: status.phrase.encode() for status in http.HTTPStatus}
+REASONS: Final[dict[int, bytes]] = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 """The standard reason phrases."""
 
-_request = REQUEST.fullmatch
-_response = RESPONSE.fullmatch
-_split = SPLIT.findall
+_request: Final = REQUEST.fullmatch
+_response: Final = RESPONSE.fullmatch
+_split: Final = SPLIT.findall
 
 
 def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
@@ -124,9 +125,9 @@ def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> Respo
     return ResponseHead(status, reason, version, fields, values, body, keep_alive, upgrade)
 
 
-_SLASH = ord("/")
-_ONE = ord("1")
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_SLASH: Final = ord("/")
+_ONE: Final = ord("1")
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 """What says that more comes than a head, or that the connection does not just go on."""
 
 
@@ -141,7 +142,7 @@ def _joined(fields: Fields) -> dict[bytes, bytes]:
     return {name: b", ".join(each) for name, each in several.items()}
 
 
-_SHORT = 64
+_SHORT: Final = 64
 """Bytes of a status line worth remembering: servers have few of these, and say them all day."""
 
 
@@ -206,7 +207,7 @@ def content_length(said: bytes, limits: Limits) -> int:
     return size
 
 
-_line = b": ".join
+_line: Final = b": ".join
 
 
 def encode_request(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]], version: int = 11) -> bytes:

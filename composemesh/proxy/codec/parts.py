@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-HTTP2 = 20
+HTTP2: Final = 20
 """`version` of a head that came in HTTP/2; HTTP/1.0 is 10 and HTTP/1.1 is 11."""
-CHUNKED = -1
+CHUNKED: Final = -1
 """`body` of a message whose payload comes in chunks (RFC 9112, 7.1)."""
-UNTIL_CLOSE = -2
+UNTIL_CLOSE: Final = -2
 """`body` of a response that ends with its connection (RFC 9112, 6.3, rule 8)."""
-STREAMED = -3
+STREAMED: Final = -3
 """`body` of an HTTP/2 message that ends with its stream and did not say how long it is (RFC 9113, 8.1)."""
 
 Fields = list[tuple[bytes, bytes]]
 """Field lines in the order received: name as received, value without the whitespace around it."""
 
-NO_FIELDS: Fields = []
+NO_FIELDS: Final[Fields] = []
 """For whoever has none; never added to."""
 
 
@@ -54,7 +55,7 @@ class Limits:
     """A Content-Length or the size of one chunk: what still fits a signed 64-bit sum of two."""
 
 
-LIMITS = Limits()
+LIMITS: Final = Limits()
 
 
 class RequestHead:

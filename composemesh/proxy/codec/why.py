@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from composemesh.proxy.codec.grammar import FIELDS, HOPELESS, REQUEST_LINE, STATUS_LINE
 from composemesh.proxy.codec.parts import Limits, Malformed
 
-_LINE_END = b"\r\n"
-_VERSION = re.compile(rb"HTTP/([0-9]\.[0-9])")
-_CODINGS = {b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"}
+_LINE_END: Final = b"\r\n"
+_VERSION: Final = re.compile(rb"HTTP/([0-9]\.[0-9])")
+_CODINGS: Final = {b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"}
 """What RFC 9112, 7.2 knows beside chunked. `identity` was withdrawn."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 HEAD_TIMEOUT = 10.0
 """Seconds from the first byte of a request's head to its last; slower clients are attacks, or broken."""
-LINGER = 1.0
+LINGER: Final = 1.0
 """Seconds to read and throw away what a client still sends after its last answer, so that it can see that answer."""
 
-_CHUNKED = (b"transfer-encoding", b"chunked")
-_CLOSE = (b"connection", b"close")
-_KEEP_ALIVE = (b"connection", b"keep-alive")
+_CHUNKED: Final = (b"transfer-encoding", b"chunked")
+_CLOSE: Final = (b"connection", b"close")
+_KEEP_ALIVE: Final = (b"connection", b"keep-alive")
 
 
 class Http1Downstream:

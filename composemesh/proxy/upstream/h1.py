@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from composemesh.proxy.pool import Pool
     from composemesh.proxy.wire import Wire
 
-MOST_INTERIM = 16
+MOST_INTERIM: Final = 16
 """Responses of class 1xx to one request; an upstream that sends more is stuck or hostile."""
-_CHUNKED = (b"transfer-encoding", b"chunked")
-_NO_BODY = (b"content-length", b"0")
-_MEANT_TO_HAVE_A_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+_CHUNKED: Final = (b"transfer-encoding", b"chunked")
+_NO_BODY: Final = (b"content-length", b"0")
+_MEANT_TO_HAVE_A_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """A request of these that has none should say so (RFC 9110, 8.6): there are servers that answer 411 otherwise."""
 
 

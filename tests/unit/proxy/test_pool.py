@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import math
+import select
+import socket
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from composemesh.proxy.pool import FRESH, LONGEST_IDLE, MOST_IDLE, Pool, Pools
+from composemesh.proxy.upstream.h1 import Http1Upstream
+from composemesh.proxy.wire import Reactor, Wire
+
+Dialled = Callable[[], Http1Upstream]
 
 
-class Idle:
-    """What the pool needs to know of a connection."""
+@pytest.fixture
+def dialled() -> Iterator[Dialled]:
+    """Makes connections to servers that say nothing. Nobody runs the reactor: tests wake whom they want woken."""
+    servers: list[socket.socket] = []
+    reactor = Reactor()
 
-    def __init__(self) -> None:
-        self.idle_since = 0.0
-        self.expires = math.inf
-        self.quiet = True
-        self.closed = False
+    def dial() -> Http1Upstream:
+        ours, server = socket.socketpair()
+        ours.setblocking(False)
+        servers.append(server)
+        return Http1Upstream(Wire(ours, reactor), Pool())
 
-    def is_quiet(self) -> bool:
-        return self.quiet
-
-    def close(self) -> None:
-        self.closed = True
+    yield dial
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture
@@ -31,57 +38,68 @@ def pool() -> Pool:
     return Pool()
 
 
-def test_the_newest_is_lent_first_and_only_quiet_ones(pool: Pool) -> None:
-    old, noisy, new = Idle(), Idle(), Idle()
+def hear_of_an_end(up: Http1Upstream) -> None:
+    up.wire.wake(select.EPOLLIN | select.EPOLLRDHUP)
+
+
+def is_closed(up: Http1Upstream) -> bool:
+    return up.wire.sock.fileno() < 0
+
+
+def test_the_newest_is_lent_first_and_only_quiet_ones(pool: Pool, dialled: Dialled) -> None:
+    old, noisy, new = dialled(), dialled(), dialled()
     for idle in (old, noisy, new):
-        pool.checkin(idle)  # type: ignore[arg-type]
-    noisy.quiet = False
-    assert pool.checkout(repeatable=True) is new  # type: ignore[comparison-overlap]
-    assert pool.checkout(repeatable=True) is old  # type: ignore[comparison-overlap]
-    assert noisy.closed
+        pool.checkin(idle)
+    hear_of_an_end(noisy)
+    assert pool.checkout(repeatable=True) is new
+    assert pool.checkout(repeatable=True) is old
+    assert is_closed(noisy)
     assert pool.checkout(repeatable=True) is None
+    new.close()
+    old.close()
 
 
-def test_what_must_not_be_sent_twice_goes_on_no_stale_connection(pool: Pool) -> None:
-    idle = Idle()
-    pool.checkin(idle)  # type: ignore[arg-type]
+def test_what_must_not_be_sent_twice_goes_on_no_stale_connection(pool: Pool, dialled: Dialled) -> None:
+    idle = dialled()
+    pool.checkin(idle)
     idle.idle_since = time.monotonic() - FRESH - 0.1
     assert pool.checkout(repeatable=False) is None
-    assert pool.checkout(repeatable=True) is idle  # type: ignore[comparison-overlap]
+    assert pool.checkout(repeatable=True) is idle
+    idle.close()
 
 
-def test_too_many_too_old_and_too_late_are_closed(pool: Pool) -> None:
-    idles = [Idle() for _ in range(MOST_IDLE + 1)]
+def test_too_many_too_old_and_too_late_are_closed(pool: Pool, dialled: Dialled) -> None:
+    idles = [dialled() for _ in range(MOST_IDLE + 1)]
     for idle in idles:
-        pool.checkin(idle)  # type: ignore[arg-type]
-    assert [idle.closed for idle in idles] == [False] * MOST_IDLE + [True]
-    idles[0].quiet = False
+        pool.checkin(idle)
+    assert [is_closed(idle) for idle in idles] == [False] * MOST_IDLE + [True]
+    hear_of_an_end(idles[0])
     assert pool.prune(time.monotonic())
-    assert idles[0].closed
+    assert [is_closed(idle) for idle in idles] == [True] + [False] * (MOST_IDLE - 1) + [True]
     assert not pool.prune(time.monotonic() + LONGEST_IDLE + 1)
-    assert all(idle.closed for idle in idles)
+    assert all(is_closed(idle) for idle in idles)
     pool.close()
-    late = Idle()
-    pool.checkin(late)  # type: ignore[arg-type]
-    assert late.closed
+    late = dialled()
+    pool.checkin(late)
+    assert is_closed(late)
 
 
-def test_no_pool_outlives_its_namespace() -> None:
+def test_no_pool_outlives_its_namespace(dialled: Dialled) -> None:
     pools = Pools()
     address = ("10.0.0.1", 80)
     assert pools[address] is pools[address]
     pools.close()
-    late = Idle()
-    pools[address].checkin(late)  # type: ignore[arg-type]
-    assert late.closed
+    late = dialled()
+    pools[address].checkin(late)
+    assert is_closed(late)
     assert pools["10.0.0.2", 80].closed
 
 
-def test_a_pool_that_was_forgotten_while_in_use_closes_what_comes_back() -> None:
+def test_a_pool_that_was_forgotten_while_in_use_closes_what_comes_back(dialled: Dialled) -> None:
     pools = Pools()
     pool = pools["10.0.0.1", 80]
     pools.prune(time.monotonic())
     assert not pools
-    idle = Idle()
-    pool.checkin(idle)  # type: ignore[arg-type]
-    assert idle.closed
+    idle = dialled()
+    pool.checkin(idle)
+    assert is_closed(idle)
