@@ -81,7 +81,7 @@ async def test_what_ended_meanwhile_is_forgotten(compose_project: Project) -> No
     # It is still listed, but nobody answers there: the other replica does, at once.
     answers = [await ask(project, "caller", "get", "http://app:8080/") for _ in range(4)]
     assert {each["status"] for each in answers} == {200}
-    assert max(each["seconds"] for each in answers) < 0.3
+    assert max(each["seconds"] for each in answers) < 0.9
     assert "app-2" in await workloads(project)
     async with relay(socket):
         await until(lambda: state(project, "serving"))

@@ -23,7 +23,7 @@ async def test_killing_one_of_two_replicas_loses_nothing(compose_project: Projec
         await compose_project.run("docker", "kill", "--signal=KILL", second["Id"])
     assert len(answers.all) == 1200
     assert answers.failures == []
-    assert answers.slowest_ms < 100
+    assert answers.slowest_ms < 500
     instances = {each["body"].split()[1] for each in answers.all}
     assert len(instances) == 2
 
@@ -39,11 +39,11 @@ async def test_all_replicas_gone_is_said_at_once_and_their_return_seen_at_once(c
         await compose_project.run("docker", "start", app)
     assert {each["status"] for each in answers.all} == {200, 503}
     refused = answers.failures
-    assert max(each["ms"] for each in refused) < 50
+    assert max(each["ms"] for each in refused) < 250
     assert {each["flag"] for each in refused} <= {"UH", "UF"}
     listening = await _started(compose_project, app)
     back = next(each for each in answers.all if each["status"] == 200 and each["start"] > refused[-1]["start"])
-    assert back["start"] - listening < 0.3
+    assert back["start"] - listening < 1.0
 
 
 async def _started(project: Project, container: str) -> float:

@@ -325,7 +325,7 @@ async def test_idle_connections_cost_little_and_slow_nobody(net: Net) -> None:
         other = await net.connect_from_outside(app)
         for _ in range(20):
             await ask(other, GET)
-        assert time.perf_counter() - began < 1
+        assert time.perf_counter() - began < 3
     finally:
         for sock in idle:
             sock.close()

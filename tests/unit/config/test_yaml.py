@@ -157,7 +157,7 @@ def billion_laughs() -> str:
 def test_hostile_texts_end_soon(text: str, code: str) -> None:
     began = time.process_time()
     assert problem_of(text)[0] == code
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 3.0
 
 
 def test_what_is_just_allowed() -> None:
