@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ def attach(project: ComposeProject, detach: bool) -> None:
 
     Detaching, with Ctrl-C or `composemesh down --keep-stack`, leaves the stack running as it was.
     """
+    gc.disable()  # nothing of a start is garbage; `serve` enables it again
     from composemesh.cli.logs import run
 
     start = run(_attach, project, detach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import socket
@@ -51,6 +52,7 @@ def demo(seconds: float | None, requests: int | None, docker: bool) -> None:
     Ctrl-C ends it. With --seconds or --requests it ends by itself, and exits 0 only if every service answered
     through the mesh. --docker does the same with containers, made from BOOKINFO_IMAGE or python:3.13-slim.
     """
+    gc.disable()  # nothing of a start is garbage; `serve` enables it again
     import trio
 
     visit = Visit(seconds, requests)

@@ -25,7 +25,7 @@ from composemesh.stack.state import StateFolder
 
 if TYPE_CHECKING:
     from composemesh.admin.mesh_view import MeshView
-    from composemesh.config.loaders.compose import Resolved
+    from composemesh.config.loaders.resolved import Resolved
     from composemesh.stack.compose import ComposeProject
     from composemesh.stack.membership import Joining
 

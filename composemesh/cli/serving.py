@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from composemesh import app
-from composemesh.admin.mesh_view import MeshView
 from composemesh.cli.guard import INTERRUPTED
 from composemesh.discovery.docker.client import EngineError, EngineUnreachable
 from composemesh.runtime.groups import leaves
@@ -22,6 +21,7 @@ from composemesh.stack.errors import UserError
 from composemesh.stack.state import MeshEntry
 
 if TYPE_CHECKING:
+    from composemesh.admin.mesh_view import MeshView
     from composemesh.cli.starting import Start
 
 ENDING = "Ending: requests under way get a few seconds. A second signal (Ctrl-C) ends it at once."
@@ -31,7 +31,7 @@ TURN = 0.0005
 of a socket; so while a configuration is compiled, a request pays this several times. Of Python's own 5 ms it took
 4.2 ms in the middle, and of these 0.7 ms (eight clients, one thread that never rests; nothing where none works)."""
 
-Viewer = Callable[[MeshView], Awaitable[object]]
+Viewer = Callable[["MeshView"], Awaitable[object]]
 Runner = Callable[..., Awaitable[None]]
 
 
@@ -70,6 +70,7 @@ async def serve(
 
 async def _mesh(start: Start, view: Viewer, run: Runner) -> None:
     """Serve while `view` runs. A mesh that fails leaves its entry behind, so that the next command cleans up."""
+    sys.setswitchinterval(TURN)
     folder, compose = start.folder, start.project.describe()
     folder.write(MeshEntry.of_this_process(folder.project, compose))
     async with trio.open_nursery() as nursery:
@@ -78,7 +79,6 @@ async def _mesh(start: Start, view: Viewer, run: Runner) -> None:
         # request would wait: 25 to 100 ms each time. Frozen, it is passed over.
         gc.freeze()
         gc.enable()
-        sys.setswitchinterval(TURN)
         folder.write(
             MeshEntry.of_this_process(folder.project, compose, admin_url=mesh.admin_url, xds_url=mesh.xds_url)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ def up(project: ComposeProject, services: Sequence[str], detach: bool) -> None:
 
     In the foreground it shows what happens, and Ctrl-C takes down first the mesh and then the stack.
     """
+    gc.disable()  # nothing of a start is garbage; `serve` enables it again
     from composemesh.cli.logs import run
 
     start = run(_up, project, (*handed_on(), *services), detach)

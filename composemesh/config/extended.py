@@ -11,7 +11,7 @@ import trio
 
 from composemesh.catalog import Catalogs
 from composemesh.config.kinds import KINDS, Kinds
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.said import Place
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.written import Written, plugins_of, read_written

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from composemesh.catalog import Catalogs
 from composemesh.config.kinds import KINDS, Kinds
-from composemesh.config.loaders.compose import ComposeDocument, Resolved, load_compose
+from composemesh.config.loaders.compose import ComposeDocument, load_compose
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.said import Place
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.resources import Resource, ResourceKey, load_documents

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import trio
 import yaml
 
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.errors import UserError
 

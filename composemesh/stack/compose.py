@@ -14,8 +14,7 @@ from typing import Any
 
 import trio
 
-from composemesh.config.loaders.compose import Resolved, Unresolved, explain
-from composemesh.config.loaders.sources import read_sources
+from composemesh.config.loaders.resolved import Resolved, Unresolved
 from composemesh.stack.errors import CallError, UserError
 from composemesh.stack.files import compose_files
 
@@ -125,6 +124,11 @@ class ComposeProject:
             return NoComposeFile(self.name)
         if "unknown command" in stderr or "unknown flag: --project" in stderr or "is not a docker command" in stderr:
             return UserError(NO_PLUGIN)
+
+        # Late: who reads YAML brings the whole language of `x-mesh` along, and most commands only ask what runs.
+        from composemesh.config.loaders.compose import explain
+        from composemesh.config.loaders.sources import read_sources
+
         files = self.files or await self._default_files()
         problem = explain(stderr, await trio.to_thread.run_sync(read_sources, files))
         text = str(problem).rstrip(".")

@@ -6,7 +6,7 @@ import trio
 
 from composemesh.config.compile import compile_mesh
 from composemesh.config.extended import Plugins, read_extended
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import read_sources
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import Snapshot

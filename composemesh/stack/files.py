@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from composemesh.config.loaders.sources import OVERRIDES
+from composemesh.config.loaders.resolved import OVERRIDES
 
 DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 

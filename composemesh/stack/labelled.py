@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.discovery.docker.translate import PROJECT
 from composemesh.model.workload import Discovered, Workload
 from composemesh.runtime.latest import Latest

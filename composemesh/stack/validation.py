@@ -17,7 +17,8 @@ from composemesh.config.analysis import analyse
 from composemesh.config.compile import compile_mesh
 from composemesh.config.extended import Plugins, read_extended
 from composemesh.config.kinds import KINDS, Kinds
-from composemesh.config.loaders.compose import ComposeDocument, Resolved, Unresolved, explain
+from composemesh.config.loaders.compose import ComposeDocument, explain
+from composemesh.config.loaders.resolved import Resolved, Unresolved
 from composemesh.config.loaders.sources import Sources, read_sources
 from composemesh.config.resources import Resource, ResourceKey, compile_resources, load_documents
 from composemesh.config.written import Written

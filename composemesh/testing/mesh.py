@@ -21,7 +21,7 @@ import trio
 from composemesh import app
 from composemesh.admin.mesh_view import MeshView
 from composemesh.capture.loopback import Doors, LoopbackCapture, Member, open_doors
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.yaml import parse
 from composemesh.model.problem import Problem
 from composemesh.model.workload import Attachment, Discovered, Workload

@@ -16,7 +16,7 @@ import trio
 from composemesh import app
 from composemesh.admin.mesh_view import MeshView
 from composemesh.capture.loopback import LoopbackCapture
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 from composemesh.xds.resources.resource import CLUSTER
@@ -101,6 +101,6 @@ async def test_status_says_who_has_what_and_what_is_refused(tmp_path: Path) -> N
 
 def test_an_idle_port_loads_no_protobuf() -> None:
     """Memory and start of a mesh that no Envoy asks stay what they were."""
-    program = "import composemesh.app, sys; print([m for m in sys.modules if 'protobuf' in m or 'xds.' in m])"
+    program = "import composemesh.traffic, sys; print([m for m in sys.modules if 'protobuf' in m or 'xds.' in m])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=os.curdir, check=True)
     assert done.stdout.strip() == "['composemesh.xds.port']"

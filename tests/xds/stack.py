@@ -19,7 +19,7 @@ from composemesh import app
 from composemesh.admin.mesh_view import MeshView
 from composemesh.capture.loopback import Doors, LoopbackCapture, open_doors
 from composemesh.cli.bookinfo import bookinfo
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 from composemesh.stack.client import MeshClient

@@ -14,26 +14,13 @@ from typing import Any
 
 from composemesh.catalog import Catalogs
 from composemesh.config.loaders.labels import label_of, mesh_labels, read_labels
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.said import Locate, Place, Settings, problems_of, settings_of
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.schema import MESH, SERVICE, Reading, Shape, read
 from composemesh.config.yaml import KeyPath, parse, quotable
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.snapshot import version_by_name
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A Compose project after Compose's own resolution."""
-
-    text: str
-    """What `docker compose config` printed: YAML (its JSON drops a service's `x-mesh`)."""
-    files: tuple[Path, ...] = ()
-    """The Compose files that it was made of, in Compose's order; included and extended ones are found from here."""
-
-
-class Unresolved(Exception):
-    """Compose refuses the project. The text is what it printed on standard error."""
 
 
 @dataclass(frozen=True, slots=True)

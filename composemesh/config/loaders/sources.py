@@ -11,18 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from composemesh.config.loaders.resolved import OVERRIDES
 from composemesh.config.loaders.said import Place
 from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, Parsed, parse
 from composemesh.model.problem import Problem
 
 MAX_FILES = 64
-OVERRIDES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
-"""In the order in which compose-go looks for one."""
 _BESIDE = (".env", *OVERRIDES)
 """Files that Compose reads without being told, when they appear beside a Compose file."""
 

@@ -14,7 +14,7 @@ from composemesh.admin import bodies, resource_views, resources, trials
 from composemesh.cli.undo import done
 from composemesh.config import moment
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import load_documents
 from composemesh.stack.client import MeshClient

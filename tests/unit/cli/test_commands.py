@@ -69,6 +69,23 @@ def test_help_names_every_command_and_loads_no_trio(run: Run) -> None:
     assert not loaded & {"trio", "rich", "yaml", "structlog"}
 
 
+def test_who_asks_for_a_mesh_that_is_not_there_waits_for_nothing(run: Run) -> None:
+    answer = run("-p", "shop", "status", PYTHONPROFILEIMPORTTIME="1")
+    assert answer.returncode == 1
+    loaded = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
+    assert "composemesh.stack.compose" in loaded
+    assert not loaded & {"rich", "yaml", "structlog", "composemesh.config.schema"}
+
+
+def test_a_mesh_asks_who_runs_before_it_imports_what_serves_them(run: Run) -> None:
+    asked = "import sys, composemesh.cli.serving; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "composemesh.app" in loaded
+    assert not loaded & {"composemesh.traffic", "composemesh.admin.api", "hypercorn", "starlette", "h2", "dns"}
+
+
 def test_without_a_command_it_is_help(run: Run) -> None:
     answer = run()
     assert (answer.returncode, answer.stderr) == (0, "")

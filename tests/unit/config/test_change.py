@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from composemesh.config import moment
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.publish import Publisher
 from composemesh.config.resources import ResourceKey, load_documents
 from composemesh.model.workload import Discovered

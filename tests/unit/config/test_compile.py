@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from composemesh.config.compile import compile_mesh, rejected
-from composemesh.config.loaders.compose import ComposeDocument, Resolved, load_compose
+from composemesh.config.loaders.compose import ComposeDocument, load_compose
 from composemesh.config.loaders.labels import ContainerLabels, load_labels
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
 from composemesh.model.problem import Problem, Severity

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import Resolved, explain, load_compose
+from composemesh.config.loaders.compose import explain, load_compose
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
 from composemesh.model.snapshot import ServiceSettings

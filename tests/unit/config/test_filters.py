@@ -12,7 +12,8 @@ import yaml
 
 from composemesh.catalog import Catalogs
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import ComposeDocument, Resolved, load_compose
+from composemesh.config.loaders.compose import ComposeDocument, load_compose
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import read_sources
 from composemesh.config.schema import json_schema
 from composemesh.model.filter import FilterUse

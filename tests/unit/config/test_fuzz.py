@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from composemesh.config.compile import compile_mesh, rejected
-from composemesh.config.loaders.compose import Resolved, explain, load_compose
+from composemesh.config.loaders.compose import explain, load_compose
 from composemesh.config.loaders.labels import load_labels
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
 from composemesh.model.problem import Severity

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from composemesh.config.compile import compile_mesh, rejected
-from composemesh.config.loaders.compose import Resolved, load_compose
+from composemesh.config.loaders.compose import load_compose
 from composemesh.config.loaders.labels import load_labels
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
 from composemesh.model.workload import Workload

@@ -16,7 +16,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from composemesh.config.loaders.compose import Resolved, Unresolved
+from composemesh.config.loaders.resolved import Resolved, Unresolved
 from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import AccessLog, Snapshot

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import Resolved, load_compose
+from composemesh.config.loaders.compose import load_compose
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
 from composemesh.model.gateway import ServerProtocol

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from composemesh.config.loaders.compose import Resolved, Unresolved
 from composemesh.config.loaders.labels import load_labels
+from composemesh.config.loaders.resolved import Resolved, Unresolved
 from composemesh.config.publish import Publisher
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import AccessLog, Protocol, ServiceSettings

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from composemesh.config.compile import compile_mesh
-from composemesh.config.loaders.compose import Resolved, load_compose
+from composemesh.config.loaders.compose import load_compose
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.resources import load_documents
 from composemesh.config.yaml import parse

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from composemesh.config.loaders.compose import Resolved, Unresolved
+from composemesh.config.loaders.resolved import Resolved, Unresolved
 from composemesh.stack.compose import ComposeProject, NoComposeFile, compose_version, project_name
 from composemesh.stack.errors import CallError, UserError
 from unit.stack.fake_docker import FakeDocker

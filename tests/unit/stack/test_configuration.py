@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.plugins import Plugins
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.configuration import good_configuration

@@ -8,7 +8,7 @@ import pytest
 import trio
 import yaml
 
-from composemesh.config.loaders.compose import Resolved
+from composemesh.config.loaders.resolved import Resolved
 from composemesh.stack.compose import ComposeProject
 from composemesh.stack.configuration import good_configuration, read_configuration
 from composemesh.stack.errors import UserError

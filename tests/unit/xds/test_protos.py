@@ -46,5 +46,7 @@ print(len(set(found)), len(found))
 
 
 def test_a_mesh_without_clients_does_not_pay_for_protobuf() -> None:
-    asked = "import sys, composemesh.app, composemesh.xds.protos; print([n for n in sys.modules if 'protobuf' in n])"
+    asked = (
+        "import sys, composemesh.traffic, composemesh.xds.protos; print([n for n in sys.modules if 'protobuf' in n])"
+    )
     assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "[]\n"
