@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 OVERLOADED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+ACCEPTED = 4
+"""Connections accepted before others have their turn: to meet each takes as long as a few requests."""
 BACK_OFF = 0.1
 """Seconds without accepting when the process has run out of descriptors: time for some to come back."""
 SWEEP = 0.05
@@ -117,10 +119,15 @@ class Sidecar:
 
     async def _accept(self, listener: socket.socket, inbound: bool, nursery: trio.Nursery) -> None:
         full = False
+        in_a_row = 0
         while True:
+            if in_a_row >= ACCEPTED:
+                in_a_row = 0
+                await trio.lowlevel.checkpoint()
             try:
                 sock, _ = listener.accept()
             except BlockingIOError:
+                in_a_row = 0
                 await trio.lowlevel.wait_readable(listener)
                 continue
             except OSError as problem:
@@ -135,6 +142,7 @@ class Sidecar:
                 await trio.sleep(BACK_OFF)
                 continue
             full = False
+            in_a_row += 1
             sock.setblocking(False)
             destination = self.captured.original_destination(sock)
             if destination is None:

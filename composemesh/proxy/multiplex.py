@@ -33,7 +33,11 @@ STALLED = 300.0
 LOOK = 1.0
 """Seconds between looks at streams that wait for their peer's window."""
 BURST = 10
-"""Requests that arrived together and are begun together, before other connections have their turn."""
+"""Exchanges that are begun, or ended before their time, together, before other connections have their turn."""
+SMALL_BURST = 3
+"""The same on a connection with more than BURST of them under way, each of which will want more turns."""
+PAUSE = 0.001
+"""Seconds between the turns of a connection that wastes them: it then has no more than a sixth of the loop."""
 GATHERED = 65536
 """Bytes that go out without waiting for what other streams have to say."""
 LAST_WORDS = 1.0
@@ -217,15 +221,19 @@ class Link(Generic[CodecT]):
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                self.flush()
+                if not first:
+                    self.flush()  # else with the answer to it
                 await self._read(opened, first)
+                await self._part()
                 nursery.cancel_scope.cancel()
         finally:
             self.close()
 
     async def _read(self, opened: Callable[[h2.RequestOpened], None] | None, data: bytes) -> None:
         while True:
-            if not data:
+            if self.codec.waiting or self.codec.wasteful:
+                await self._let_others()
+            if not data and not self.codec.waiting:
                 try:
                     data = await self.wire.receive()
                 except OSError:
@@ -234,23 +242,34 @@ class Link(Generic[CodecT]):
                     return
             self._heard = now = time.monotonic()
             self._asked = 0.0
-            events = self.codec.receive(data, now)
+            events = self.codec.receive_some(data, now)
+            data = b""
             self._unfinished = (self._unfinished or now) if self.codec.unfinished else 0.0
             burst = 0
             for event in events:
                 if isinstance(event, h2.RequestOpened):
                     assert opened is not None, "only a server is asked"
                     opened(event)
-                    burst += 1
-                    if not burst % BURST:
-                        await trio.lowlevel.checkpoint()
                 elif isinstance(event, h2.Ended):
                     await self._last_words()
                     return
                 else:
                     self._deliver(event)
+                    if not isinstance(event, h2.StreamReset):
+                        continue
+                burst += 1
+                if burst >= (BURST if len(self.streams) <= BURST else SMALL_BURST):
+                    await self._let_others()
+                    burst = 0
             self.flush()
-            data = b""
+
+    async def _let_others(self) -> None:
+        """Others have their turn now, and plenty of it where this connection wastes its own."""
+        self.flush()
+        if self.codec.wasteful:
+            await trio.sleep(PAUSE)
+        else:
+            await trio.lowlevel.checkpoint()
 
     def _deliver(self, event: h2.Event) -> None:
         number = getattr(event, "stream", None)
@@ -326,6 +345,17 @@ class Link(Generic[CodecT]):
 
     def close(self) -> None:
         """Close the wire, and tell every stream that its exchange is lost. Idempotent."""
+        self._close_wire()
+        self._tell_lost(len(self.streams))
+
+    async def _part(self) -> None:
+        """The same without haste: a hundred exchanges that end at once would keep everybody waiting."""
+        self._close_wire()
+        while self.streams:
+            self._tell_lost(SMALL_BURST)
+            await trio.lowlevel.checkpoint()
+
+    def _close_wire(self) -> None:
         if self.closed:
             return
         self.flush_now()
@@ -333,6 +363,8 @@ class Link(Generic[CodecT]):
         self.wire.close()
         self._relief.set()
         self._settled.set()
-        for stream in tuple(self.streams.values()):
+
+    def _tell_lost(self, most: int) -> None:
+        for stream in tuple(self.streams.values())[:most]:
+            del self.streams[stream.number]
             stream.put(h2.StreamReset(stream.number, Code.CANCEL, True, "the connection ended"))
-        self.streams.clear()

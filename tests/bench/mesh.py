@@ -1,13 +1,14 @@
 """composemesh as one of the peers: the real request path, all telemetry on, in a process of its own.
 
 `python -m bench.mesh --listen PORT --origin PORT` listens on the loopback and forwards to the origin through a mesh
-that has captured one caller and one callee; with `--tcp` the origin's port is declared to speak TCP. It serves until
-it is told to end.
+that has captured one caller and one callee; with `--tcp` the origin's port is declared to speak TCP. With `--frozen`
+the collector passes over what the start made, as in a mesh that users start. It serves until it is told to end.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import socket
 import sys
 from pathlib import Path
@@ -42,7 +43,10 @@ def main() -> None:
     parser.add_argument("--listen", type=int, required=True)
     parser.add_argument("--origin", type=int, required=True)
     parser.add_argument("--tcp", action="store_true")
+    parser.add_argument("--frozen", action="store_true")
     arguments = parser.parse_args()
+    if arguments.frozen:
+        gc.freeze()
     trio.run(serve, arguments.listen, arguments.origin, Protocol.TCP if arguments.tcp else Protocol.AUTO)
 
 

@@ -135,6 +135,51 @@ async def test_a_reset_by_the_client_reaches_the_application(net: Net) -> None:
     assert (await net.records.next()).flag is Flag.DOWNSTREAM_CONNECTION_TERMINATION
 
 
+async def test_what_is_taken_back_in_the_same_breath_reaches_no_application(net: Net) -> None:
+    app = net.add("app")
+    asked: list[bytes] = []
+
+    async def note(stream: trio.SocketStream) -> None:
+        peer = Peer(stream, client=False)
+        await peer.flush()
+        while True:
+            event = await peer.next(h2.events.RequestReceived)
+            asked.append(dict(event.headers)[b":path"])
+            peer.h2.send_headers(event.stream_id, [(b":status", b"200")], end_stream=True)
+            await peer.flush()
+
+    await net.serve(app, note)
+    client = Peer(await net.connect(app), client=True)
+    client.h2.reset_stream(client.request(b"/never-mind"), 8)
+    client.request(b"/page")
+    await client.flush()
+    await client.next(h2.events.StreamEnded)
+    assert asked == [b"/page"]
+    records = [await net.records.next(number) for number in (1, 2)]
+    assert {(record.path, record.response_code, record.flag) for record in records} == {
+        ("/never-mind", 0, Flag.DOWNSTREAM_CONNECTION_TERMINATION),
+        ("/page", 200, Flag.NONE),
+    }
+    assert net.fleet.planner.endpoints[app.life].active == 0
+    await client.stream.aclose()
+
+
+async def test_a_hundred_exchanges_end_with_their_client(net: Net) -> None:
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    for n in range(100):
+        client.request(b"/slow/%d" % n)
+    await client.flush()
+    with trio.fail_after(5):
+        while net.fleet.planner.endpoints[app.life].active < 100:  # noqa: ASYNC110 - no event
+            await trio.sleep(0.01)
+    await client.stream.aclose()
+    records = [await net.records.next(number) for number in range(1, 101)]
+    assert {record.flag for record in records} == {Flag.DOWNSTREAM_CONNECTION_TERMINATION}
+    assert net.fleet.planner.endpoints[app.life].active == 0
+
+
 async def test_a_reset_by_the_application_after_its_head_is_a_reset_for_the_client(net: Net) -> None:
     app = net.add("app")
 

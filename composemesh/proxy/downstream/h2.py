@@ -17,13 +17,13 @@ from composemesh.proxy.codec.parts import NO_FIELDS
 from composemesh.proxy.multiplex import Link, Stream
 from composemesh.proxy.refuse import Cut
 from composemesh.proxy.relay import Moved
-from composemesh.proxy.serve import serve
+from composemesh.proxy.serve import opened, serve, tell
 
 if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.chain.live import Filters
     from composemesh.proxy.cluster import Cluster
-    from composemesh.proxy.codec.parts import Fields, ResponseHead
+    from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.connection import Connection
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.exchange import Exchange, Upstream
@@ -214,7 +214,8 @@ class Http2Downstream:
         self.load.requests += 1
         try:
             if self._lost:
-                scope.cancel()
+                self._give_up_unbegun(event.head)
+                return
             body, self._ended = self._at_hand(event.end)
             await serve(self, event.head, body, self._ended)
             code = Code.NO_ERROR  # of no effect unless the client still has something to send
@@ -224,6 +225,12 @@ class Http2Downstream:
             self.load.requests -= 1
             self._scope = None  # it may be another's from here on
             self._stream.drop(code)
+
+    def _give_up_unbegun(self, head: RequestHead) -> None:
+        """It was taken back in the breath in which it came. No server needs to hear of it: the record does."""
+        x = opened(self, head, b"", False, self.cluster().named(head.authority))
+        x.record.flag = self.why
+        tell(x, self)
 
     def _at_hand(self, ended: bool) -> tuple[bytes, bool]:
         """As much of the body as has come with the head: where that is all, nobody needs to pump."""

@@ -4,6 +4,8 @@ Two accounts. *Noise* pays for frames that bring no request on: settings, pings,
 data, frames of unknown types. *Broken* pays for requests that come to nothing: rapid reset, its variant where the
 server is made to do the resetting, malformed heads, streams beyond the limit. Useful work and, more slowly, time fill
 them up again, so that whoever also does what a connection is for never notices them.
+
+Until an account is empty there is work, and others wait for it. So it is done in *turns* of a certain size.
 """
 
 from __future__ import annotations
@@ -16,6 +18,22 @@ TINY = 5
 answer in crumbs, as one does that is asked for the words of a language model."""
 WHOLE = 1024
 """Bytes from which on a DATA frame of ours is worth its headers, though the peer's window cut it short."""
+TURN = 320
+"""Work that is done for a client before others get their turn, in units of about two microseconds."""
+ANSWERS_TURN = 2000
+"""The same for a server: many of our callers wait for what it says, and what it says at once goes on at once."""
+SMALL_TURN = 100
+"""The same for either, once more than MOST_WASTED of an account is spent."""
+MOST_WASTED = 0.1
+WORK = (3, 12, 1, 1, 1, 1, 1, 1, 1, 1)
+"""What a frame of each type takes: to be read, a piece of a body also to be passed on, and HEADERS to begin an
+exchange or to end it."""
+JUDGING = 12
+"""What h2 takes to judge a frame."""
+JUDGED = 4
+"""What such a frame takes of an account, where another takes one."""
+PIECE = 8
+"""Bytes of payload that take as long as a frame, where they are looked at."""
 _NOISE_A_SECOND = 200
 _BROKEN_A_SECOND = 20
 _FOR_A_BODY_SENT = 3
@@ -34,17 +52,33 @@ class Violation(Exception):
 class Budget:
     """The accounts of one connection."""
 
-    __slots__ = ("_last", "_least", "_most_broken", "_most_noise", "broken", "noise")
+    __slots__ = (
+        *("_enough_broken", "_enough_noise", "_full_turn", "_last", "_least", "_most_broken", "_most_noise"),
+        *("broken", "noise"),
+    )
 
-    def __init__(self, limits: H2Limits, least: int = TINY) -> None:
-        self._least = least
+    def __init__(self, limits: H2Limits, *, client: bool) -> None:
+        self._least = 1 if client else TINY
         """Bytes of payload from which on a DATA frame brings something."""
+        self._full_turn = ANSWERS_TURN if client else TURN
         self._most_noise = self.noise = limits.noise
         self._most_broken = self.broken = limits.broken
+        self._enough_noise = int(limits.noise * (1 - MOST_WASTED))
+        self._enough_broken = int(limits.broken * (1 - MOST_WASTED))
         self._last = 0.0
 
     def __repr__(self) -> str:
         return f"<Budget: noise {self.noise}/{self._most_noise}, broken {self.broken}/{self._most_broken}>"
+
+    @property
+    def wasteful(self) -> bool:
+        """Whether so much was wasted lately that nobody else should have to wait for more of it."""
+        return self.noise < self._enough_noise or self.broken < self._enough_broken
+
+    @property
+    def turn(self) -> int:
+        """How much work to do before others get their turn."""
+        return SMALL_TURN if self.wasteful else self._full_turn
 
     def at(self, now: float) -> None:
         """Time has passed: seconds of any clock that only goes forward."""
@@ -60,9 +94,9 @@ class Budget:
         if self.noise < 0:
             raise Violation(Code.ENHANCE_YOUR_CALM, f"too many {what}")
 
-    def spend_broken(self, what: str) -> None:
+    def spend_broken(self, what: str, requests: int = 1) -> None:
         """Raises Violation when there is nothing left to spend."""
-        self.broken -= 1
+        self.broken -= requests
         if self.broken < 0:
             raise Violation(Code.ENHANCE_YOUR_CALM, f"too many {what}")
 

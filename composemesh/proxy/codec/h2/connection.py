@@ -6,6 +6,7 @@ either answers it or ends the connection. Nothing here raises for what a peer se
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from h2.exceptions import ProtocolError
@@ -13,7 +14,7 @@ from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.exceptions import HyperframeError
 
 from composemesh.proxy.codec.h2 import frames
-from composemesh.proxy.codec.h2.budget import Violation
+from composemesh.proxy.codec.h2.budget import PIECE, WORK, Violation
 from composemesh.proxy.codec.h2.control import Control
 from composemesh.proxy.codec.h2.core import BY_RESET, HALF_CLOSED_REMOTE, Stream
 from composemesh.proxy.codec.h2.events import BodyCame, Event, Trailers
@@ -32,6 +33,10 @@ class Connection(Control):
         """The beginning of a frame."""
         self._need = 0
         """Bytes that it and its header have, as far as is known."""
+        self._waiting = b""
+        """What has come and is left for the next turn."""
+        self._from = 0
+        """Where in it."""
         self._preface = b"" if client else frames.PREFACE
         """What of the preface has not come yet."""
         self._settled = False
@@ -56,15 +61,33 @@ class Connection(Control):
         frame, a header block. Give it a deadline, as a slow head of HTTP/1 has one."""
         return not self._settled or self._block is not None or bool(self._held)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some of what was received is left to be taken."""
+        return bool(self._waiting)
+
+    @property
+    def wasteful(self) -> bool:
+        """Whether the peer wastes so much work that everybody else should come first."""
+        return self._budget.wasteful
+
     def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
         """Take what was received, at that time (seconds, any clock that only goes forward; it fills the budgets)."""
+        return self._receive(data, now, sys.maxsize)
+
+    def receive_some(self, data: bytes, now: float) -> list[Event]:
+        """The same, but no more at a time than is fair to others. While there is something `waiting`, let them have
+        their turn and come again with nothing."""
+        return self._receive(data, now, self._budget.turn)
+
+    def _receive(self, data: bytes, now: float, turn: int) -> list[Event]:
         events = self._events = []
         if self.ended is not None:
             return events
         if now:
             self._budget.at(now)
         try:
-            self._take(data)
+            self._take(data, turn)
         except Violation as problem:
             self._end(problem.code, problem.reason)
         except OversizedHeaderListError:
@@ -75,8 +98,16 @@ class Connection(Control):
             self._end(getattr(refusal, "error_code", Code.PROTOCOL_ERROR), str(refusal))
         return events
 
-    def _take(self, data: bytes) -> None:
-        if self._held:
+    def _take(self, data: bytes, turn: int) -> None:
+        at = self._judged = 0
+        if self._waiting:
+            at = self._from
+            if data:
+                data, at = self._waiting[at:] + data, 0
+            else:
+                data = self._waiting
+            self._waiting = b""
+        elif self._held:
             self._held += data
             if len(self._held) < self._need:
                 return
@@ -84,10 +115,13 @@ class Connection(Control):
             self._held.clear()
         if self._preface:
             data = self._greet(data)
-        at, size = 0, len(data)
+        size = len(data)
         longest, handlers = self._limits.frame, self._handlers
         while size - at >= frames.HEADER:
             high, low, kind, flags, stream = frames.read_header(data, at)
+            if turn <= self._judged and kind != frames.RST_STREAM:  # which may spare us what was to be next
+                self._waiting, self._from = data, at
+                return
             length = high << 8 | low
             if length > longest:
                 raise Violation(Code.FRAME_SIZE_ERROR, "frame longer than allowed")
@@ -102,8 +136,12 @@ class Connection(Control):
             if not self._settled and (kind != frames.SETTINGS or flags & frames.ACK):
                 raise Violation(Code.PROTOCOL_ERROR, "no SETTINGS at the beginning")
             if kind < 10:
+                turn -= WORK[kind]
+                if kind and length > PIECE:
+                    turn -= length // PIECE
                 handlers[kind](stream & frames.HIGHEST_STREAM, flags, data, payload, at)
             else:
+                turn -= 1
                 self._budget.spend_noise("frames of unknown types")
         if at < size:
             self._held += data[at:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from composemesh.proxy.codec.h2 import frames
-from composemesh.proxy.codec.h2.budget import Violation
+from composemesh.proxy.codec.h2.budget import JUDGED, Violation
 from composemesh.proxy.codec.h2.core import BY_THEIR_RESET, Stream
 from composemesh.proxy.codec.h2.events import GoAway, PingAnswered, SettingsChanged, StreamReset, WindowOpened
 from composemesh.proxy.codec.h2.frames import Code
@@ -33,7 +33,7 @@ class Control(Sending):
             self._budget.spend_broken("requests reset before an answer")
 
     def _settings(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
-        self._budget.spend_noise("SETTINGS frames", 1 + (end - at) // 48)
+        self._budget.spend_noise("SETTINGS frames", JUDGED + (end - at) // 48)
         if flags & frames.ACK and end > at:
             raise Violation(Code.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
         self._settled = True
@@ -102,5 +102,5 @@ class Control(Sending):
 
     def _priority(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
         """Deprecated, but still to be checked (RFC 9113, 5.3.2 and 6.3)."""
-        self._budget.spend_noise("PRIORITY frames")
+        self._budget.spend_noise("PRIORITY frames", JUDGED)
         self._judge(data[at - frames.HEADER : end])

@@ -71,7 +71,7 @@ class ServerConnection(Connection):
         self._out += frames.rst_stream(number, Code.NO_ERROR)
         self._close(stream, BY_RESET)
         self._events.append(StreamReset(number, Code.NO_ERROR, False, str(problem)))
-        self._budget.spend_broken("requests with heads too large")
+        self._budget.spend_broken("requests with heads too large", 2)  # to read it all takes as long as some requests
 
     def send_head(self, stream: int, status: int, fields: Fields, end: bool = False) -> None:
         """Send a response's head: any number of 1xx, then one other. Raises Gone.

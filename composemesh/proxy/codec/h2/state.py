@@ -5,7 +5,7 @@ from __future__ import annotations
 from h2.stream import StreamClosedBy
 
 from composemesh.proxy.codec.h2 import frames
-from composemesh.proxy.codec.h2.budget import TINY, Budget, Violation
+from composemesh.proxy.codec.h2.budget import JUDGING, Budget, Violation
 from composemesh.proxy.codec.h2.core import (
     BY_END,
     BY_RESET,
@@ -33,7 +33,9 @@ class State:
         self._core = core = Core(limits, client=client)
         """h2's view, and the streams."""
         self._streams: dict[int, Stream] = core.streams  # type: ignore[assignment]
-        self._budget = Budget(limits, least=1 if client else TINY)
+        self._budget = Budget(limits, client=client)
+        self._judged = 0
+        """How much of this turn went into asking h2."""
         self._events: list[Event] = []
         self._out = bytearray()
         self._window = limits.connection_window
@@ -123,6 +125,7 @@ class State:
 
     def _judge(self, frame: bytes, stream: Stream | None = None) -> None:
         """Let h2 say what comes of a frame. Raises what it raises."""
+        self._judged += JUDGING
         self._core.receive_data(frame)
         self._from_core()
         if stream is not None and stream.closed:
