@@ -299,16 +299,16 @@ class Publisher:
     # === labels ===
 
     async def _follow_labels(self) -> None:
-        seen: object = None
+        seen: tuple[object, object] = (None, None)
         async for discovered in self._discovered:
             # Containers come and go all the time; what they say hardly ever changes.
-            spoken = _spoken(discovered.workloads)
-            if spoken == seen:
+            spoken = _labelled(discovered.workloads), _callable(discovered.workloads)
+            if spoken[0] == seen[0]:
                 self.heard.publish(discovered)
-                continue
-            seen = spoken
-            async with self._changing:
-                await self._publish()
+            if spoken != seen:
+                seen = spoken
+                async with self._changing:
+                    await self._publish()
 
     # === everything together ===
 
@@ -367,10 +367,12 @@ def _meet(expect: Mapping[ResourceKey, str], resources: Mapping[ResourceKey, Res
             raise Conflict(f"{key} {happened}: somebody else was faster.")
 
 
-def _spoken(workloads: Iterable[Workload]) -> object:
-    """All about running containers that the configuration depends on: labels, and which services have which ports."""
-    services = frozenset((each.compose_service, infer_service(each), each.ports) for each in workloads)
+def _labelled(workloads: Iterable[Workload]) -> object:
+    """What containers say of themselves: whether they may be entered at all is among it."""
     labelled = ((each, frozenset(mesh_labels(each.labels).items())) for each in workloads if not each.oneoff)
-    return services, frozenset(
-        (each.compose_service, each.name, each.started, said) for each, said in labelled if said
-    )
+    return frozenset((each.compose_service, each.name, each.started, said) for each, said in labelled if said)
+
+
+def _callable(workloads: Iterable[Workload]) -> object:
+    """All else about running containers that the configuration depends on: which services have which ports."""
+    return frozenset((each.compose_service, infer_service(each), each.ports) for each in workloads)

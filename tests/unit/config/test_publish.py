@@ -363,6 +363,10 @@ async def test_who_runs_is_heard_when_what_its_labels_say_is_in_force(
                     assert version_of(publisher.snapshot.value, "other") != version
                     seen = await publisher.heard.after(seen)
             assert version_of(publisher.snapshot.value, "other") == version
+        # Who says nothing waits for no compilation, not even for one that is under way.
+        async with publisher._changing:
+            discovered.publish(Discovered((*discovered.value.workloads, *running(third={}).workloads)))
+            await until(publisher.heard, lambda: publisher.heard.value is discovered.value)
         stopped = replace(discovered.value.workloads[0], started="2027-01-01")
         discovered.publish(Discovered((stopped, *discovered.value.workloads[1:])))
         await until(publisher.heard, lambda: publisher.heard.value is discovered.value)
