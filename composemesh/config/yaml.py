@@ -45,12 +45,15 @@ class Document:
 
     value: Any
     """dict, list, str, int, float, bool or None."""
-    keys: Mapping[KeyPath, Mark] = field(default_factory=dict)
-    values: Mapping[KeyPath, Mark] = field(default_factory=dict)
+    keys: Mapping[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    """Marks as plain tuples, here and in `values`: of tens of thousands, Python's collector looks at each Mark every
+    time that it comes, and holds up all threads meanwhile; at tuples of numbers it looks once."""
+    values: Mapping[KeyPath, tuple[int, int]] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> Mark | None:
         """Where the key stands (for a list's item, the item); None where the document has no such path."""
-        return self.keys.get(path) or self.values.get(path)
+        found = self.keys.get(path) or self.values.get(path)
+        return Mark(*found) if found is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,16 +303,16 @@ def _resolve(text: str) -> Any:
 
 
 def _expand(root: _Node) -> Document:
-    keys: dict[KeyPath, Mark] = {}
-    values: dict[KeyPath, Mark] = {}
+    keys: dict[KeyPath, tuple[int, int]] = {}
+    values: dict[KeyPath, tuple[int, int]] = {}
 
     def expand(node: _Node, path: KeyPath) -> Any:
-        values[path] = node.mark
+        values[path] = (node.mark.line, node.mark.column)
         if node.mapping:
             result = {}
             for key_mark, key, value in _merged(node):
                 inner = (*path, key.text)
-                keys[inner] = key_mark
+                keys[inner] = (key_mark.line, key_mark.column)
                 result[key.text] = expand(value, inner)
             return result
         if not node.scalar:

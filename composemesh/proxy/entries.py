@@ -86,9 +86,10 @@ class Entries:
             if entry.resolution in _BY_NAME:
                 yield from (each.address for each in entry.endpoints if not is_address(each.address))
 
-    def found(self) -> Iterator[tuple[str, Iterator[str]]]:
+    def found(self) -> Iterator[tuple[str, Sequence[str]]]:
         """Hosts that stand for themselves, and where they were found: callers may have known before we did."""
-        return ((host, self.resolutions.everywhere(host)) for host in self._themselves)
+        found = self.resolutions.everywhere()
+        return ((host, found.get(host, ())) for host in self._themselves)
 
     def find(self, host: str, port: int = 0) -> Declared | None:
         """Who declares a canonical host, by its name or else by the longest pattern, with this port (0 for any)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -45,9 +45,12 @@ class Resolutions:
         """Where a name was last found for `source`; nothing before it ever was."""
         return self._found.get((name, source.networks), ())
 
-    def everywhere(self, name: str) -> Iterator[str]:
-        """Where it was found for anybody."""
-        return (address for (each, _), found in self._found.items() if each == name for address in found)
+    def everywhere(self) -> dict[str, list[str]]:
+        """Every name that was found, and where it was for anybody."""
+        found: dict[str, list[str]] = {}
+        for (name, _), addresses in self._found.items():
+            found.setdefault(name, []).extend(addresses)
+        return found
 
     def want(self, names: Iterable[str], callers: Iterable[Endpoint]) -> None:
         """Look these names up for these callers from now on, and no others."""
