@@ -5,7 +5,9 @@ Whole tables of malformed messages are in `test_hostile_servers`, `test_hostile_
 
 from __future__ import annotations
 
+import gc
 import itertools
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -20,6 +22,8 @@ from mesh.test_hostile_clients import resident
 CHUNKED = b"POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n"
 DPE, DC = Flag.DOWNSTREAM_PROTOCOL_ERROR, Flag.DOWNSTREAM_CONNECTION_TERMINATION
 CRUMBS = 10_000
+LONGEST_TURN = 0.01
+"""Seconds of processor time: less than the proxy takes over 64 KiB of crumbs, and ten times what it takes at once."""
 SLOW = 200
 SERVED = 100
 """Requests of others beside the slow ones."""
@@ -201,6 +205,42 @@ async def test_ten_thousand_crumbs_each_way(net: Net) -> None:
     assert resident() - before < 16_000_000
     record = await net.records.next()
     assert (record.response_code, record.bytes_received, record.bytes_sent) == (200, CRUMBS, CRUMBS)
+
+
+async def test_others_have_their_turn_amid_crumbs(net: Net) -> None:
+    """However many of them have come when the proxy looks, nobody waits until it is through with all of them."""
+    app = net.add("app")
+    many = 20 * CRUMBS
+    through = trio.Event()
+    longest = 0.0
+
+    async def count(stream: trio.SocketStream) -> None:
+        heard = 0
+        while data := await stream.receive_some():
+            heard += data.count(b"x")
+            if heard >= many:
+                through.set()
+
+    async def wait_for_turns() -> None:
+        nonlocal longest
+        while True:
+            began = time.thread_time()  # what other programs do meanwhile does not count
+            await trio.lowlevel.checkpoint()
+            longest = max(longest, time.thread_time() - began)
+
+    await net.serve(app, count)
+    client = await net.connect(app)
+    gc.disable()  # to look through all that earlier tests have left takes long, too
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_for_turns)
+            await client.send_all(CHUNKED + b"1\r\nx\r\n" * many)
+            await through.wait()
+            nursery.cancel_scope.cancel()
+    finally:
+        gc.enable()
+    print(f"the longest turn took {longest * 1e3:.1f} ms")
+    assert longest < LONGEST_TURN
 
 
 async def test_ten_thousand_crumbs_from_an_http2_server(net: Net) -> None:
