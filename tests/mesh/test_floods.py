@@ -26,12 +26,13 @@ TURN = 0.1
 """Seconds of each flood, and of quiet before it."""
 ONE_FLOOD = 0.02
 """Seconds of processor time that a flood may cost before it has been ended."""
-STALL = 0.005
-"""Seconds that a busy machine may add: its kernel lets each program run for some three milliseconds."""
+STALL = 0.01
+"""Seconds that a busy machine may add: its kernel lets each program run for some three milliseconds at a time."""
 MOST_WORK = 4
 """How many times the work for one request may be done before an answer amid floods."""
 
 
+@pytest.mark.slow
 def test_others_are_served_as_fast_and_memory_stays(
     programs: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
