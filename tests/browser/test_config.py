@@ -120,6 +120,34 @@ def test_a_split_applied_in_the_editor_changes_traffic_and_undo_brings_the_old_o
     assert demo.shares()["v1"] > 0.75
 
 
+SLOW_VERDICT = """() => {
+  const ask = window.fetch;
+  window.fetch = (path, options) => {
+    if (path !== "/api/v1/validate") return ask(path, options);
+    window.fetch = ask;
+    window.asked = true;
+    const never = new ReadableStream({
+      start: (answer) => options.signal.addEventListener("abort", () => answer.error(options.signal.reason)),
+    });
+    return Promise.resolve(new Response(never, { status: 200 }));
+  };
+}"""
+"""The first verdict begins to arrive, and never does: it is given up when the text has changed."""
+
+
+def test_who_types_on_while_the_verdict_arrives_gets_the_next_one(
+    split: None, open_page: Callable[..., Page]
+) -> None:
+    page = open_page("config", "VirtualService", "reviews")
+    page.locator(".cm-line", has_text="weight: 90").wait_for()
+    page.evaluate(SLOW_VERDICT)
+    write(page, SPLIT % (70, 30))
+    page.wait_for_function("window.asked")
+    write(page, SPLIT % (60, 40))
+    page.get_by_role("button", name="Review and apply").click()
+    page.get_by_label("What would change").wait_for()
+
+
 def test_a_new_resource_begins_with_a_template_and_is_deleted_after_a_question(
     demo: Demo, open_page: Callable[..., Page]
 ) -> None:

@@ -51,7 +51,13 @@ async function ask<T>(path: string, options: RequestInit): Promise<T> {
     if (options.signal?.aborted) throw problem;
     throw new ApiError(0, "The mesh does not answer.", "Is it still running? `composemesh ls` lists those that are.");
   }
-  const body: unknown = await response.json().catch(() => null);
+  let body: unknown = null;
+  try {
+    body = await response.json();
+  } catch (problem) {
+    if (options.signal?.aborted) throw problem;
+    if (response.ok) throw new ApiError(response.status, "The mesh's answer broke off.", "Try it again.");
+  }
   if (response.ok) return body as T;
   if (response.status === 401) forgetToken();
   const said = (body ?? {}) as { error?: string; hint?: string };

@@ -115,6 +115,7 @@ export function useEditing({ of, template, resources, onChanged }: Options): Edi
     const timer = window.setTimeout(() => {
       validate(text, trying.signal).then(
         (answer) => {
+          if (trying.signal.aborted) return;
           setVerdict(answer);
           setFailure("");
         },
