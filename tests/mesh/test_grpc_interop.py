@@ -64,7 +64,8 @@ class Service:
             yield from self._answer(request, context)
 
     def _watch(self, context: Any) -> None:
-        context.add_callback(lambda: context.is_active() or self.cancelled.set())
+        if not context.add_callback(lambda: context.is_active() or self.cancelled.set()):
+            self.cancelled.set()  # it was over before this thread got to it
 
     def _echo_metadata(self, context: Any) -> None:
         sent = dict(context.invocation_metadata())
@@ -207,7 +208,7 @@ def cancel_after_first_response(client: Client, service: Service) -> None:
 
 def timeout_on_sleeping_server(client: Client, service: Service) -> None:
     words = Words(message(27182))
-    fails(lambda: list(client.duplex(words, timeout=0.2)), grpc.StatusCode.DEADLINE_EXCEEDED)
+    fails(lambda: list(client.duplex(words, timeout=0.5)), grpc.StatusCode.DEADLINE_EXCEEDED)
     words.end()
     assert service.cancelled.wait(5)
 
@@ -252,6 +253,7 @@ async def test_a_case_of_the_interoperability_tests(net: Net, case: Callable[[Cl
 
     def run() -> None:
         with grpc.insecure_channel(f"{host}:{port}") as channel:
+            grpc.channel_ready_future(channel).result(10)  # or a call may be over before it has a connection
             case(Client(channel), service)
 
     try:
