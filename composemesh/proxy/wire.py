@@ -333,6 +333,7 @@ class Wire:
         """
         if self._reader is not None or self._writer is not None:
             raise trio.BusyResourceError("another task uses this connection")
+        # One by one: compiled, a class has no __slots__ to go through.
         heir.sock, heir._reactor, heir._number = self.sock, self._reactor, self._number
         heir.readable, heir.writable, heir.ended = self.readable, self.writable, self.ended
         heir.on_readable, heir.on_close = self.on_readable, self.on_close
