@@ -14,7 +14,7 @@ import structlog
 import trio
 from starlette.responses import JSONResponse, Response
 
-from composemesh.config.yaml import quotable
+from composemesh.model.problem import quotable
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -14,8 +14,8 @@ from composemesh.config.loaders.compose import ComposeDocument
 from composemesh.config.loaders.labels import ContainerLabels
 from composemesh.config.loaders.said import Said, Settings
 from composemesh.config.short import OF_A_SERVICE
-from composemesh.config.yaml import KeyPath, quotable
-from composemesh.model.problem import Problem, Severity
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Problem, Severity, quotable
 
 
 def said_value(said: Settings, path: str, default: Any) -> Any:

@@ -14,11 +14,10 @@ from composemesh.config.kinds.gateway_api.common import joined
 from composemesh.config.kinds.kind import Context, Draft
 from composemesh.config.kinds.resource import Resource, ResourceKey
 from composemesh.config.loaders.documents import load_documents
-from composemesh.config.yaml import quotable
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
 from composemesh.model.policy import DestinationPolicy
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.route import VirtualHost
 from composemesh.routing.hosts import means
 

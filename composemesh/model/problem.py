@@ -33,3 +33,9 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         return f"{place}{self.message}" + (f" {self.hint}" if self.hint else "")
+
+
+def quotable(text: str, limit: int = 60) -> str:
+    """Foreign text as a message may hold it: on one line, without control characters, bounded."""
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:limit])
+    return f"{shown}…" if len(text) > limit else shown

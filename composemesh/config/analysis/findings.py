@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from composemesh.config.yaml import quotable
 from composemesh.model.entry import Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
 from composemesh.model.origin import Origin
 from composemesh.model.policy import DestinationPolicy
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.route import VirtualHost
 
 

@@ -12,7 +12,8 @@ from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Sa
 from composemesh.config.schema.network import PortNumber
 from composemesh.config.schema.reading import Reading, dotted, show
 from composemesh.config.schema.scalars import ANY_TEXT, LABEL, MATCH_NAME, Flag, Regex, Text
-from composemesh.config.yaml import KeyPath, quotable
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import quotable
 from composemesh.model.route import HttpMatch, MatchKind, StringMatch
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from composemesh.config.kinds.resource import Resource
 from composemesh.config.schema.messages import Said, Type
 from composemesh.config.schema.reading import Finding, Reading
-from composemesh.config.yaml import KeyPath, quotable
+from composemesh.config.yaml import KeyPath
 from composemesh.model.entry import EntryEndpoint, Scope, ServiceEntry
 from composemesh.model.gateway import Gateway
 from composemesh.model.origin import Origin
 from composemesh.model.policy import DestinationPolicy
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.route import HttpRule, VirtualHost
 from composemesh.routing.hosts import canonical
 

@@ -18,8 +18,8 @@ from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.said import Locate, Place, Settings, problems_of, settings_of
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.schema import MESH, SERVICE, Reading, Shape, read
-from composemesh.config.yaml import KeyPath, parse, quotable
-from composemesh.model.problem import Problem, Severity
+from composemesh.config.yaml import KeyPath, parse
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.snapshot import version_by_name
 
 

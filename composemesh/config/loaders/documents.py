@@ -17,9 +17,9 @@ from composemesh.config.kinds.kind import Kind
 from composemesh.config.kinds.resource import Resource
 from composemesh.config.loaders.texts import Texts
 from composemesh.config.schema.reading import nearest, show
-from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse, quotable
+from composemesh.config.yaml import MAX_BYTES, Document, KeyPath, parse
 from composemesh.model.origin import Origin
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.runtime.failures import Mistaken
 
 Loaded = tuple[tuple[Resource, ...], tuple[Problem, ...]]

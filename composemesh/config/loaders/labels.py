@@ -11,8 +11,8 @@ from typing import Any
 from composemesh.catalog import Catalogs
 from composemesh.config.loaders.said import Place, Settings, problems_of, settings_of
 from composemesh.config.schema import SERVICE, Finding, Reading, read
-from composemesh.config.yaml import KeyPath, quotable
-from composemesh.model.problem import Problem, Severity
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.workload import Workload
 
 PREFIX = "x-mesh"

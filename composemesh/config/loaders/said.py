@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from composemesh.config.schema import Finding, Reading
-from composemesh.config.yaml import KeyPath, quotable
-from composemesh.model.problem import Problem
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Problem, quotable
 
 LONGEST = 1000
 """Letters of a message, or of its hint: they repeat what somebody wrote."""

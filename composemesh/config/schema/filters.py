@@ -19,9 +19,9 @@ from composemesh.config.schema.named import settings_in
 from composemesh.config.schema.reading import Reading, dotted
 from composemesh.config.schema.scalars import Duration, Words
 from composemesh.config.schema.settings import settings_of
-from composemesh.config.yaml import KeyPath, quotable
+from composemesh.config.yaml import KeyPath
 from composemesh.model.filter import PATIENCE, FilterUse
-from composemesh.model.problem import Severity
+from composemesh.model.problem import Severity, quotable
 
 BESIDE: Mapping[str, tuple[Type, str]] = {
     "fail": (

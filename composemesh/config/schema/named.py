@@ -14,8 +14,8 @@ from composemesh.config.schema.messages import Said, Type, nearest_word
 from composemesh.config.schema.reading import Finding, Reading, dotted, show
 from composemesh.config.schema.scalars import Words
 from composemesh.config.schema.settings import settings_of
-from composemesh.config.yaml import KeyPath, quotable
-from composemesh.model.problem import Severity
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Severity, quotable
 
 
 @dataclass(frozen=True, slots=True)

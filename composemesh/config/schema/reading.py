@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from composemesh.catalog import Catalogs
-from composemesh.config.yaml import KeyPath, quotable
-from composemesh.model.problem import Severity
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Severity, quotable
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 from composemesh.config.schema.messages import nearest_word
 from composemesh.config.schema.reading import Finding, Reading, dotted
-from composemesh.config.yaml import KeyPath, quotable
-from composemesh.model.problem import Severity
+from composemesh.config.yaml import KeyPath
+from composemesh.model.problem import Severity, quotable
 from composemesh.routing.predicates import regex_problem
 
 UINT32 = (1 << 32) - 1

@@ -10,11 +10,10 @@ from typing import Any
 from composemesh.config.loaders.said import Place, Said, Settings
 from composemesh.config.short.origin import X_MESH, origin_of
 from composemesh.config.short.routes import rewrite_of
-from composemesh.config.yaml import quotable
 from composemesh.model.entry import EntryEndpoint, EntryPort, Location, Resolution, ServiceEntry
 from composemesh.model.gateway import Gateway, Server, ServerProtocol, TlsMode, TlsSettings
 from composemesh.model.origin import Origin
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.route import (
     Destination,
     HttpMatch,

@@ -15,11 +15,10 @@ from composemesh.config.loaders.said import Place, Said, Settings
 from composemesh.config.short.edges import at_gateway
 from composemesh.config.short.origin import X_MESH
 from composemesh.config.short.routes import rules_of
-from composemesh.config.yaml import quotable
 from composemesh.model.gateway import Gateway, Server, ServerProtocol
 from composemesh.model.mdns import Mdns, Publication
 from composemesh.model.origin import Origin
-from composemesh.model.problem import Problem, Severity
+from composemesh.model.problem import Problem, Severity, quotable
 from composemesh.model.route import ConnectionRule, Destination, HttpRule, VirtualHost, WeightedDestination
 from composemesh.model.snapshot import Protocol
 
