@@ -12,8 +12,8 @@ from composemesh.admin.bodies import Asked, Named, asked_change, asked_step
 from composemesh.admin.guard import refusal
 from composemesh.admin.views import Json, problem
 from composemesh.config.history import CannotUndo
-from composemesh.config.publish import Conflict
 from composemesh.config.resources import ResourceKey
+from composemesh.config.trying import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,13 +75,12 @@ class Resources:
         """`POST /api/v1/resources`, with `files`, `delete_files`, `delete`, `expect`, `dry_run` (`bodies`)."""
         asked = await asked_change(request, MOST_BYTES, self._publisher.kinds)
         resources = self._publisher.resources
-        keys = await apart(lambda: self._deleted(asked, resources))
+        keys, expected = await apart(lambda: (self._deleted(asked, resources), _expected(asked, resources)))
         if isinstance(keys, Response):
             return keys
         if not asked.sound:
             told = {"accepted": False, "problems": [problem(one) for one in asked.problems]}
             return JSONResponse(told, 422)
-        expected = await apart(lambda: _expected(asked, resources))
         try:
             change = await self._publisher.change(asked.resources, keys, expect=expected, carry_out=not asked.dry_run)
         except Conflict as conflict:

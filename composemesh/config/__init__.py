@@ -7,8 +7,9 @@ together · `heard` whose settings count where several speak · `compile` all of
 total.
 
 And while a mesh runs: `asking` Compose for the resolved project · `written` all that files say at one moment ·
-`watch` when they have changed · `applied` resources that came while it ran · `difference` what a change would
-change · `next_start` what has to wait · `history` the last changes, to be taken back · `extended` documents that
-name plugins · `moment` all that was said at one moment, for a thread to compile · `publish` watches the documents,
-keeps the last good one, and publishes what differs.
+`watch` when they have changed · `extended` documents that name plugins · `project_files` all four together ·
+`spoken` what containers say · `applied` resources that came while it ran · `difference` what a change would change ·
+`history` the last changes, to be taken back · `next_start` what has to wait · `moment` all that was said at one
+moment, for a thread to compile · `trying` a change on such a moment · `publish` keeps the last good one of
+everything, and publishes what differs.
 """

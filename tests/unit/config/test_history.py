@@ -9,8 +9,9 @@ import pytest
 
 from composemesh.config import history
 from composemesh.config.history import MOST_STEPS, CannotUndo
-from composemesh.config.publish import Conflict, Publisher
+from composemesh.config.publish import Publisher
 from composemesh.config.resources import ResourceKey, load_documents
+from composemesh.config.trying import Conflict
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 
