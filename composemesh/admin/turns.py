@@ -4,6 +4,7 @@ whether they do. What it reads may change between two pieces, so it takes a copy
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from typing import TypeVar
@@ -19,23 +20,24 @@ PIECE = 0.004
 
 def at_once(pieces: Pieces[T]) -> T:
     """All of them, one after the other."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    came_to = _stepped(pieces, math.inf)
+    assert came_to is not None, "time has no end"
+    return came_to[0]
 
 
 async def in_turns(pieces: Pieces[T]) -> T:
     """The same, while the loop goes on."""
-    began = time.perf_counter()
-    while True:
-        try:
+    while (came_to := _stepped(pieces, time.perf_counter() + PIECE)) is None:
+        await trio.lowlevel.checkpoint()
+    return came_to[0]
+
+
+def _stepped(pieces: Pieces[T], until: float) -> tuple[T] | None:
+    """Step through them until that moment; what they came to, or None where there are more."""
+    try:
+        next(pieces)
+        while time.perf_counter() < until:
             next(pieces)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        if time.perf_counter() - began > PIECE:
-            await trio.lowlevel.checkpoint()
-            began = time.perf_counter()
+    except StopIteration as end:
+        return (end.value,)
+    return None
