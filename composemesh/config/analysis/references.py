@@ -13,7 +13,7 @@ from composemesh.config.analysis.findings import (
     Rules,
     problem,
 )
-from composemesh.config.schema.messages import nearest_word
+from composemesh.config.schema.reading import nearest
 from composemesh.model.origin import Origin
 from composemesh.model.policy import DestinationPolicy
 from composemesh.model.problem import Problem
@@ -105,7 +105,7 @@ def _subset(
     if destination.subset in subsets:
         return
     wanted = f"{destination.host}+{destination.subset}"
-    hint = nearest_word(destination.subset, subsets) if subsets else f"Add a DestinationRule for {destination.host}."
+    hint = nearest(destination.subset, subsets) if subsets else f"Add a DestinationRule for {destination.host}."
     yield problem(NOT_FOUND, origin, "host+subset in destinationrule", wanted, hint=hint)
 
 
@@ -116,7 +116,7 @@ def _version(rules: Rules, versions: Versions, origin: Origin, destination: Dest
         return
     version = policy.subsets[destination.subset].labels.get("version")
     if version is not None and version not in known:
-        yield problem(NO_SUCH_VERSION, origin, destination.host, version, hint=nearest_word(version, sorted(known)))
+        yield problem(NO_SUCH_VERSION, origin, destination.host, version, hint=nearest(version, sorted(known)))
 
 
 def _gateways(rules: Rules, virtual: VirtualHost) -> Iterator[Problem]:
@@ -126,7 +126,7 @@ def _gateways(rules: Rules, virtual: VirtualHost) -> Iterator[Problem]:
         gateway = rules.gateways.get(name)
         if gateway is None:
             known = tuple(rules.gateways)
-            hint = nearest_word(name, known) if known else f"Add a Gateway {name}."
+            hint = nearest(name, known) if known else f"Add a Gateway {name}."
             yield problem(NOT_FOUND, virtual.origin, "gateway", name, hint=hint)
             continue
         served = [host for server in gateway.servers for host in server.hosts]
@@ -138,5 +138,5 @@ def _gateways(rules: Rules, virtual: VirtualHost) -> Iterator[Problem]:
 def _hint(host: str, hosts: Mapping[str, Collection[int]]) -> str:
     if not hosts:
         return "The project has no services yet."
-    near = nearest_word(host, tuple(hosts))
+    near = nearest(host, tuple(hosts))
     return near if near.startswith("Did") else "Start the service, or declare the host in a ServiceEntry."

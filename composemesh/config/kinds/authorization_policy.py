@@ -6,7 +6,8 @@ import re
 
 from composemesh.config.kinds.common import MATCH_LABELS
 from composemesh.config.kinds.kind import Context, Kind
-from composemesh.config.schema.messages import Field, Message, Repeated, Said, Type, required
+from composemesh.config.schema.fields import Field, Type, required
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import PortText, Subnet
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import Text, words

@@ -6,15 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from composemesh.config.kinds.kind import Context
-from composemesh.config.schema.messages import (
-    Field,
-    Message,
-    Repeated,
-    Said,
-    Table,
-    required,
-    without_effect,
-)
+from composemesh.config.schema.fields import Field, required, without_effect
+from composemesh.config.schema.messages import Message, Repeated, Said, Table
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.scalars import (
     ANY_TEXT,

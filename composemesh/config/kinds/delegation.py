@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from composemesh.config.kinds.kind import Context, Delegation
-from composemesh.config.schema.messages import nearest_word
-from composemesh.config.schema.reading import dotted
+from composemesh.config.schema.reading import dotted, nearest
 from composemesh.model.route import HttpMatch, HttpRule, MatchKind, StringMatch
 
 T = TypeVar("T")
@@ -30,7 +29,7 @@ def http_rules(
             message = (
                 f"{dotted(rule.path)}: there is no VirtualService {rule.to} without hosts; the rule is left out."
             )
-            hint = nearest_word(rule.to, delegates) if delegates else f"Add VirtualService {rule.to}."
+            hint = nearest(rule.to, delegates) if delegates else f"Add VirtualService {rule.to}."
             context.warn(rule.path, "unknown-delegate", message, hint)
     return tuple(found)
 

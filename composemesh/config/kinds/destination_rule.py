@@ -6,7 +6,8 @@ from composemesh.config.kinds.common import EXPORT_TO, LABELS, MATCH_LABELS
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.kinds.traffic_fields import OUTLIER_DETECTION, TRAFFIC_POLICY
 from composemesh.config.kinds.traffic_policy import outlier_detection, port_policies, traffic_policy
-from composemesh.config.schema.messages import Field, Message, Repeated, Said, deprecated, later, required
+from composemesh.config.schema.fields import Field, deprecated, later, required
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import Host
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import SUBSET_NAME

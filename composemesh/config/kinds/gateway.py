@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.schema.messages import (
-    Field,
-    Message,
-    Repeated,
-    Said,
-    later,
-    refused,
-    required,
-    without_effect,
-)
+from composemesh.config.schema.fields import Field, later, refused, required, without_effect
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import Address, Host, PortNumber
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import ABSOLUTE_PATH, LABEL, UNSIGNED, Flag, Text, Words

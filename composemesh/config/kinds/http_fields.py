@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.common import DESTINATION, HEADERS, PERCENTAGE
 from composemesh.config.kinds.http_match import MATCH, TEXT_MATCH
-from composemesh.config.schema.messages import (
-    ANY,
-    Field,
-    Message,
-    Repeated,
-    deprecated,
-    later,
-    refused,
-    required,
-    without_effect,
-)
+from composemesh.config.schema.fields import Field, deprecated, later, refused, required, without_effect
+from composemesh.config.schema.messages import ANY, Message, Repeated
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.scalars import (
     ANY_TEXT,

@@ -8,7 +8,8 @@ from typing import Any
 
 from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Context
-from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Said, Table, without_effect
+from composemesh.config.schema.fields import Field, without_effect
+from composemesh.config.schema.messages import ANY, Message, Repeated, Said, Table
 from composemesh.config.schema.network import PortNumber
 from composemesh.config.schema.reading import Reading, dotted, show
 from composemesh.config.schema.scalars import ANY_TEXT, LABEL, MATCH_NAME, Flag, Regex, Text

@@ -9,11 +9,8 @@ from composemesh.config.kinds.common import destination, headers, percent_of
 from composemesh.config.kinds.http_fields import MAX_BODY, RETRY_WORDS
 from composemesh.config.kinds.http_match import matches
 from composemesh.config.kinds.kind import Context, Delegation
-from composemesh.config.schema.messages import (
-    Said,
-    nearest_word,
-)
-from composemesh.config.schema.reading import dotted, show
+from composemesh.config.schema.messages import Said
+from composemesh.config.schema.reading import dotted, nearest, show
 from composemesh.model.policy import RETRY_ON, Retry
 from composemesh.model.route import (
     Abort,
@@ -148,7 +145,7 @@ def _retry(context: Context, said: Said | None) -> Retry | None:
             statuses.add(int(word))
         elif word:
             message = f"{dotted(said.at('retryOn'))}: {show(word)} is no condition to retry on."
-            hint = nearest_word(word, sorted(RETRY_WORDS))
+            hint = nearest(word, sorted(RETRY_WORDS))
             context.refuse(said.at("retryOn"), "wrong-value", message, hint)
     return Retry(
         attempts=attempts,

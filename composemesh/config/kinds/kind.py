@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from composemesh.config.kinds.resource import Resource
-from composemesh.config.schema.messages import Said, Type
+from composemesh.config.schema.fields import Type
+from composemesh.config.schema.messages import Said
 from composemesh.config.schema.reading import Finding, Reading
 from composemesh.config.yaml import KeyPath
 from composemesh.model.entry import EntryEndpoint, Scope, ServiceEntry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from composemesh.config.kinds.authorization_policy import VERSIONS
 from composemesh.config.kinds.common import MATCH_LABELS
 from composemesh.config.kinds.kind import Context, Kind
-from composemesh.config.schema.messages import Field, Message, Said, Table
+from composemesh.config.schema.fields import Field
+from composemesh.config.schema.messages import Message, Said, Table
 from composemesh.config.schema.network import PortText
 from composemesh.config.schema.scalars import words
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.kind import Kind
-from composemesh.config.schema.messages import Fate, Field, Message, Repeated, Table, Type
+from composemesh.config.schema.fields import Fate, Field, Type
+from composemesh.config.schema.messages import Message, Repeated, Table
 
 PAGE = Path("docs/reference/istio.md")
 _BLOCK = re.compile(r"(<!-- fields of (\S+) (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)

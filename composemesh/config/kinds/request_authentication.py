@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.authorization_policy import ONE_TARGET, TARGETS, VERSIONS
 from composemesh.config.kinds.kind import Kind
-from composemesh.config.schema.messages import Field, Message, Repeated, required
+from composemesh.config.schema.fields import Field, required
+from composemesh.config.schema.messages import Message, Repeated
 from composemesh.config.schema.scalars import HEADER_NAME, Duration, Flag, Text
 
 _HEADER = Message(

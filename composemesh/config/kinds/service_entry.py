@@ -6,7 +6,8 @@ from composemesh.config.kinds.common import EXPORT_TO, PROTOCOLS, SELECTOR
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.kinds.workload_entry import SPEC as WORKLOAD_ENTRY
 from composemesh.config.kinds.workload_entry import UNIX, endpoint
-from composemesh.config.schema.messages import Field, Message, Repeated, Said, later, required
+from composemesh.config.schema.fields import Field, later, required
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import Host, PortNumber, Subnet
 from composemesh.config.schema.reading import dotted, read_address, show
 from composemesh.config.schema.scalars import LABEL, Text, Words

@@ -7,17 +7,8 @@ from composemesh.config.kinds.gateway import TLS
 from composemesh.config.kinds.kind import Context, Draft, Kind
 from composemesh.config.kinds.service_entry import PROTOCOL
 from composemesh.config.kinds.traffic_fields import CONNECTION_POOL
-from composemesh.config.schema.messages import (
-    ANY,
-    Field,
-    Message,
-    Repeated,
-    Said,
-    later,
-    refused,
-    required,
-    without_effect,
-)
+from composemesh.config.schema.fields import Field, later, refused, required, without_effect
+from composemesh.config.schema.messages import ANY, Message, Repeated, Said
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import UNSIGNED, Text, Words, words

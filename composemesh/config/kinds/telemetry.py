@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.authorization_policy import ONE_TARGET, TARGETS
 from composemesh.config.kinds.kind import Kind
-from composemesh.config.schema.messages import Field, Message, Repeated, Table, required
+from composemesh.config.schema.fields import Field, required
+from composemesh.config.schema.messages import Message, Repeated, Table
 from composemesh.config.schema.scalars import ANY_TEXT, SHARE, Duration, Flag, Text, words
 
 _MODE = words("CLIENT_AND_SERVER", "CLIENT", "SERVER")

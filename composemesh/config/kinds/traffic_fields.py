@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from composemesh.config.kinds.common import CLIENT_TLS, PORT_SELECTOR
-from composemesh.config.schema.messages import ANY, Field, Message, Repeated, Table, deprecated, later, required
+from composemesh.config.schema.fields import Field, deprecated, later, required
+from composemesh.config.schema.messages import ANY, Message, Repeated, Table
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.scalars import (
     ANY_TEXT,

@@ -7,16 +7,8 @@ from composemesh.config.kinds.http_fields import HTTP_DESTINATION, HTTP_ROUTE
 from composemesh.config.kinds.http_match import gateway_names
 from composemesh.config.kinds.http_route import arms, http_rule
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.schema.messages import (
-    Field,
-    Message,
-    Repeated,
-    Said,
-    deprecated,
-    later,
-    required,
-    without_effect,
-)
+from composemesh.config.schema.fields import Field, deprecated, later, required, without_effect
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import Host, PortNumber, Subnet
 from composemesh.config.schema.reading import dotted, show
 from composemesh.config.schema.scalars import COUNT, LABEL, Text

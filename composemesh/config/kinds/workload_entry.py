@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.schema.messages import Field, Message, Said, Table, later, without_effect
+from composemesh.config.schema.fields import Field, later, without_effect
+from composemesh.config.schema.messages import Message, Said, Table
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import LABEL, UNSIGNED, Text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from composemesh.config.kinds.common import LABELS
 from composemesh.config.kinds.kind import Kind
 from composemesh.config.kinds.workload_entry import SPEC as WORKLOAD_ENTRY
-from composemesh.config.schema.messages import Field, Message, Repeated, Table, required
+from composemesh.config.schema.fields import Field, required
+from composemesh.config.schema.messages import Message, Repeated, Table
 from composemesh.config.schema.network import PortNumber
 from composemesh.config.schema.scalars import ANY_TEXT, COUNT, Text
 

@@ -4,7 +4,7 @@ To add a key is one line here, and one in `compile` that carries it out.
 
 `reading` is what a reading leaves behind. `x-mesh` is made of `shapes`, with `leaves` for single values; `short`,
 `forms`, `filters` and `named` are keys that need more. Istio's documents and plugins' `settings` are made of
-`messages`, with `scalars` and `network` for single values.
+`messages`, tables of `fields`, with `scalars` and `network` for single values.
 """
 
 from __future__ import annotations

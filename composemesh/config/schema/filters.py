@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from composemesh.catalog import Catalogs
+from composemesh.config.schema.fields import Type
 from composemesh.config.schema.forms import Each
-from composemesh.config.schema.messages import Type
 from composemesh.config.schema.named import settings_in
 from composemesh.config.schema.reading import Reading, dotted
 from composemesh.config.schema.scalars import Duration, Words

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from composemesh.config.schema.messages import Message, Said, Type
+from composemesh.config.schema.fields import Type
+from composemesh.config.schema.messages import Message, Said
 from composemesh.config.schema.reading import Finding, Reading
 from composemesh.config.schema.scalars import ANY_TEXT, Regex
 from composemesh.config.yaml import KeyPath

@@ -1,19 +1,17 @@
 """Istio's messages as tables of fields: one table reads a document, explains it, and prints its JSON Schema.
 
-What the tables cannot say (that a redirect has no route beside it) is said by the kind that owns them. A field's fate
-is part of its row, so no field is taken in silence: it is carried out, or a finding names it.
+What the tables cannot say (that a redirect has no route beside it) is said by the kind that owns them.
 """
 
 from __future__ import annotations
 
-import difflib
-import enum
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from composemesh.config.schema.reading import Finding, Reading, dotted, show
+from composemesh.config.schema.fields import Fate, Field, Type, judge
+from composemesh.config.schema.reading import Finding, Reading, dotted, nearest, show
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity
 
@@ -30,66 +28,6 @@ class Said(dict[str, Any]):
     def at(self, *steps: str | int) -> KeyPath:
         """The path of something in it."""
         return (*self.path, *steps)
-
-
-class Type(Protocol):
-    """What a field can take."""
-
-    @property
-    def wanted(self) -> str:
-        """How a message names it: "… must be {wanted}"."""
-
-    def read(self, path: KeyPath, value: Any, reading: Reading) -> Any:
-        """The value as the model has it, or None and a finding. Never raises."""
-
-    def schema(self) -> dict[str, Any]:
-        """JSON Schema's words for it."""
-
-
-class Fate(enum.StrEnum):
-    """What becomes of a field."""
-
-    CARRIED_OUT = "carried out"
-    DEPRECATED = "carried out, with a warning"
-    """There is a newer form, which the note names."""
-    LATER = "accepted with a warning"
-    """Its shape is checked; this version does not carry it out."""
-    WITHOUT_EFFECT = "accepted with a note"
-    """It means something in Kubernetes only; the note says what is the case here."""
-    REFUSED = "refused"
-    """Istio refuses it too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One row: what the field takes, and what becomes of it."""
-
-    type: Type
-    doc: str
-    fate: Fate = Fate.CARRIED_OUT
-    note: str = ""
-    """The newer form of a deprecated field; why another has no effect, or is refused."""
-    required: bool = False
-
-
-def later(type_: Type, doc: str) -> Field:
-    return Field(type_, doc, Fate.LATER)
-
-
-def deprecated(type_: Type, doc: str, instead: str) -> Field:
-    return Field(type_, doc, Fate.DEPRECATED, instead)
-
-
-def without_effect(type_: Type, doc: str, why: str) -> Field:
-    return Field(type_, doc, Fate.WITHOUT_EFFECT, why)
-
-
-def refused(type_: Type, doc: str, why: str) -> Field:
-    return Field(type_, doc, Fate.REFUSED, why)
-
-
-def required(type_: Type, doc: str) -> Field:
-    return Field(type_, doc, required=True)
 
 
 ANY = ("*",)
@@ -120,7 +58,7 @@ class Message:
             written.add(name)
             field = self.fields[name]
             read = field.type.read((*path, word), what, reading)
-            if not _judge((*path, word), field, reading):
+            if not judge((*path, word), field, reading):
                 continue
             if read is not None:
                 said[name] = read
@@ -143,7 +81,7 @@ class Message:
 
     def _hint(self, word: str) -> str:
         words = [name for name, field in self.fields.items() if field.fate is not Fate.REFUSED]
-        return nearest_word(word, words)
+        return nearest(word, words)
 
     def _whole(self, path: KeyPath, written: set[str], reading: Reading) -> None:
         for name, field in self.fields.items():
@@ -177,26 +115,6 @@ class Message:
             **({"required": needed} if needed else {}),
             **({"minProperties": 1} if self.some_of == ANY else {}),
         }
-
-
-def _judge(path: KeyPath, field: Field, reading: Reading) -> bool:
-    """Say what becomes of a field; whether its value is to be kept."""
-    if field.fate is Fate.CARRIED_OUT:
-        return True
-    name = dotted(path)
-    if field.fate is Fate.REFUSED:
-        reading.refuse(path, "refused-field", f"{name} is not supported: {field.note}")
-        return False
-    if field.fate is Fate.DEPRECATED:
-        code, message, severity = "deprecated-field", f"{name} is deprecated.", Severity.WARNING
-        hint = field.note
-    elif field.fate is Fate.LATER:
-        code, severity, hint = "not-carried-out", Severity.WARNING, ""
-        message = f"{name} is not carried out by this version and changes nothing."
-    else:
-        code, message, severity, hint = "without-effect", f"{name} has no effect: {field.note}", Severity.INFO, ""
-    reading.findings.append(Finding(path, code, message, hint, severity))
-    return field.fate is Fate.DEPRECATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,17 +178,6 @@ class Anything:
 
     def schema(self) -> dict[str, Any]:
         return {}
-
-
-def nearest_word(word: str, words: Collection[str]) -> str:
-    """A hint that names the nearest right word, or all of them."""
-    plain = {_plain(known): known for known in words}
-    close = difflib.get_close_matches(_plain(word[:80]), plain, n=1)
-    return f"Did you mean `{plain[close[0]]}`?" if close else f"Use one of {', '.join(words)}."
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("_", "").replace("-", "")
 
 
 def rows(message: Message, within: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Field]]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from composemesh.catalog import Catalog
-from composemesh.config.schema.messages import Said, Type, nearest_word
-from composemesh.config.schema.reading import Finding, Reading, dotted, show
+from composemesh.config.schema.fields import Type
+from composemesh.config.schema.messages import Said
+from composemesh.config.schema.reading import Finding, Reading, dotted, nearest, show
 from composemesh.config.schema.scalars import Words
 from composemesh.config.schema.settings import settings_of
 from composemesh.config.yaml import KeyPath
@@ -88,7 +89,7 @@ def settings_in(
 
 def unknown(catalog: Catalog[Any], path: KeyPath, name: Any, reading: Reading, known: tuple[str, ...]) -> None:
     """Say that nobody knows a name: an error, unless a plugin that was asked for is missing and may be the one."""
-    hint = nearest_word(str(name), known) if known else f"Install the plugin that brings {show(name)} along."
+    hint = nearest(str(name), known) if known else f"Install the plugin that brings {show(name)} along."
     message = f"{dotted(path)}: there is no {catalog.role} {show(name)}."
     severity = Severity.WARNING if reading.catalogs.incomplete else Severity.ERROR
     reading.findings.append(Finding(path, "unknown-name", message, hint, severity))

@@ -63,9 +63,13 @@ def show(value: Any) -> str:
 
 def nearest(word: str, words: Collection[str], offered: Collection[str] = ()) -> str:
     """A hint that names the nearest right word, or all that are offered."""
-    close = difflib.get_close_matches(word[:80].lower().replace("-", "_"), words, n=1)
-    words = offered or words
-    return f"Did you mean `{close[0]}`?" if close else f"Use one of {', '.join(words)}."
+    plain = {_plain(known): known for known in words}
+    close = difflib.get_close_matches(_plain(word[:80]), plain, n=1)
+    return f"Did you mean `{plain[close[0]]}`?" if close else f"Use one of {', '.join(offered or words)}."
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
 
 
 def dotted(path: KeyPath) -> str:

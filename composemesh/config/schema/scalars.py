@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from composemesh.config.schema.messages import nearest_word
-from composemesh.config.schema.reading import Finding, Reading, dotted
+from composemesh.config.schema.reading import Finding, Reading, dotted, nearest
 from composemesh.config.yaml import KeyPath
 from composemesh.model.problem import Severity, quotable
 from composemesh.routing.predicates import regex_problem
@@ -186,7 +185,7 @@ class Words:
         elif value in self.words:
             return self.words[value]
         else:
-            reading.wrong_value(path, value, self.wanted, nearest_word(value, (*self.words, *self.later)))
+            reading.wrong_value(path, value, self.wanted, nearest(value, (*self.words, *self.later)))
         return None
 
     def schema(self) -> dict[str, Any]:

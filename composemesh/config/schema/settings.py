@@ -17,7 +17,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from composemesh.config.schema.messages import Field, Message, Repeated, Table, Type
+from composemesh.config.schema.fields import Field, Type
+from composemesh.config.schema.messages import Message, Repeated, Table
 from composemesh.config.schema.reading import Reading, dotted
 from composemesh.config.schema.scalars import ANY_TEXT, Flag, Number, Text, Words, words
 from composemesh.config.yaml import KeyPath

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
+from composemesh.config.schema.fields import Field, later
 from composemesh.config.schema.forms import Either, Hash, Listen, Match, Some
-from composemesh.config.schema.messages import Field, Message, Table, later
+from composemesh.config.schema.messages import Message, Table
 from composemesh.config.schema.named import BalancerName
 from composemesh.config.schema.network import Host, PortNumber, PortText
 from composemesh.config.schema.scalars import (

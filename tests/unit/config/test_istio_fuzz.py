@@ -12,7 +12,8 @@ from composemesh.config.analysis import analyse
 from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.http_match import TextMatch
 from composemesh.config.resources import Compiled, compile_resources, load_documents
-from composemesh.config.schema.messages import Fate, Message, Repeated, Table, Type
+from composemesh.config.schema.fields import Fate, Type
+from composemesh.config.schema.messages import Message, Repeated, Table
 from composemesh.config.schema.network import Address, Host, PortNumber, PortText, Subnet
 from composemesh.config.schema.scalars import Base64, Duration, Flag, Number, Regex, Words
 

@@ -16,7 +16,15 @@ from tests.unit.config.istio import compiled
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/reference/istio.md").read_text(encoding="utf-8")
 CODES = re.findall(r"^\| (`[^|]*`) \| (error|warning|note) ", TEXT, re.MULTILINE)
-SOURCES = ("kinds", "resources.py", "loaders/documents.py", "schema/messages.py", "schema/scalars.py", "yaml")
+SOURCES = (
+    "kinds",
+    "resources.py",
+    "loaders/documents.py",
+    "schema/fields.py",
+    "schema/messages.py",
+    "schema/scalars.py",
+    "yaml",
+)
 CODE = re.compile(r"(?:refuse|warn|note|_say|Refused)\((?:[^()]|\([^()]*\))*?\"([a-z]+(?:-[a-z]+)+)\"")
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/reference/x-mesh.md").read_text()
 ROWS = {row.split("|")[1].strip().strip("`"): row for row in TEXT.splitlines() if row.startswith("| `")}
 ELSEWHERE = ("kinds", "resources", "analysis")
-ISTIO_FILES = ("documents.py", "messages.py", "scalars.py")
+ISTIO_FILES = ("documents.py", "fields.py", "messages.py", "scalars.py")
 """What Istio's documents meet, `documents` included, has a reference of its own."""
 LATER = TEXT.partition("## Known words of later versions")[2]
 KEYS = [*MESH.keys.items(), *SERVICE.object.keys.items()]

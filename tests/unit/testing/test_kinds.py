@@ -10,7 +10,8 @@ import pytest
 
 from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.kind import Kind
-from composemesh.config.schema.messages import Field, Message
+from composemesh.config.schema.fields import Field
+from composemesh.config.schema.messages import Message
 from composemesh.config.schema.scalars import COUNT, SUBSET_NAME
 from composemesh.model.policy import DestinationPolicy
 from composemesh.testing import Broken, check_kind

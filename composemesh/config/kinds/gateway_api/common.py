@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from composemesh.config.kinds.kind import Context
-from composemesh.config.schema.messages import Field, Message, Repeated, Said, later, required, without_effect
+from composemesh.config.schema.fields import Field, later, required, without_effect
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import ANY_TEXT, COUNT, HEADER_NAME, HEADER_VALUE, LABEL, Number, Text, words

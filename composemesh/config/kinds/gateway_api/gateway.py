@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from composemesh.config.kinds.gateway_api.common import GROUP, VERSIONS
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.schema.messages import (
-    Anything,
-    Field,
-    Message,
-    Repeated,
-    Said,
-    later,
-    required,
-    without_effect,
-)
+from composemesh.config.schema.fields import Field, later, required, without_effect
+from composemesh.config.schema.messages import Anything, Message, Repeated, Said
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted
 from composemesh.config.schema.scalars import Text, Words

@@ -15,7 +15,8 @@ from composemesh.config.kinds.gateway_api.common import (
 )
 from composemesh.config.kinds.gateway_api.route import NAMED, NOWHERE_TO_GO, named, route_kind
 from composemesh.config.kinds.kind import Context
-from composemesh.config.schema.messages import Anything, Field, Message, Repeated, Said, later, required
+from composemesh.config.schema.fields import Field, later, required
+from composemesh.config.schema.messages import Anything, Message, Repeated, Said
 from composemesh.config.schema.scalars import Regex, Text, Words, words
 from composemesh.model.route import HttpMatch, HttpRule, MatchKind, StringMatch
 

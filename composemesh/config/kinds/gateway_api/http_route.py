@@ -15,7 +15,8 @@ from composemesh.config.kinds.gateway_api.common import (
 )
 from composemesh.config.kinds.gateway_api.route import NAMED, NOWHERE_TO_GO, named, route_kind, text_match
 from composemesh.config.kinds.kind import Context
-from composemesh.config.schema.messages import Anything, Field, Message, Repeated, Said, later, required
+from composemesh.config.schema.fields import Field, later, required
+from composemesh.config.schema.messages import Anything, Message, Repeated, Said
 from composemesh.config.schema.network import Host, PortNumber
 from composemesh.config.schema.reading import dotted, show
 from composemesh.config.schema.scalars import COUNT, HEADER_NAME, Duration, Flag, Number, Text, Words, words

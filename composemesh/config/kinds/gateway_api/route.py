@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from composemesh.config.kinds.gateway_api.common import GROUP, PARENT, VERSIONS, precedence, virtual_hosts
 from composemesh.config.kinds.kind import Context, Draft, Kind
-from composemesh.config.schema.messages import Field, Message, Repeated, Said, required
+from composemesh.config.schema.fields import Field, required
+from composemesh.config.schema.messages import Message, Repeated, Said
 from composemesh.config.schema.network import Host
 from composemesh.config.schema.scalars import HEADER_NAME, Regex, Text, Words
 from composemesh.model.route import DirectResponse, HttpRule, MatchKind, StringMatch
