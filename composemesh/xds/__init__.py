@@ -5,7 +5,8 @@ server      connections: `http2` carries calls (`call`), `http1` requests of who
             calls; `outlet` writes
 streams     gRPC's methods, a stream each; `rest` the same for who polls
 worlds      what each client is to have; `roster` who has what; `complaints` a few lines about the rest
-session     what is said on one stream, in which order; `state` and `delta`, on `watch`, its part about one type
+session     what is said on one stream, in which order; `state` and `delta`, on `watch`, its part about one type;
+            `refusals` what a client would not take of it
 messages    `talk`, which is values, from bytes and to bytes; `grpc` frames them
 resource_types  what they are called, and what their absence means
 bootstrap   what an Envoy is started with; `export` prints it

@@ -77,7 +77,7 @@ class Poller:
         self._hear(replace(request, url=self._watch.type.url, nonce=self._watch.nonce, error=None))
         push = self._push(found, now)
         if self._tries >= TRIES:
-            self._watch.words = REFUSED
+            self._watch.refusals.words = REFUSED
         if push is not None and push.version == request.version:  # an earlier mesh told it the same
             self._watch.hear(replace(request, url=push.url, nonce=push.nonce, error=None))
             return None

@@ -1,18 +1,16 @@
-"""What one client has, wants and refused of one type of resource, on one stream. No socket, no clock.
+"""What one client has and wants of one type of resource, on one stream. No socket, no clock.
 
-A client is *told* resources; it takes a push as a whole, or refuses it (NACK) with a text that names, mostly, what is
-wrong. Then what is named is set aside until its content changes, the client is taken to have what it had before, and
-the rest is pushed anew: one broken resource does not keep the others from coming. Sending the same again would be
-refused again, for ever, and as fast as both sides can.
+A client is *told* resources; it takes a push as a whole, or refuses it. Then it is taken to have what it had before,
+and is told the rest anew: see `refusals`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from composemesh.xds.refusals import Refusals
 from composemesh.xds.resource_types import ResourceType
 from composemesh.xds.resources.resource import Resource
 from composemesh.xds.talk import Push
@@ -26,7 +24,6 @@ MOST_BYTES = 3 << 20
 """Of one push that may as well be several: gRPC's clients take 4 MiB."""
 MOST_AT_ONCE = 2000
 """Resources in such a push: what a client asks for that there is not costs us more than it costs the client."""
-MOST_DEAD = 64
 ANY = "*"
 
 Found = Mapping[str, Resource]
@@ -67,10 +64,7 @@ class Watch:
         self.type = type_
         self.version = ""
         """Of the last push."""
-        self.words = ""
-        """Why the client refused something that it has not got otherwise since; empty: it has all."""
-        self.refused: tuple[str, ...] = ()
-        """The names of what it refused."""
+        self.refusals = Refusals()
         self._heard = False
         self._wildcard = False
         self._names: set[str] = set()
@@ -80,13 +74,6 @@ class Watch:
         """Names to send, whatever the client was told before."""
         self._answer = False
         """Whether the client waits for an answer, even an empty one."""
-        self._aside: dict[tuple[str, str], str] = {}
-        """Name and version of what was refused, the latest last → why. Kept also while there is no such resource: it
-        may come back."""
-        self._stubborn = False
-        """Whether an answer was refused in which nothing was new."""
-        self._dead: dict[str, None] = {}
-        """Versions of pushes that were refused, the latest last."""
         self._sent: dict[str, Sent] = {}
         """By nonce, oldest first."""
         self._since = 0.0
@@ -100,6 +87,16 @@ class Watch:
     def state(self) -> str:
         """`refused`, `waiting` for the client's word, or `synced`."""
         return "refused" if self.words else "waiting" if self._sent or not self.version else "synced"
+
+    @property
+    def words(self) -> str:
+        """Why the client refused something that it has not got otherwise since; empty: it has all."""
+        return self.refusals.words
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The names of what it refused."""
+        return self.refusals.names
 
     @property
     def pending(self) -> bool:
@@ -125,13 +122,13 @@ class Watch:
         """What there is to say; None for nothing. Without `removals` the client keeps what is gone, for now."""
         if self._at_rest_with is found:
             return None
-        self._recall(found)
+        self.refusals.recall(found)
         draft = self._difference(found)
         gone = draft.gone
         if not removals:
             draft.gone = []
         # The same content has the same version: what was refused once would be refused again.
-        repeated = not (self._answer or self._owed) and _version(self._after(draft)) in self._dead
+        repeated = not (self._answer or self._owed) and self.refusals.killed(_version(self._after(draft)))
         if (draft or self._answer) and not repeated:
             return draft
         if removals or not gone:
@@ -162,7 +159,7 @@ class Watch:
         for name in sorted(names):
             told = self._told.get(name)
             resource = found.get(name)
-            if resource is not None and (name, resource.version) in self._aside:
+            if resource is not None and self.refusals.has(resource):
                 resource = told if told and told.any_bytes else None
                 if resource is None:
                     continue
@@ -196,17 +193,6 @@ class Watch:
                 del after[name]
         return after
 
-    def _recall(self, found: Found) -> None:
-        """Which of what was refused is still what there is: what is another now gets its chance."""
-        refused = {
-            name: words
-            for (name, version), words in self._aside.items()
-            if name in found and found[name].version == version
-        }
-        self.refused = tuple(refused)
-        if not self._stubborn:
-            self.words = next(reversed(refused.values()), "")
-
     # === what the client says ===
 
     def _want(self, names: Iterable[str]) -> None:
@@ -221,15 +207,13 @@ class Watch:
             self._owed.discard(name)
             if not self._wildcard:
                 self._told.pop(name, None)
-        if self._aside and not self._wildcard:
-            self._aside = {key: words for key, words in self._aside.items() if key[0] in self._names}
+        if not self._wildcard:
+            self.refusals.keep(self._names)
         self._at_rest_with = None
 
     def _accept(self, nonce: str) -> None:
         del self._sent[nonce]
-        self._stubborn = False
-        if not self.refused:
-            self.words = ""
+        self.refusals.took()
 
     def _refuse(self, nonce: str, words: str) -> None:
         sent = self._sent.pop(nonce)
@@ -238,16 +222,7 @@ class Watch:
             for each in sent.push.resources
             if each.name in sent.before and not _same(sent.before[each.name], each)
         }
-        culprits = [name for name in suspects if _names(words, name)] or list(suspects)
-        self.words = words or "It did not say why."
-        self.refused = tuple(culprits)
-        self._stubborn = not culprits
-        self._aside |= {(name, suspects[name]): self.words for name in culprits}
-        while len(self._aside) > MOST_NAMES:
-            del self._aside[next(iter(self._aside))]
-        self._dead[sent.push.version] = None
-        while len(self._dead) > MOST_DEAD:
-            del self._dead[next(iter(self._dead))]
+        self.refusals.add(sent.push.version, suspects, words)
         self._take_back(sent)
         self._at_rest_with = None
 
@@ -265,11 +240,6 @@ class Watch:
 
 def _same(one: Resource | None, other: Resource) -> bool:
     return one is not None and one.version == other.version
-
-
-def _names(words: str, name: str) -> bool:
-    """Whether a text speaks of this name, and not of one that it is a part of."""
-    return name in words and re.search(rf"(?<![\w.|-]){re.escape(name)}(?![\w|-])", words) is not None
 
 
 def _version(told: Mapping[str, Resource | None]) -> str:

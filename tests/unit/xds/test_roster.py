@@ -17,7 +17,7 @@ class Member:
         self.address = "127.0.0.1:1"
         self._watch = StateWatch(type_of(CLUSTER))
         if refused:
-            self._watch.words, self._watch.refused = words, refused
+            self._watch.refusals.words, self._watch.refusals.names = words, refused
 
     @property
     def watches(self) -> Iterable[Watch]:
