@@ -11,13 +11,12 @@ from pathlib import Path
 
 import trio
 
+from composemesh.runtime.files import Stamp, stamp
+
 POLL = 0.5
 """Seconds between two looks at the files."""
 SETTLE = 0.1
 """Seconds that the files must stay the same before they are read: an editor may write in several steps."""
-
-Stamp = tuple[int, int, int] | None
-"""Modification time, size and inode of a file; None where there is none."""
 
 
 class Watch:
@@ -56,12 +55,4 @@ class Watch:
 
 
 async def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
-    return await trio.to_thread.run_sync(lambda: {file: _stamp(file) for file in files})
-
-
-def _stamp(file: Path) -> Stamp:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+    return await trio.to_thread.run_sync(lambda: {file: stamp(file) for file in files})

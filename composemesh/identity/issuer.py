@@ -20,6 +20,7 @@ from composemesh.identity.contexts import HTTP, client_context, server_context
 from composemesh.identity.files import load_credentials, load_roots
 from composemesh.model.gateway import Server, TlsMode, TlsSettings
 from composemesh.model.problem import Problem, Severity
+from composemesh.runtime.files import Stamp, stamp
 
 MOST_NAMES = 256
 """Certificates kept for names that clients ask for. The one that was asked for longest ago goes first."""
@@ -177,7 +178,7 @@ class Loaded:
         self._settings = settings
         self._clock = clock
         self._context: ssl.SSLContext | None = None
-        self._seen: tuple[object, ...] = ()
+        self._seen: tuple[Stamp, ...] = ()
         self._looked = datetime.min.replace(tzinfo=UTC)
         self.of("")
 
@@ -188,11 +189,10 @@ class Loaded:
         now = self._clock()
         if not self._looked <= now < self._looked + LOOK:
             self._looked = now
-            state = tuple(
-                _state(file) for file in (self._settings.certificate, self._settings.key, self._settings.ca)
-            )
-            if state != self._seen:
-                self._seen = state
+            files = (self._settings.certificate, self._settings.key, self._settings.ca)
+            seen = tuple(stamp(file) for file in files if file)
+            if seen != self._seen:
+                self._seen = seen
                 self._load(now)
         return self._context
 
@@ -245,14 +245,6 @@ def _unusable(problem: ValueError) -> Problem:
     return Problem(
         Severity.ERROR, "bad-tls-settings", f"TLS cannot be served so: {problem}.", "Change the server's `tls`."
     )
-
-
-def _state(file: str) -> object:
-    try:
-        found = Path(file).stat() if file else None
-    except OSError as problem:
-        return problem.errno
-    return found and (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _meant(pattern: str, name: str) -> bool:

@@ -24,9 +24,10 @@ from composemesh import builtin
 from composemesh.catalog import Catalogs, Taken
 from composemesh.config.loaders.said import Place
 from composemesh.model.problem import Problem, Severity
-from composemesh.plugins.files import look, module_of
+from composemesh.plugins.files import module_of
 from composemesh.plugins.loading import OURS, Recorder, Registration, Unloadable, within_patience
 from composemesh.runtime.failures import Failures, figures
+from composemesh.runtime.files import Stamp, stamp
 from composemesh.runtime.latest import Latest
 
 __all__ = ["OURS", "Plugin", "Plugins", "described"]
@@ -51,7 +52,7 @@ class Plugin:
     """Why it is not here, or not all of it."""
     changed: Problem | None = None
     """That its file is no longer what was loaded."""
-    seen: tuple[int, int] = (0, 0)
+    seen: Stamp = ()
     """When its file was changed before it was read, and how long it was."""
     hangs: bool = False
     """Whether its thread is still at it: it is not tried again, or each edit would cost one more."""
@@ -65,7 +66,7 @@ class Job(NamedTuple):
     """Imports its module."""
     place: Place = Place()
     """Where the configuration names it."""
-    seen: tuple[int, int] = (0, 0)
+    seen: Stamp = ()
 
 
 class Plugins:
@@ -103,7 +104,7 @@ class Plugins:
         """
         jobs = []
         for path, place in files:
-            known, seen = self.known.get(str(path)), look(path)
+            known, seen = self.known.get(str(path)), stamp(path)
             if known is None or (known.problem is not None and not known.names and not known.hangs):
                 jobs.append(Job(str(path), partial(module_of, path, place.file), place, seen))
             elif known.names:

@@ -63,15 +63,6 @@ def _checked(path: Path, file: BinaryIO, trusted: Collection[int]) -> bytes:
     return file.read(MAX_BYTES)
 
 
-def look(path: Path) -> tuple[int, int]:
-    """When a file was changed, and how long it is; zeros where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
-
-
 def check_writers(path: Path, status: os.stat_result, trusted: Collection[int]) -> None:
     """Raises Unloadable where anybody else may write a file, or put another in its place: it would be their code.
 

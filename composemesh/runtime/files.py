@@ -1,9 +1,20 @@
-"""Files for their owner alone, written whole or not at all."""
+"""Files: for their owner alone, written whole or not at all, and noticed when they are others."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+Stamp = tuple[int, ...]
+
+
+def stamp(path: str | Path) -> Stamp:
+    """What is another where a file is: its time of modification, size and inode, or why it can't be seen. Blocks."""
+    try:
+        status = os.stat(path)
+    except OSError as problem:
+        return (problem.errno or 0,)
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def private(path: str | Path, flags: int) -> int:

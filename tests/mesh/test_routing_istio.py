@@ -12,7 +12,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.route import Delay
 from mesh.net import Net
 from mesh.routes import Client, add_versions, applied, connect, telling, version
-from tests.unit.config.istio import BOOKINFO, text_of
+from unit.config.istio import BOOKINFO, text_of
 
 JASON = {"end-user": "jason"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from composemesh.config.kinds.common import DESTINATION, HEADERS, PERCENTAGE
 from composemesh.config.kinds.http_match import MATCH, TEXT_MATCH
+from composemesh.config.schema import short
 from composemesh.config.schema.fields import Field, deprecated, later, refused, required, without_effect
 from composemesh.config.schema.messages import ANY, Message, Repeated
 from composemesh.config.schema.network import Host, PortNumber
@@ -22,9 +23,7 @@ from composemesh.config.schema.scalars import (
     Words,
     words,
 )
-from composemesh.model.route import (
-    PortOfRedirect,
-)
+from composemesh.model.route import PortOfRedirect
 
 STATUS = Number(200, 599)
 _GRPC_NAMES = (
@@ -34,14 +33,10 @@ _GRPC_NAMES = (
 )
 GRPC_STATUS = {name: code for code, name in enumerate(_GRPC_NAMES)}
 RETRY_WORDS = frozenset(
-    {
-        *("5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited"),
-        *("retriable-4xx", "refused-stream", "retriable-status-codes", "retriable-headers"),
-        *("http3-post-connect-failure", "cancelled", "deadline-exceeded", "internal", "resource-exhausted"),
-        "unavailable",
-    }
+    {*short.RETRY_WORDS, "retriable-status-codes", "retriable-headers", "http3-post-connect-failure"}
 )
-"""Envoy's words for HTTP and gRPC (x-envoy-retry-on, x-envoy-retry-grpc-on)."""
+"""Envoy's words for HTTP and gRPC (x-envoy-retry-on, x-envoy-retry-grpc-on): those of `x-mesh`, and some that need
+none there."""
 MAX_BODY = 1 << 20
 NOT_IN_ISTIO = "Istio does not support it either."
 

@@ -9,7 +9,7 @@ import pytest
 from composemesh.config.analysis import analyse, findings
 from composemesh.config.analysis.findings import Message
 from composemesh.model.problem import Severity
-from tests.unit.config.istio import compiled, spec, text_of
+from unit.config.istio import compiled, spec, text_of
 
 SERVICES = {"reviews": (9080,), "ratings": (), "web": (80, 443)}
 GATEWAY = spec(

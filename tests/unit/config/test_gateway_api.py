@@ -15,7 +15,7 @@ from composemesh.model.route import (
     Rewrite,
     StringMatch,
 )
-from tests.unit.config.istio import compiled, errors, spec, warnings
+from unit.config.istio import compiled, errors, spec, warnings
 
 API = "gateway.networking.k8s.io/v1"
 AT_WEB = "parentRefs: [{name: web}]\nhostnames: [Shop.example]"

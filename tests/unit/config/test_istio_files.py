@@ -8,7 +8,7 @@ import pytest
 
 from composemesh.model.policy import Balancer, HashKey
 from composemesh.model.route import Abort, Delay, Destination, MatchKind, StringMatch
-from tests.unit.config.istio import FOLDER, compiled, errors, files, text_of, warnings
+from unit.config.istio import FOLDER, compiled, errors, files, text_of, warnings
 
 SAMPLES = ("bookinfo", "config", "extauthz", "helloworld", "httpbin", "ratelimit", "tcp-echo", "websockets")
 OTHERWISE = {

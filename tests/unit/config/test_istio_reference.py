@@ -11,7 +11,7 @@ from composemesh.config.analysis import findings
 from composemesh.config.analysis.findings import Message
 from composemesh.config.kinds import KINDS
 from composemesh.config.kinds.reference import WITH_FIELDS, rewritten
-from tests.unit.config.istio import compiled
+from unit.config.istio import compiled
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/reference/istio.md").read_text(encoding="utf-8")

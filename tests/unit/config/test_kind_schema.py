@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from composemesh.config.kinds import KINDS
-from tests.unit.config.istio import compiled, errors, files, spec
+from unit.config.istio import compiled, errors, files, spec
 
 SAMPLES = ("bookinfo", "config", "helloworld", "httpbin", "tcp-echo", "websockets", "extauthz")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from composemesh.model.policy import OutlierDetection
 from composemesh.model.route import Delay, Destination, MatchKind
-from tests.unit.config.istio import compiled, errors, spec, warnings
+from unit.config.istio import compiled, errors, spec, warnings
 
 OLD = "networking.istio.io/v1alpha3"
 RBAC = "rbac.istio.io/v1alpha1"

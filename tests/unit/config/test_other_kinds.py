@@ -18,7 +18,7 @@ from composemesh.model.policy import (
     OutlierDetection,
     TrafficPolicy,
 )
-from tests.unit.config.istio import compiled, errors, spec, warnings
+from unit.config.istio import compiled, errors, spec, warnings
 
 
 def rule(body: str):

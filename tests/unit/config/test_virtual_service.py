@@ -18,7 +18,7 @@ from composemesh.model.route import (
     Rewrite,
     StringMatch,
 )
-from tests.unit.config.istio import compiled, errors, spec, warnings
+from unit.config.istio import compiled, errors, spec, warnings
 
 
 def service(body: str) -> str:
