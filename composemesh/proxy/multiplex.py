@@ -35,9 +35,11 @@ LOOK = 1.0
 BURST = 10
 """Exchanges that are begun, or ended before their time, together, before other connections have their turn."""
 SMALL_BURST = 3
-"""The same on a connection with more than BURST of them under way, each of which will want more turns."""
-PAUSE = 0.001
-"""Seconds between the turns of a connection that wastes them: it then has no more than a sixth of the loop."""
+"""The same where the client is not proven, or with more than BURST of them under way: each will want more turns."""
+PAUSE, LONGEST_PAUSE = 0.001, 0.01
+"""Seconds between the turns of a connection that wastes them, or asks for much and is not proven."""
+SHARE = 4
+"""How many times as long as such a turn the pause after it is: the connection has a fifth of the loop at most."""
 GATHERED = 65536
 """Bytes that go out without waiting for what other streams have to say."""
 LAST_WORDS = 1.0
@@ -154,6 +156,8 @@ class Link(Generic[CodecT]):
         """How many more exchanges it may carry, and until when."""
         self.patience = STALLED
         self._heard = self._looked = self.idle_since
+        self._turn = self.idle_since
+        """When the peer got its turn."""
         self._unfinished = 0.0
         """Since when the peer owes the rest of something; 0 where it owes nothing."""
         self._asked = 0.0
@@ -163,7 +167,6 @@ class Link(Generic[CodecT]):
         self._reactor = reactor
         self._gathers = False
         """Whether more is awaited, from other streams, before what there is goes out."""
-        self._wake = trio.Event()
         self._relief = trio.Event()
         self._settled = trio.Event()
 
@@ -201,17 +204,19 @@ class Link(Generic[CodecT]):
         """The same, at once."""
         if self._unsent or self.closed:
             return  # the writer takes it along
-        data = self.codec.data_to_send()
-        if not data:
-            return
-        try:
-            sent = self.wire.send_now(data)
-        except OSError:
-            return  # the reader notices, and tells everyone
-        if sent < len(data):
-            self._unsent = data[sent:]
+        self._send_now()
+        if self._unsent:
             self._relief = trio.Event()
-            self._wake.set()
+            self._reactor.start(self._write)
+
+    def _send_now(self) -> None:
+        data = self.codec.data_to_send()
+        if data:
+            try:
+                sent = self.wire.send_now(data)
+                self._unsent = data[sent:]
+            except OSError:
+                pass  # the reader notices, and tells everyone
 
     async def run(self, opened: Callable[[h2.RequestOpened], None] | None = None, first: bytes = b"") -> None:
         """Read, write and deliver until either side ends the connection; then every stream has been told.
@@ -219,17 +224,16 @@ class Link(Generic[CodecT]):
         `opened` is called for each request. Never raises for what a peer does. Closes the wire.
         """
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write)
-                if not first:
-                    self.flush()  # else with the answer to it
-                await self._read(opened, first)
-                await self._part()
-                nursery.cancel_scope.cancel()
+            if not first:
+                self.flush()  # else with the answer to it
+            await self._read(opened, first)
+            await self._part()
         finally:
             self.close()
 
     async def _read(self, opened: Callable[[h2.RequestOpened], None] | None, data: bytes) -> None:
+        if data:
+            await self._let_others()  # to meet a connection was work already
         while True:
             if self.codec.waiting or self.codec.wasteful:
                 await self._let_others()
@@ -240,12 +244,12 @@ class Link(Generic[CodecT]):
                     return
                 if not data:
                     return
-            self._heard = now = time.monotonic()
+            self._heard = self._turn = now = time.monotonic()
             self._asked = 0.0
             events = self.codec.receive_some(data, now)
             data = b""
             self._unfinished = (self._unfinished or now) if self.codec.unfinished else 0.0
-            burst = 0
+            left = self._burst()
             for event in events:
                 if isinstance(event, h2.RequestOpened):
                     assert opened is not None, "only a server is asked"
@@ -257,19 +261,25 @@ class Link(Generic[CodecT]):
                     self._deliver(event)
                     if not isinstance(event, h2.StreamReset):
                         continue
-                burst += 1
-                if burst >= (BURST if len(self.streams) <= BURST else SMALL_BURST):
+                left -= 1
+                if not left:
                     await self._let_others()
-                    burst = 0
+                    left = self._burst()
             self.flush()
 
+    def _burst(self) -> int:
+        return BURST if self.codec.proven and len(self.streams) <= BURST else SMALL_BURST
+
     async def _let_others(self) -> None:
-        """Others have their turn now, and plenty of it where this connection wastes its own."""
+        """Others have their turn now, and plenty of it where this connection wastes its own, or asks for much at
+        once before anything that it asked for has come to something."""
         self.flush()
-        if self.codec.wasteful:
-            await trio.sleep(PAUSE)
+        if self.codec.wasteful or not (self.codec.proven or len(self.streams) <= BURST):
+            turn = time.monotonic() - self._turn
+            await trio.sleep(min(max(PAUSE, SHARE * turn), LONGEST_PAUSE))
         else:
             await trio.lowlevel.checkpoint()
+        self._turn = time.monotonic()
 
     def _deliver(self, event: h2.Event) -> None:
         number = getattr(event, "stream", None)
@@ -295,16 +305,14 @@ class Link(Generic[CodecT]):
                 await self.relief()
 
     async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            try:
-                while self._unsent:
-                    await self.wire.send(self._unsent)
-                    self._unsent = self.codec.data_to_send()
-            except OSError:
-                self._unsent = b""  # the reader notices
-            self._relief.set()
+        """The rest of what the socket did not take at once, and what has been said since."""
+        try:
+            while self._unsent:
+                await self.wire.send(self._unsent)
+                self._unsent = self.codec.data_to_send()
+        except OSError:
+            self._unsent = b""  # the reader notices
+        self._relief.set()
 
     def look_after(self, now: float) -> None:
         """Called now and then: a peer that owes us something for too long has gone, or means ill."""
@@ -353,12 +361,13 @@ class Link(Generic[CodecT]):
         self._close_wire()
         while self.streams:
             self._tell_lost(SMALL_BURST)
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(PAUSE)
 
     def _close_wire(self) -> None:
         if self.closed:
             return
-        self.flush_now()
+        if not self._unsent:
+            self._send_now()
         self.closed = True
         self.wire.close()
         self._relief.set()

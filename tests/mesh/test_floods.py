@@ -28,7 +28,7 @@ ONE_FLOOD = 0.02
 """Seconds of processor time that a flood may cost before it has been ended."""
 STALL = 0.01
 """Seconds that a busy machine may add: its kernel lets each program run for some three milliseconds at a time."""
-MOST_WORK = 4
+MOST_WORK = 3
 """How many times the work for one request may be done before an answer amid floods."""
 
 

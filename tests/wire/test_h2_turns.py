@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from composemesh.proxy.codec.h2 import Event, RequestOpened, ServerConnection, StreamReset
-from composemesh.proxy.codec.h2.budget import SMALL_TURN, TURN, WORK
+from composemesh.proxy.codec.h2.budget import FIRST_TURN, PROVEN, SMALL_TURN, TURN, WORK
 from composemesh.proxy.codec.h2.frames import PREFACE
 from wire.h2.abuses import ABUSES, rapid_reset
 from wire.h2.raw import ACK, HEADERS, PING, frame, headers, settings
@@ -50,20 +50,43 @@ def test_more_may_come_between_turns() -> None:
     assert [*heard, *(event for turn in turns(in_turns, b"") for event in turn)] == told
 
 
+def begun(turn: list[Event]) -> int:
+    return sum(isinstance(event, RequestOpened) for event in turn)
+
+
+def served(server: ServerConnection, requests: int) -> None:
+    """A client that has asked, and has taken what it was answered."""
+    for number in range(1, 2 * requests, 2):
+        server.receive(headers(number), NOW)
+        server.send_head(number, 200, [], True)
+
+
 def test_a_turn_is_a_burst_of_requests_and_no_more() -> None:
     server = ServerConnection()
-    requests = b"".join(headers(1 + 2 * n) for n in range(100))
-    begun = [len([e for e in turn if isinstance(e, RequestOpened)]) for turn in turns(server, HELLO + requests)]
-    assert sum(begun) == 100
-    assert begun[0] >= 10
-    assert max(begun) <= TURN // WORK[HEADERS]
+    server.receive(HELLO, NOW)
+    served(server, PROVEN)
+    assert server.proven
+    requests = b"".join(headers(1 + 2 * (PROVEN + n)) for n in range(100))
+    of_turns = [begun(turn) for turn in turns(server, requests)]
+    assert sum(of_turns) == 100
+    assert 10 <= of_turns[0] == max(of_turns) <= TURN // WORK[HEADERS] + 1
     assert not server.wasteful
+
+
+def test_whose_requests_have_come_to_nothing_yet_has_smaller_turns() -> None:
+    server = ServerConnection()
+    of_turns = [begun(turn) for turn in turns(server, HELLO + b"".join(headers(1 + 2 * n) for n in range(100)))]
+    assert of_turns[0] >= 1, "who greets and asks is heard at once"
+    assert max(of_turns) <= FIRST_TURN // WORK[HEADERS] + 1
+    assert not server.proven
 
 
 def test_who_wastes_has_small_turns() -> None:
     server = ServerConnection()
     pings = frame(PING, 0, 0, bytes(8))
-    server.receive_some(HELLO + 100 * pings, NOW)
+    server.receive(HELLO, NOW)
+    served(server, PROVEN)
+    server.receive(100 * pings, NOW)
     assert server.wasteful
     server.data_to_send()
     server.receive_some(200 * pings, NOW)
@@ -71,6 +94,18 @@ def test_who_wastes_has_small_turns() -> None:
     server.receive(b"", NOW)
     server.receive(b"", NOW + 2)
     assert not server.wasteful, "time has made up for it"
+
+
+def test_a_stranger_may_waste_less_than_a_guest() -> None:
+    stranger, guest = ServerConnection(), ServerConnection()
+    for server in (stranger, guest):
+        server.receive(HELLO, NOW)
+    assert not stranger.wasteful, "a greeting is no waste"
+    served(guest, PROVEN)
+    for server in (stranger, guest):
+        server.receive(20 * frame(PING, 0, 0, bytes(8)), NOW)
+    assert stranger.wasteful
+    assert not guest.wasteful
 
 
 def test_no_turn_ends_between_a_request_and_its_reset() -> None:

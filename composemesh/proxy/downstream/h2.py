@@ -82,8 +82,9 @@ class Http2Connection:
                     if len(self._resting) >= MOST_RESTING:
                         return
                     down, event = await self._rest()
-            if scope.cancelled_caught:
-                down, event = await self._rest()
+            if len(self._resting) >= MOST_RESTING:
+                return
+            down, event = await self._rest()
 
     async def _rest(self) -> tuple[Http2Downstream, h2.RequestOpened]:
         """The next exchange for this task."""

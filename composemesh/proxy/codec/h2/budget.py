@@ -25,6 +25,12 @@ ANSWERS_TURN = 2000
 SMALL_TURN = 100
 """The same for either, once more than MOST_WASTED of an account is spent."""
 MOST_WASTED = 0.1
+PROVEN = 50
+"""Requests that must have come to something before their client is taken for one that means them."""
+FIRST_TURN = 40
+"""Work that is done for it until then, before others get their turn: a greeting and a request."""
+FIRST_WASTED = 0.05
+"""And what it may spend of an account until then, before it counts as one that wastes."""
 WORK = (3, 12, 1, 1, 1, 1, 1, 1, 1, 1)
 """What a frame of each type takes: to be read, a piece of a body also to be passed on, and HEADERS to begin an
 exchange or to end it."""
@@ -54,18 +60,21 @@ class Budget:
 
     __slots__ = (
         *("_enough_broken", "_enough_noise", "_full_turn", "_last", "_least", "_most_broken", "_most_noise"),
-        *("broken", "noise"),
+        *("_proofs", "broken", "noise", "proven"),
     )
 
     def __init__(self, limits: H2Limits, *, client: bool) -> None:
         self._least = 1 if client else TINY
         """Bytes of payload from which on a DATA frame brings something."""
-        self._full_turn = ANSWERS_TURN if client else TURN
         self._most_noise = self.noise = limits.noise
         self._most_broken = self.broken = limits.broken
-        self._enough_noise = int(limits.noise * (1 - MOST_WASTED))
-        self._enough_broken = int(limits.broken * (1 - MOST_WASTED))
         self._last = 0.0
+        self.proven = client  # whoever calls a server means it to answer
+        """Whether the peer may be taken for one that means what it asks for."""
+        self._proofs = 0
+        """Requests that have come to something, until enough have."""
+        self._full_turn = ANSWERS_TURN if client else FIRST_TURN
+        self._wastes_below(MOST_WASTED if client else FIRST_WASTED)
 
     def __repr__(self) -> str:
         return f"<Budget: noise {self.noise}/{self._most_noise}, broken {self.broken}/{self._most_broken}>"
@@ -78,7 +87,11 @@ class Budget:
     @property
     def turn(self) -> int:
         """How much work to do before others get their turn."""
-        return SMALL_TURN if self.wasteful else self._full_turn
+        return min(SMALL_TURN, self._full_turn) if self.wasteful else self._full_turn
+
+    def _wastes_below(self, most_wasted: float) -> None:
+        self._enough_noise = int(self._most_noise * (1 - most_wasted))
+        self._enough_broken = int(self._most_broken * (1 - most_wasted))
 
     def at(self, now: float) -> None:
         """Time has passed: seconds of any clock that only goes forward."""
@@ -119,6 +132,12 @@ class Budget:
 
     def request_done(self) -> None:
         """A stream came to its end on both sides."""
+        if not self.proven:
+            self._proofs += 1
+            if self._proofs >= PROVEN:
+                self.proven = True
+                self._full_turn = TURN
+                self._wastes_below(MOST_WASTED)
         if self.noise < self._most_noise or self.broken < self._most_broken:
             self._earn(_FOR_A_REQUEST, 1)
 

@@ -71,6 +71,11 @@ class Connection(Control):
         """Whether the peer wastes so much work that everybody else should come first."""
         return self._budget.wasteful
 
+    @property
+    def proven(self) -> bool:
+        """Whether the peer may be taken for one that means what it asks for: enough of it has come to something."""
+        return self._budget.proven
+
     def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
         """Take what was received, at that time (seconds, any clock that only goes forward; it fills the budgets)."""
         return self._receive(data, now, sys.maxsize)

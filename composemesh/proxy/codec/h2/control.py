@@ -33,7 +33,7 @@ class Control(Sending):
             self._budget.spend_broken("requests reset before an answer")
 
     def _settings(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
-        self._budget.spend_noise("SETTINGS frames", JUDGED + (end - at) // 48)
+        self._budget.spend_noise("SETTINGS frames", JUDGED + (end - at) // 32)
         if flags & frames.ACK and end > at:
             raise Violation(Code.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
         self._settled = True
