@@ -7,7 +7,7 @@
     connection     one accepted socket: where was it going, what does it speak → serve, or pass on
     introduction   who the client is, where a proxy in front of us says it
     first_words    who speaks first, and what that means
-    downstream/    callers, a file a protocol: h1 · h2 · opaque
+    downstream/    callers: h1 · h2, and a stream of it · opaque
     lane           the fast lane: a plain exchange in two calls of the reactor, by the spine's own decisions
     serve          THE SPINE, page 1: filter → route → forward → record
     route          what rules make of a request: resolve, then every action in its order
@@ -35,8 +35,9 @@
     between        what stands between a caller and the spine: bodies through filters, gRPC-Web
     headers refuse load      what a sidecar adds and takes away · flag → status and text · how much is too much
     exchange       what one request carries, and what the spine asks of both ends
-    multiplex detect relay   HTTP/2 on a wire · first bytes · pumping
-    codec/ tls wire          sans-I/O HTTP/1.1 and HTTP/2 · encrypted · non-blocking sockets on an epoll of our own
+    multiplex detect relay   HTTP/2 on a wire, `stream` by stream · first bytes · pumping
+    codec/ tls wire          sans-I/O HTTP/1.1 and HTTP/2 · encrypted · non-blocking sockets
+    reactor        an epoll of our own, and who waits for what
     alarm woken    deadlines by the thousand · what a woken task is told
 
 One hop does the work of Istio's two sidecars: the caller's socket is accepted inside the caller's namespace, and

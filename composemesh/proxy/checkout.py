@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from composemesh.proxy.exchange import Downstream, Exchange, Upstream
     from composemesh.proxy.limits import Limits
     from composemesh.proxy.pool import Pool
+    from composemesh.proxy.reactor import Reactor
     from composemesh.proxy.upstream.h2 import Http2Link
-    from composemesh.proxy.wire import Reactor, Wire
+    from composemesh.proxy.wire import Wire
 
 
 async def checkout(x: Exchange, down: Downstream, target: Target, pool: Pool) -> Upstream:

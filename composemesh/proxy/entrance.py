@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.plan import Plan
     from composemesh.proxy.planner import Planner
+    from composemesh.proxy.reactor import Reactor
     from composemesh.proxy.rules import Led
-    from composemesh.proxy.wire import Reactor
     from composemesh.runtime.captured import Address
     from composemesh.telemetry.hub import Hub
 

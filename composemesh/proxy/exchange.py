@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from composemesh.proxy.codec.parts import Fields, RequestHead, ResponseHead
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.load import Load
+    from composemesh.proxy.reactor import Reactor
     from composemesh.proxy.tries import Tries
-    from composemesh.proxy.wire import Reactor, Wire
+    from composemesh.proxy.wire import Wire
     from composemesh.telemetry.hub import Hub
 
 MOST_KEPT: Final = 65536

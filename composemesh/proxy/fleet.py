@@ -10,8 +10,8 @@ import trio
 from composemesh.proxy.gateway import Certify, Gateways, uncertified
 from composemesh.proxy.listener import Sidecar, sweep
 from composemesh.proxy.planner import Planner
+from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.readiness import await_listening, listens
-from composemesh.proxy.wire import Reactor
 
 if TYPE_CHECKING:
     from composemesh.model.snapshot import Snapshot

@@ -26,7 +26,7 @@ from composemesh.runtime.ports import listen_at
 if TYPE_CHECKING:
     from composemesh.identity.issuer import Contexts
     from composemesh.proxy.planner import Planner
-    from composemesh.proxy.wire import Reactor
+    from composemesh.proxy.reactor import Reactor
     from composemesh.runtime.captured import Address
     from composemesh.telemetry.hub import Hub
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from composemesh.model.peer import Peer
     from composemesh.proxy.cluster import Endpoint
     from composemesh.proxy.planner import Planner
-    from composemesh.proxy.wire import Reactor
+    from composemesh.proxy.reactor import Reactor
     from composemesh.runtime.captured import Address, Captured
     from composemesh.telemetry.hub import Hub
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from composemesh.proxy.wire import Reactor
+from composemesh.proxy.reactor import Reactor
 from mesh.net import Net, running_net
 
 _HTTP1 = (

@@ -17,11 +17,12 @@ from composemesh.identity.issuer import identity
 from composemesh.model.policy import ConnectionLimits
 from composemesh.proxy.codec.h2 import BodyCame, ResponseHeadCame
 from composemesh.proxy.codec.parts import HTTP2
-from composemesh.proxy.multiplex import Stream
+from composemesh.proxy.reactor import Reactor
+from composemesh.proxy.stream import Stream
 from composemesh.proxy.upstream.dial import Unconnected
 from composemesh.proxy.upstream.h2 import new_link
 from composemesh.proxy.upstream.secure import secure, version
-from composemesh.proxy.wire import Reactor, Wire
+from composemesh.proxy.wire import Wire
 from mesh.http2 import serving
 from mesh.net import AUTHORITY, Handler, answering
 

@@ -10,8 +10,9 @@ import pytest
 from composemesh.model.flag import Flag
 from composemesh.proxy import lane
 from composemesh.proxy.downstream.h1 import Http1Downstream
+from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.upstream.h1 import Http1Upstream
-from composemesh.proxy.wire import Reactor, Wire
+from composemesh.proxy.wire import Wire
 from mesh.net import GET, OK, ask, read_all, running_net
 from wire import corpus
 from wire.transcript import Stage, Transcript

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from composemesh.proxy.edge import Edge
     from composemesh.proxy.exchange import Downstream, Upstream
     from composemesh.proxy.load import Load
-    from composemesh.proxy.wire import Reactor
+    from composemesh.proxy.reactor import Reactor
     from composemesh.telemetry.hub import Hub
 
 MOST_IN_FLIGHT = 64

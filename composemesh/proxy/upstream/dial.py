@@ -14,7 +14,7 @@ from composemesh.proxy.wire import Wire
 
 if TYPE_CHECKING:
     from composemesh.model.policy import ConnectionLimits, KeepAlive
-    from composemesh.proxy.wire import Reactor
+    from composemesh.proxy.reactor import Reactor
     from composemesh.runtime.captured import Address, Namespace
 
 

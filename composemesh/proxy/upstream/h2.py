@@ -10,15 +10,17 @@ from composemesh.proxy.codec import h2
 from composemesh.proxy.codec.h2 import Code, Gone
 from composemesh.proxy.codec.parts import HTTP2, NO_FIELDS
 from composemesh.proxy.headers import takes_trailers, without_length
-from composemesh.proxy.multiplex import Link, Stream
+from composemesh.proxy.multiplex import Link
 from composemesh.proxy.refuse import Broken, Cut, Refused
+from composemesh.proxy.stream import Stream
 from composemesh.proxy.upstream.upgrade import ACCEPT, KEY, accept_of, asks_for_tunnel, protocols, without_accept
 
 if TYPE_CHECKING:
     from composemesh.model.policy import ConnectionLimits
     from composemesh.proxy.codec.parts import Fields, ResponseHead
     from composemesh.proxy.exchange import Downstream, Exchange
-    from composemesh.proxy.wire import Reactor, Wire
+    from composemesh.proxy.reactor import Reactor
+    from composemesh.proxy.wire import Wire
 
 Http2Link = Link[h2.ClientConnection]
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from composemesh.proxy.pool import FRESH, LONGEST_IDLE, MOST_IDLE, Pool, Pools
+from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.upstream.h1 import Http1Upstream
-from composemesh.proxy.wire import Reactor, Wire
+from composemesh.proxy.wire import Wire
 
 Dialled = Callable[[], Http1Upstream]
 

@@ -15,9 +15,10 @@ import trio.testing
 from composemesh.identity.ca import Authority
 from composemesh.identity.contexts import client_context, server_context
 from composemesh.proxy import tls
+from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.relay import Moved, relay
 from composemesh.proxy.tls import PIECE, HandshakeFailed, TlsWire
-from composemesh.proxy.wire import Reactor, Wire
+from composemesh.proxy.wire import Wire
 
 NOW = datetime.now(UTC)
 AUTHORITY = Authority.new("test", NOW)

@@ -12,7 +12,8 @@ import structlog.testing
 import trio
 import trio.testing
 
-from composemesh.proxy.wire import CHUNK, IN_A_ROW, Reactor, Wire
+from composemesh.proxy.reactor import Reactor
+from composemesh.proxy.wire import CHUNK, IN_A_ROW, Wire
 
 
 @pytest.fixture

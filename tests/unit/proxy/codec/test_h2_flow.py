@@ -270,7 +270,7 @@ def test_a_frame_in_many_pieces_is_copied_once() -> None:
 def test_the_repr_tells_the_state() -> None:
     pair = Pair()
     pair.open()
-    assert repr(pair.server) == "<ServerConnection: open, 1 streams, <Budget: noise 391/400, broken 100/100>>"
+    assert repr(pair.server) == "<ServerConnection: open, 1 streams, <Budget: noise 390/400, broken 100/100>>"
     pair.server.goaway()
     assert "draining" in repr(pair.server)
     pair.to_client()
