@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -116,16 +117,37 @@ async def test_nobody_outside_speaks_for_a_proxy_of_the_mesh(net: Net) -> None:
     assert b"x-real" in from_outside
 
 
-async def test_of_target_and_host_the_target_wins_and_one_is_left(net: Net) -> None:
+async def test_target_and_host_are_for_one_host_and_one_field_is_left(net: Net) -> None:
     seen: list[bytes] = []
     app = net.add("app")
     await net.serve(app, answering(OK, seen))
     client = await net.connect(app)
-    await ask(client, b"GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n")
+    await ask(client, b"GET http://b/x HTTP/1.1\r\nHost: B:80\r\n\r\n")
     assert values(seen[0], b"host") == [b"b"]
-    await client.send_all(b"GET http://b/x HTTP/1.1\r\nHost: b\r\nHost: b\r\n\r\n")
-    assert (await read_all(client)).startswith(b"HTTP/1.1 400 ")
+    for host in (b"Host: a", b"Host: b\r\nHost: b"):
+        client = await net.connect(app)
+        await client.send_all(b"GET http://b/x HTTP/1.1\r\n%b\r\n\r\n" % host)
+        assert (await read_all(client)).startswith(b"HTTP/1.1 400 ")
     assert len(seen) == 1
+    client = await net.connect(app)
+    await client.send_all(b"GET http://b/x HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert b" 200 " in await read_all(client)
+    assert values(seen[1], b"host") == [b"b"]
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET / HTTP/5.6", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n"]
+)
+async def test_a_head_that_can_no_longer_become_good_is_not_waited_for(
+    net: Net, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h1, "HEAD_TIMEOUT", math.inf)
+    declare(net)
+    app = net.add("app")
+    await net.serve(app, answering(OK))
+    client = await net.connect(app)
+    await client.send_all(head)
+    assert (await read_all(client)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 "))
 
 
 async def test_a_get_at_a_database_does_not_make_it_a_web_server(net: Net) -> None:

@@ -114,19 +114,19 @@ async def test_a_target_in_absolute_form_is_matched_by_its_path(net: Net) -> Non
     configure(net, rule(to(), match=HttpMatch(uri=exact("/a"), authority=exact("other")), rewrite=Rewrite(uri="/b")))
     await applied(net)
     client = await connect(net, versions["v1"])
-    assert (await client.ask("http://other/a?q=1")).status == 200
+    assert (await client.ask("http://other/a?q=1", host="Other:80")).status == 200
     assert seen[0].startswith(b"GET /b?q=1 HTTP/1.1\r\n")
     assert b"\r\nhost: other\r\n" in seen[0].lower() + b"\r\n"
 
 
-@pytest.mark.parametrize("target", ["*", "http://x?q"])
+@pytest.mark.parametrize("target", ["*", "http://reviews?q"])
 async def test_a_redirect_of_odd_targets_is_a_url(net: Net, target: str) -> None:
     versions = await add_versions(net, "v1")
     configure(net, rule(to(), redirect=Redirect(scheme="https")))
     await applied(net)
     client = await connect(net, versions["v1"])
     answer = await client.ask(target, method="OPTIONS" if target == "*" else "GET")
-    assert answer.fields["location"] in ("https://reviews/", "https://x/?q")
+    assert answer.fields["location"] == ("https://reviews/" if target == "*" else "https://reviews/?q")
 
 
 async def test_a_tunnel_meets_rules_too(net: Net) -> None:

@@ -16,7 +16,7 @@ from wire.conversation import Ended, bytewise, hear_requests, hear_response
 OWN_SEEDS: tuple[tuple[str, bytes], ...] = (
     ("request", b"GET /a?b=c HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n"),
     ("request", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n"),
-    ("request", b"GET http://a:80/x HTTP/1.1\r\nHost: [::1]:80\r\nCookie: a\r\nCookie: b\r\n\r\n"),
+    ("request", b"GET http://[::1]:80/x HTTP/1.1\r\nHost: [::1]\r\nCookie: a\r\nCookie: b\r\n\r\n"),
     ("request", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello"),
     (
         "request",

@@ -50,26 +50,29 @@ DEVIATIONS: dict[str, tuple[str, ...]] = {
         "llhttp-response-sample-18",
     ),
     "a version that we do not speak (HTTP/0.9)": ("llhttp-response-sample-16",),
+    "RFC 1945, 7.2: GET of HTTP/1.0 has no body, as lighttpd-072 asks and HAProxy does": (
+        "gunicorn-valid-020",
+        "llhttp-request-content-length-07",
+    ),
+    "RFC 9112, 3.2: Host MUST say what the target does (lighttpd-077); these got another in the recording": (
+        "llhttp-request-uri-04",
+        "llhttp-request-uri-06",
+    ),
     "the bytes end amid a message: nothing is forwarded, and the proxy's timeout ends it": (
         "gunicorn-invalid-rfc9112_chunked_missing_final_crlf_01",
-        "llhttp-request-content-length-04",
-        "llhttp-request-invalid-18",
     ),
-    "what follows a connection's last message is never read, so it does no harm": (
-        "llhttp-request-connection-03",
-        "llhttp-response-connection-06",
-    ),
-    "a legal method (-bl): meth-10 of the corpus asks for every tchar": ("gunicorn-invalid-003c",),
-    "legal names (-a.c, a192.168.2.10), refused by lighttpd alone": ("lighttpd-033", "lighttpd-035"),
-    "RFC 9112, 6.3, rule 7: POST without a length has no body": ("lighttpd-061",),
-    "two Content-Type fields are for the application to judge": ("lighttpd-064",),
-    "GET and HEAD may have a body, as cl-get-body and pipe-head-cl of the corpus ask": (
-        "lighttpd-072",
-        "lighttpd-073",
-    ),
-    "RFC 9112, 3.2.2: of target and Host, the target wins": ("lighttpd-077",),
+    "what follows a connection's last message is never read, so it does no harm": ("llhttp-response-connection-06",),
 }
 """Rows judged otherwise than their source asks, by reason. None is of level `must` or `strict`."""
+
+
+def asked_of(row: Row) -> str:
+    """What a row asks for. Its level says how badly a refusal is wanted; what is legal has one if others say so."""
+    if row.expect == "reject":
+        return f"to be refused: {row.level}"
+    if row.expect == "accept":
+        return f"to be served: {'others' if row.level else 'our own'}"
+    return "to be awaited" if row.expect == "wait" else "not settled"
 
 
 def _hear(row: Row, *, cut: bool) -> Heard:
@@ -123,15 +126,17 @@ def test_the_docs_explain_every_deviation() -> None:
 
 
 def test_only_third_party_suites_are_judged_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = Counter(row.level for row in corpus.needed() if row.expect in ("accept", "reject"))
-    other = Counter(row.level for row, _ in _otherwise() if row.expect in ("accept", "reject"))
+    asked = Counter(map(asked_of, corpus.needed()))
+    other = Counter(asked_of(row) for row, _ in _otherwise())
     with capsys.disabled():
-        for level in ("must", "strict", "", "source"):
-            print(f"\n  {level or 'legal, own':12} {other[level]:3} of {asked[level]:3} judged otherwise", end="")
+        for what, number in sorted(asked.items()):
+            print(f"\n  {what:22} {other[what]:3} of {number:3} judged otherwise", end="")
         print()
-    assert other["must"] == other["strict"] == other[""] == 0
+    must, strict, source = (f"to be refused: {level}" for level in ("must", "strict", "source"))
+    assert other[must] == other[strict] == other["to be served: our own"] == 0
+    assert other[strict] + other[source] <= (asked[strict] + asked[source]) / 100
     # The suites contradict the RFC, one another and the corpus's own rows: DEVIATIONS says where.
-    assert other["source"] <= sum(map(len, DEVIATIONS.values()))
+    assert other.total() <= sum(map(len, DEVIATIONS.values()))
 
 
 def test_the_verdict_does_not_depend_on_how_the_bytes_were_cut() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from composemesh.proxy.codec.body import ChunkedBody
 from composemesh.proxy.codec.h1 import HeadBuffer, parse_request
-from composemesh.proxy.codec.parts import Malformed
+from composemesh.proxy.codec.parts import Limits, Malformed
 from wire import cost
 from wire.conversation import bytewise
 
@@ -34,6 +34,12 @@ HOSTILE: dict[str, Callable[[], object]] = {
         HeadBuffer().feed, b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 200
     ),
     "a value without end, byte by byte": lambda: _refused(HeadBuffer().feed, b"GET / HTTP/1.1\r\na:" + b"x" * 70000),
+    "versions without end, byte by byte": lambda: _refused(
+        HeadBuffer().feed, b"GET /" + b"x" * 4000 + b" HTTP/1.1" + b" HTTP/5.6" * 900
+    ),
+    "lines of a name that may come once, byte by byte": lambda: _refused(
+        HeadBuffer(Limits(fields=9000)).feed, b"GET / HTTP/1.1\r\n" + b"host-:\r\n" * 7000 + b"Host:\r\n" * 2
+    ),
     "a target without end, byte by byte": lambda: _refused(HeadBuffer().feed, b"GET /" + b"x" * 70000),
     "blanks in a value": lambda: parse_request(b"GET / HTTP/1.0\r\na:" + b" x" * 30000 + b" " * 400 + b"\r\n\r\n"),
     "nothing but blanks": lambda: parse_request(b"GET / HTTP/1.0\r\na:" + b" " * 60000 + b"\r\n\r\n"),

@@ -17,7 +17,7 @@ from mesh.net import GET, PORT, Net, running_net
 from wire import corpus
 from wire.corpus import Row
 from wire.origin import Origin, answers, by_h11, by_llhttp, let_others_run
-from wire.test_corpus import DEVIATIONS
+from wire.test_corpus import DEVIATIONS, asked_of
 
 KNOWN = {row_id for reason in DEVIATIONS.values() for row_id in reason}
 SMALL = 2100
@@ -205,10 +205,10 @@ async def test_every_case_through_the_proxy(kind: str, cut: bool, capsys: pytest
             outcomes[row.id] = await (bench.request if kind == "request" else bench.response)(row, cut=cut)
     other = [row for row in rows if not _as_expected(row, outcomes[row.id])]
     with capsys.disabled():
-        asked = Counter(row.level for row in rows if row.expect in ("accept", "reject"))
-        print(f"\n  {kind}s {'byte by byte' if cut else 'whole'}:", end="")
-        for level, count in asked.items():
-            print(f" {level or 'legal'} {sum(row.level == level for row in other)}/{count}", end="")
+        print(f"\n  {kind}s {'byte by byte' if cut else 'whole'}, judged otherwise:", end="")
+        judged = Counter(map(asked_of, other))
+        for what, count in sorted(Counter(map(asked_of, rows)).items()):
+            print(f"\n    {what:22} {judged[what]:3} of {count:3}", end="")
         print()
     assert {row.id: outcomes[row.id].wrong for row in rows if outcomes[row.id].wrong} == {}
     assert {row.id: str(outcomes[row.id]) for row in other if row.id not in KNOWN} == {}

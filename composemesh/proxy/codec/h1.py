@@ -17,10 +17,13 @@ from composemesh.proxy.codec.grammar import (
     ABSOLUTE,
     REQUEST,
     RESPONSE,
+    SINGLE_IN_REQUESTS,
+    SINGLE_IN_RESPONSES,
     SPLIT,
     is_authority,
     is_destination,
     is_length,
+    is_same_authority,
 )
 from composemesh.proxy.codec.parts import (
     CHUNKED,
@@ -55,7 +58,7 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
         raise why.request_refused(head, limits)
     values = {name.lower(): value for name, value in fields}
     if len(values) != len(fields):
-        values = _joined(fields)
+        values = _joined(fields, SINGLE_IN_REQUESTS)
     version = 11 if minor == b"1" else 10
 
     host = values.get(b"host")
@@ -68,11 +71,12 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
     if target[0] == _SLASH and method != b"CONNECT" and method != b"PRI":
         authority, path = host, target
     else:
-        authority, path = _other_target(method, target, host)
+        authority, path = _other_target(method, target, host, version)
 
-    if _FRAMING.isdisjoint(values):  # most requests: one question instead of four
+    if host and _FRAMING.isdisjoint(values):  # most requests: two questions instead of five
         return RequestHead(method, target, version, fields, values, authority, path, 0, version == 11, False, b"")
-    body = _body(values, version, limits) or 0
+    length = _body(values, version, limits)
+    body = length or 0
     if body and method == b"CONNECT":
         raise Malformed(400, "CONNECT with a body")  # which some take for the tunnel's first bytes (RFC 9110, 9.3.6)
     connection = values.get(b"connection")
@@ -83,6 +87,8 @@ def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
         # In HTTP/1.0 an Upgrade field MUST be ignored (RFC 9110, 7.8), and so must Expect (10.1.1). With a body it
         # may be, and is: there are servers that take the body for the first bytes of the other protocol.
         upgrade = values.get(b"upgrade", b"").lower() if upgrading and version == 11 and not body else b""
+    if version == 10 and (keep_alive or not host):
+        _check_old(method, length)
     expects = body != 0 and version == 11 and values.get(b"expect", b"").lower() == b"100-continue"
     return RequestHead(method, target, version, fields, values, authority, path, body, keep_alive, expects, upgrade)
 
@@ -98,7 +104,7 @@ def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> Respo
         raise why.response_refused(head, limits)
     values = {name.lower(): value for name, value in fields}
     if len(values) != len(fields):
-        values = _joined(fields)
+        values = _joined(fields, SINGLE_IN_RESPONSES)
     version, status, reason = _status(line) if len(line) < _SHORT else _status.__wrapped__(line)
 
     connection = values.get(b"connection")
@@ -131,14 +137,20 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connecti
 """What says that more comes than a head, or that the connection does not just go on."""
 
 
-def _joined(fields: Fields) -> dict[bytes, bytes]:
-    """Lowercase name → value, where names repeat: their values are joined as RFC 9110, 5.3 says.
+def _joined(fields: Fields, single: tuple[bytes, ...]) -> dict[bytes, bytes]:
+    """Lowercase name → value, where names repeat: their values are joined as RFC 9110, 5.3 says. Raises Malformed.
 
-    A repeated Host, Content-Length or Transfer-Encoding thereby becomes a value that its own check refuses.
+    A repeated Transfer-Encoding thereby becomes a value that its own check refuses.
     """
     several: dict[bytes, list[bytes]] = {}
     for name, value in fields:
-        several.setdefault(name.lower(), []).append(value)
+        lower = name.lower()
+        if lower not in several:
+            several[lower] = [value]
+        elif lower in single:
+            raise why.twice(lower)
+        else:
+            several[lower].append(value)
     return {name: b", ".join(each) for name, each in several.items()}
 
 
@@ -152,7 +164,7 @@ def _status(line: bytes) -> tuple[int, int, bytes]:
     return 11 if line[7] == _ONE else 10, int(line[9:12]), line[13:]
 
 
-def _other_target(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
+def _other_target(method: bytes, target: bytes, host: bytes, version: int) -> tuple[bytes, bytes]:
     """Authority and path of a target that is not just a path (RFC 9112, 3.2). Raises Malformed."""
     if method == b"PRI":
         raise Malformed(400, "method reserved for HTTP/2")  # RFC 9113, 11.6
@@ -166,9 +178,13 @@ def _other_target(method: bytes, target: bytes, host: bytes) -> tuple[bytes, byt
         return host, target
     found = ABSOLUTE.fullmatch(target)
     # Userinfo is refused with the rest: it serves to make one host look like another (RFC 9110, 4.2.4).
-    if found is None or not is_authority(found[1]):
+    if found is None or not is_authority(found[2]):
         raise Malformed(400, "invalid request target")
-    authority, path = found.groups()
+    scheme, authority, path = found.groups()
+    # The field MUST say the same (RFC 9112, 3.2): by one of them goes the proxy, and by the other many a server. To
+    # HTTP/1.0 the field means nothing, and the target alone counts.
+    if version == 11 and not is_same_authority(authority, host, scheme.lower()):
+        raise Malformed(400, "target for another host than Host")
     if not path and method == b"OPTIONS":
         return authority, b"*"
     return authority, path if path.startswith(b"/") else b"/" + path
@@ -180,6 +196,23 @@ def _connection(value: bytes, version: int) -> tuple[bool, bool]:
     options = [option.strip(b" \t") for option in value.lower().split(b",")]
     keep_alive = b"close" not in options and (version == 11 or b"keep-alive" in options)
     return keep_alive, b"upgrade" in options
+
+
+_HAS_A_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+_HAS_NO_BODY: Final = frozenset({b"GET", b"HEAD", b"DELETE"})
+
+
+def _check_old(method: bytes, length: int | None) -> None:
+    """Refuse what RFC 1945 lets HTTP/1.0 read otherwise than RFC 9112, 6.3 lets us. Raises Malformed.
+
+    In it a POST must say how long it is (8.3), or its body passes for none; and its other methods have no body, so
+    that many an agent takes one for the next request. Not asked of a request that names its host and is its
+    connection's last: that is nginx, which speaks 1.0 for callers that know better, and nothing follows it.
+    """
+    if length is None and method in _HAS_A_BODY:
+        raise Malformed(411, "HTTP/1.0 without Content-Length where a body is meant")
+    if length and method in _HAS_NO_BODY:
+        raise Malformed(400, "HTTP/1.0 with a body where none is meant")
 
 
 def _body(values: dict[bytes, bytes], version: int, limits: Limits) -> int | None:

@@ -27,7 +27,7 @@ class Malformed(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(status, reason)
         self.status = status
-        """400, 408, 413, 414, 431, 501 or 505; from an upstream, each of them means a 502."""
+        """400, 408, 411, 413, 414, 431, 501 or 505; from an upstream, each of them means a 502."""
         self.reason = reason
         """One phrase for the log, in our own words: never bytes of the peer's."""
 

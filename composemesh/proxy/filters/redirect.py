@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from composemesh.model.route import PortOfRedirect
-from composemesh.proxy.codec.grammar import is_authority
+from composemesh.proxy.codec.grammar import DEFAULT_PORTS, is_authority
 from composemesh.proxy.filters.changes import clean
 from composemesh.proxy.filters.rewrite import escaped, replacement, rewritten_target
 
@@ -42,7 +42,7 @@ def _port(redirect: Redirect, own: bytes, port: int, scheme: bytes) -> bytes:
 
 
 def _default_port(scheme: bytes) -> bytes:
-    return {b"http": b"80", b"https": b"443"}.get(scheme, b"")
+    return DEFAULT_PORTS.get(scheme, b"")
 
 
 def _split(authority: bytes) -> tuple[bytes, bytes]:

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import re
 
-from composemesh.proxy.codec.grammar import TARGET, TOKEN, is_authority, is_destination
+from composemesh.proxy.codec import why
+from composemesh.proxy.codec.grammar import (
+    METHOD,
+    SINGLE_IN_REQUESTS,
+    SINGLE_IN_RESPONSES,
+    TARGET,
+    TOKEN,
+    is_authority,
+    is_destination,
+    is_same_authority,
+)
 from composemesh.proxy.codec.h1 import REASONS, content_length
 from composemesh.proxy.codec.h2.fields import PSEUDO, Unfit
 from composemesh.proxy.codec.parts import STREAMED, Fields, Limits, Malformed, RequestHead, ResponseHead
@@ -19,6 +29,7 @@ VERSION = 20
 
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE"})
 _SCHEMES = frozenset({b"http", b"https"})
+_method = re.compile(METHOD).fullmatch
 _token = re.compile(rb"%b++" % TOKEN).fullmatch
 _path = re.compile(rb"/%b*+" % TARGET).fullmatch
 _COLON = ord(":")
@@ -30,7 +41,7 @@ def request(fields: Fields, end: bool, limits: Limits, *, unfit: bool = False) -
         _refuse_unfit(fields)
     values = dict(fields)
     if len(values) != len(fields):
-        fields, values = _by_name(fields)
+        fields, values = _by_name(fields, SINGLE_IN_REQUESTS)
     pop = values.pop
     method, scheme, path, authority = (
         pop(b":method", b""),
@@ -51,7 +62,7 @@ def request(fields: Fields, end: bool, limits: Limits, *, unfit: bool = False) -
             method, upgrade = b"GET", protocol.lower()
             if authority is None or _token(protocol) is None:
                 raise Malformed(400, "invalid :protocol")
-    elif method not in _METHODS and (_token(method) is None or method == b"PRI"):
+    elif method not in _METHODS and (_method(method) is None or method == b"PRI"):
         raise Malformed(400, "invalid :method")
     if pseudo != 2:
         if scheme not in _SCHEMES:
@@ -69,7 +80,7 @@ def request(fields: Fields, end: bool, limits: Limits, *, unfit: bool = False) -
     if host is None:
         values[b"host"] = authority
         fields.insert(0, (b"host", authority))
-    elif host.lower() != authority.lower():
+    elif not is_same_authority(authority, host, scheme):
         raise Malformed(400, ":authority other than Host")
     if not is_authority(authority):
         raise Malformed(400, "invalid :authority")
@@ -98,7 +109,7 @@ def response(
         _refuse_unfit(fields)
     values = dict(fields)
     if len(values) != len(fields):
-        fields, values = _by_name(fields)
+        fields, values = _by_name(fields, SINGLE_IN_RESPONSES)
     digits = values.pop(b":status", b"")
     if len(digits) != 3 or not digits.isdigit() or fields[0][0] != b":status":
         raise Malformed(400, "no :status, or an invalid one")
@@ -149,13 +160,16 @@ def _refuse_unfit(fields: Fields) -> None:
         raise Malformed(400, "a field that cannot travel in HTTP/2")
 
 
-def _by_name(fields: Fields) -> tuple[Fields, dict[bytes, bytes]]:
+def _by_name(fields: Fields, single: tuple[bytes, ...]) -> tuple[Fields, dict[bytes, bytes]]:
     """Name → value, as in HTTP/1. Cookies come in crumbs and are joined in a way of their own (8.2.3)."""
     several: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         several.setdefault(name, []).append(value)
     if any(len(several.get(name, ())) > 1 for name in PSEUDO):
         raise Malformed(400, "pseudo-field twice")
+    for name in single:
+        if len(several.get(name, ())) > 1:
+            raise why.twice(name)
     crumbs = several.get(b"cookie", ())
     if len(crumbs) > 1:
         first = next(at for at, (name, _) in enumerate(fields) if name == b"cookie")

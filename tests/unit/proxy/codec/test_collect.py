@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from composemesh.proxy.codec.collect import TrailerBuffer
 from composemesh.proxy.codec.h1 import HeadBuffer, parse_request
 from composemesh.proxy.codec.parts import Limits, Malformed
 
@@ -62,8 +63,68 @@ def test_refused_at_the_byte_that_settles_it(pieces: list[bytes]) -> None:
     assert refused_after(pieces) == 400
 
 
-def test_versions_are_told_at_the_end_of_the_line() -> None:
-    assert refused_after([b"GET / HTTP/2.0\r", b"\n"]) == 505
+@pytest.mark.parametrize("first", [b"", b"\r\n"])
+@pytest.mark.parametrize("version", [b"5.6", b"2.0", b"0.9", b"1.2"])
+def test_a_version_that_is_not_ours_needs_no_line_end(first: bytes, version: bytes) -> None:
+    line = first + b"GET / HTTP/" + version
+    assert refused_after([line]) == 505
+    assert refused_after([line[at : at + 1] for at in range(len(line))]) == 505
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET / HTTP/5",
+        b"GET / HTTP/5.",
+        b"GET / HTTP/1",
+        b"GET / HTTP/1.1",
+        b"GET HTTP/5.6",
+        b"GET / HTTP/1.1 HTTP/5.6",
+    ],
+)
+def test_other_versions_wait_for_their_line(begun: bytes) -> None:
+    assert HeadBuffer().feed(begun) is False
+    assert refused_after([begun[at : at + 1] for at in range(len(begun))] + [b" x\r\n"]) == 400
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([b"Content-Length: 1", b"Content-Length: 2"], "two Content-Length fields"),
+        ([b"content-length: 1", b"X: y", b"CONTENT-LENGTH: 1"], "two Content-Length fields"),
+        ([b"Host: a", b"host: a"], "two Host fields"),
+        ([b"Content-Type: a/b", b"Content-type: c/d"], "two Content-Type fields"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_may_come_once_is_refused_when_it_comes_again(lines: list[bytes], why: str, size: int) -> None:
+    begun = b"\r\n".join([b"POST / HTTP/1.1", *lines, b""])
+    buffer = HeadBuffer()
+    for at in range(0, len(begun) - size, size):
+        assert buffer.feed(begun[at : at + size]) is False
+    with pytest.raises(Malformed) as early:
+        buffer.feed(begun[len(begun) - (len(begun) - 1) % size - 1 :])
+    with pytest.raises(Malformed) as late:
+        parse_request(begun + b"\r\n")
+    assert str(early.value) == str(late.value) == f"400 {why}"
+
+
+def test_the_first_of_several_faults_tells() -> None:
+    many = [b"X: y\r\n"] * 101
+    again = [b"Host: a\r\n"] * 2
+    for lines, status in ((again + many, 400), (many + again, 431), ([*again, b"X y\r\n"], 400)):
+        head = b"GET / HTTP/1.1\r\n" + b"".join(lines)
+        assert refused_after([head]) == status
+        with pytest.raises(Malformed) as whole:
+            parse_request(head + b"\r\n")
+        assert whole.value.status == status
+
+
+def test_what_comes_twice_elsewhere_is_awaited() -> None:
+    assert HeadBuffer().feed(b"GET / HTTP/1.1\r\nX-Host: a\r\nHost-X: a\r\nHost: a\r\nX: Host:\r\n") is False
+    assert HeadBuffer(response=True).feed(b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Type: c/d\r\n") is False
+    assert refused_after([b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n"], response=True) == 400
+    assert TrailerBuffer().feed(b"Content-Type: a/b\r\nContent-Type: c/d\r\n") is False
 
 
 def test_what_is_no_response_is_refused_before_its_line_ends() -> None:

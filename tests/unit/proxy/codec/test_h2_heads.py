@@ -184,6 +184,43 @@ def test_a_response_that_is_none(fields: Fields) -> None:
         response(fields, b"GET", b"", True, LIMITS)
 
 
+def asked(*more: tuple[bytes, bytes], **pseudo: bytes) -> RequestHead:
+    said = {"method": b"GET", "scheme": b"http", "path": b"/", "authority": b"a"} | pseudo
+    return request([*((b":" + name.encode(), value) for name, value in said.items()), *more], True, LIMITS)
+
+
+@pytest.mark.parametrize("method", [b"-bl", b"-", b"PRI", b"G T", b""])
+def test_methods_refused(method: bytes) -> None:
+    with pytest.raises(Malformed):
+        asked(method=method)
+    assert asked(method=b"!#$%&'*+-.^_`|~").method == b"!#$%&'*+-.^_`|~"
+
+
+@pytest.mark.parametrize("authority", [b"-a", b"a.-b", b"a192.168.2.10", b"999.1.1.1"])
+def test_authorities_refused_as_in_http_1(authority: bytes) -> None:
+    with pytest.raises(Malformed):
+        asked(authority=authority)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [(b"content-type", "two Content-Type fields"), (b"host", "two Host fields")]
+)
+def test_what_may_come_once(name: bytes, why: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        asked((name, b"a"), (b"x", b"y"), (name, b"a"))
+    assert caught.value.reason == why
+    assert asked((name, b"a")).values[name] == b"a"
+
+
+def test_authority_and_host_may_be_spelled_apart() -> None:
+    """Default ports are normalised (RFC 9113, 8.3.1)."""
+    assert asked((b"host", b"A:80")).authority == b"a"
+    assert asked((b"host", b"a"), scheme=b"https", authority=b"a:443").authority == b"a:443"
+    for host in (b"b", b"a:443", b"a:8080", b"a::80"):
+        with pytest.raises(Malformed):
+            asked((b"host", host))
+
+
 def test_a_head_too_large_is_answered() -> None:
     pair = Pair()
     stream = pair.client.send_head(b"POST", b"a", b"/", [(b"x-%d" % n, b"y") for n in range(101)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from composemesh.proxy.codec import grammar
+from composemesh.proxy.codec.grammar import ABSOLUTE, is_authority
 from composemesh.proxy.codec.h1 import parse_request
 from composemesh.proxy.codec.parts import CHUNKED, Limits, Malformed
 
@@ -61,7 +63,13 @@ def test_one_empty_line_before_a_request_is_forgiven_and_two_are_not() -> None:
         (b"GET / HTTP/3.0", 505),
         (b"G(T / HTTP/1.1", 400),
         (b"G\x80T / HTTP/1.1", 400),
+        (b"GET / HTTP/1.10", 400),
+        (b"GET / HTTP/1.1 HTTP/2.0", 400),
+        (b"GET / HTTP/2.0 HTTP/1.1", 505),
+        (b"GET / HTTP/5.67", 505),
         (b"PRI * HTTP/2.0", 505),
+        (b"- / HTTP/1.1", 400),
+        (b"-bl / HTTP/1.1", 400),
         (b"PRI / HTTP/1.1", 400),
         (b"PRI * HTTP/1.1", 400),
         (b"GET /a b HTTP/1.1", 400),
@@ -109,18 +117,68 @@ def test_request_lines_refused(line: bytes, status: int) -> None:
         (b"CONNECT [::1]:443 HTTP/1.1", b"[::1]:443", b""),
         (b'GET /"{}|\\^` HTTP/1.1', b"a", b'/"{}|\\^`'),
         (b"!#$%&'*+-.^_`|~ // HTTP/1.1", b"a", b"//"),
+        (b"M-SEARCH / HTTP/1.1", b"a", b"/"),
     ],
 )
 def test_whom_a_target_names(line: bytes, authority: bytes, path: bytes) -> None:
-    head = parse_request(request(b"Host: a", line=line))
+    target = ABSOLUTE.fullmatch(line.split(b" ")[1])
+    head = parse_request(request(b"Host: " + (target[2] if target else b"a"), line=line))
     assert (head.authority, head.path, head.target) == (authority, path, line.split(b" ")[1])
     assert head.is_connect == line.startswith(b"CONNECT")
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (b"http://a/", b"A"),
+        (b"http://A/", b"a:80"),
+        (b"http://a:80/", b"a"),
+        (b"http://a:/", b"a:80"),
+        (b"HTTPS://a/", b"a:443"),
+        (b"https://a:443", b"a:"),
+        (b"http://[::1]/", b"[::1]:80"),
+        (b"http://a:8080/", b"a:8080"),
+    ],
+)
+def test_a_target_and_its_host_may_be_spelled_apart(target: bytes, host: bytes) -> None:
+    head = parse_request(request(b"Host: " + host, line=b"GET " + target + b" HTTP/1.1"))
+    assert head.authority == target.split(b"/")[2]
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (b"http://a/", b"b"),
+        (b"http://a/", b"a:443"),
+        (b"https://a/", b"a:80"),
+        (b"http://a:8080/", b"a"),
+        (b"http://a/", b"a."),
+        (b"http://[::80]/", b"[::]"),
+        (b"http://[::1]/", b"[::2]"),
+    ],
+)
+def test_a_target_for_another_host_than_host(target: bytes, host: bytes) -> None:
+    line = b"GET " + target + b" HTTP/1."
+    assert refused(request(b"Host: " + host, line=line + b"1")).reason == "target for another host than Host"
+    assert parse_request(request(b"Host: " + host, line=line + b"0")).authority == target.split(b"/")[2]
 
 
 @pytest.mark.parametrize(
     "host",
     [
         b"a",
+        b"a-.b-c",
+        b"_a._b",
+        b"web.1",
+        b"a.b.",
+        b"a..b",
+        b"1.2.3",
+        b"a1.2.3",
+        b"a.v1.2.3.4",
+        b"1.2.3.4a",
+        b"1.2.3.4.",
+        b"255.255.255.255",
+        b"[v1.-a]",
         b"a.b-c_d:80",
         b"a:",
         b"127.0.0.1:8080",
@@ -152,6 +210,18 @@ def test_hosts_accepted(host: bytes) -> None:
             b"a:80a",
             b"a:65536",
             b"a:80:80",
+            b"-a",
+            b"-",
+            b"-a.c:80",
+            b"a.-c",
+            b"a192.168.2.10",
+            b"a192.168.2.10:1234",
+            b"999.1.1.1",
+            b"1.2.3.256",
+            b"01.2.3.4",
+            b"1.2.3.1000000",
+            b"a.2.3.4.",
+            b".2.3.4",
         ),
         *(
             b"[::1",
@@ -237,6 +307,43 @@ def test_lengths_accepted(value: bytes) -> None:
 )
 def test_lengths_refused(value: bytes, status: int) -> None:
     assert refused(request(b"Host: a", b"Content-Length: " + value)).status == status
+
+
+def test_what_is_refused_is_not_remembered_at_length() -> None:
+    before = grammar._is_authority.cache_info().currsize
+    for n in range(9):
+        assert not is_authority(b"%d" % n * 1000)
+    assert grammar._is_authority.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("again", [b"text/plain", b"text/html", b""])
+def test_one_content_type_only(again: bytes) -> None:
+    said = request(b"Host: a", b"Content-Type: text/html", b"content-type: " + again)
+    assert refused(said).reason == "two Content-Type fields"
+    assert parse_request(request(b"Host: a", b"Content-Type: a/b, c/d", b"X: y", b"X: z"))
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"PATCH"])
+@pytest.mark.parametrize("fields", [[], [b"X: y"], [b"Host: a", b"Connection: keep-alive"], [b"Connection: close"]])
+def test_http_1_0_says_how_long_a_body_is(method: bytes, fields: list[bytes]) -> None:
+    assert refused(request(*fields, line=method + b" / HTTP/1.0")).status == 411
+    for length in (0, 5):
+        head = parse_request(request(*fields, b"Content-Length: %d" % length, line=method + b" / HTTP/1.0"))
+        assert head.body == length
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE"])
+@pytest.mark.parametrize("fields", [[], [b"X: y"], [b"Host: a", b"Connection: keep-alive"], [b"Connection: close"]])
+def test_http_1_0_has_no_body_where_none_is_meant(method: bytes, fields: list[bytes]) -> None:
+    assert refused(request(*fields, b"Content-Length: 5", line=method + b" / HTTP/1.0")).status == 400
+    assert parse_request(request(*fields, b"Content-Length: 0", line=method + b" / HTTP/1.0")).body == 0
+    assert parse_request(request(*fields, line=method + b" / HTTP/1.0")).body == 0
+
+
+@pytest.mark.parametrize("fields", [[b"Host: a"], [b"Host: a", b"Connection: close"]])
+def test_what_nginx_says_in_http_1_0_for_others_is_served(fields: list[bytes]) -> None:
+    assert parse_request(request(*fields, line=b"POST / HTTP/1.0")).body == 0
+    assert parse_request(request(*fields, b"Content-Length: 5", line=b"GET / HTTP/1.0")).body == 5
 
 
 def test_one_length_only() -> None:
