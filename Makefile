@@ -4,7 +4,7 @@
 #   make test     all tests; brings Docker where it can, and says what is skipped where it cannot (TESTS="tests/unit -k codec" for some)
 #   make peers    43 clients and servers of other people, tried once through the mesh: prints docs/reference/peers.md's table
 #   make fuzz     looks for bytes that the codec bears badly, guided by coverage, for SECONDS=60
-#   make check    formatting, lint, types, and which room may import which
+#   make check    formatting, lint, types (of tests, too), and which room may import which
 #   make bench    the figures, side by side with Envoy, nginx and haproxy (QUICK=1 for a minute's worth)
 #   make wheel    a wheel for this Python and processor, its request path compiled by mypyc (needs a C compiler)
 #   make test-compiled   that path's tests, on that wheel

@@ -10,13 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from environment import engine, requirements
 from environment import python_image as image
-from environment import requirements
 from environment.folder import SHARED, Missing
 from environment.patience import bounded
 from environment.project import Project, project
@@ -26,7 +26,11 @@ BEFORE_THE_SIGNAL = 0.75
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-NEEDS = {"docker": requirements.docker, "interpreted": requirements.interpreted, "root": requirements.root}
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "docker": requirements.docker,
+    "interpreted": requirements.interpreted,
+    "root": requirements.root,
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -54,7 +58,7 @@ def docker_engine() -> str:
     """The version of a Docker engine that answers, with Compose beside it."""
     if reason := requirements.docker():
         _give_up(reason)
-    return requirements.engine.answering() or ""
+    return engine.answering() or ""
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +101,7 @@ def shared_data() -> Callable[[str], Path]:
     return path
 
 
-def _give_up(reason: str) -> Any:
+def _give_up(reason: str) -> NoReturn:
     if requirements.REQUIRED:
         pytest.fail(f"COMPOSEMESH_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
     pytest.skip(reason)

@@ -82,7 +82,7 @@ def show(figures: Figures) -> None:
     print(f"               apply to the next request's plan: p50 {quantiles[49]:.0f} ms, p99 {quantiles[98]:.0f} ms")
 
 
-def _resources(number: int, weight: int = 90) -> list[Resource]:
+def _resources(number: int, weight: int = 90) -> tuple[Resource, ...]:
     return load_documents(RESOURCES.format(number=number, weight=weight), f"s{number}.yaml")[0]
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 import timeit
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 from composemesh.model.filter import FilterUse
 from composemesh.model.peer import UNKNOWN
@@ -17,7 +19,7 @@ from composemesh.proxy.chain.hooks import Chain, Stage
 from composemesh.proxy.cluster import Cluster, Spoken
 from composemesh.proxy.codec.h1 import parse_request, parse_response
 from composemesh.proxy.codec.parts import LIMITS
-from composemesh.proxy.exchange import Exchange
+from composemesh.proxy.exchange import Downstream, Exchange
 
 CALLS, ROUNDS = 50_000, 9
 REQUEST = b"GET /reviews/0 HTTP/1.1\r\nHost: reviews:9080\r\nUser-Agent: bench\r\n\r\n"
@@ -40,10 +42,7 @@ def cost(*filters: type) -> float:
     head, answer = parse_request(REQUEST, LIMITS), parse_response(ANSWER, b"GET", LIMITS)
     x = Exchange(head, Record(UNKNOWN, UNKNOWN, "http"), Cluster("reviews", (), Spoken()), b"", True, 9080)
 
-    class Caller:
-        peer_text = "127.0.0.1"
-
-    down = Caller()
+    down = cast("Downstream", SimpleNamespace(peer_text="127.0.0.1"))
 
     def work() -> None:
         x.view = None

@@ -151,7 +151,7 @@ def open_page(chromium: Browser, demo: Demo, complaints: list[str]) -> Iterator[
         context.set_default_timeout(20_000)
         page = context.new_page()
         page.add_init_script(VIOLATIONS)
-        page.on("console", lambda said: said.type in ("error", "warning") and note(said.text))
+        page.on("console", lambda said: note(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: note(str(error)))
         page.goto(f"{demo.url}#token={demo.token}" if token else demo.url)
         page.locator("nav a").first.wait_for()

@@ -11,7 +11,7 @@ import pytest
 from .conftest import Demo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page
 
 SPLIT = """apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -176,7 +176,12 @@ def test_an_edit_survives_a_change_of_page_and_leaving_asks(split: None, open_pa
     page.evaluate("location.hash = '#/config/VirtualService/reviews'")
     page.locator(".cm-line", has_text="weight: 70").wait_for()
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     page.close(run_before_unload=True)
     page.wait_for_timeout(500)  # nothing says that a tab was not closed
     assert asked == ["beforeunload"]

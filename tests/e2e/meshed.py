@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ async def listening(project: Project, service: str, *urls: str) -> None:
         return bool((await ask(project, service, "get", url))["status"] == 200)
 
     for url in urls:
-        await until(lambda url=url: answers(url))
+        await until(partial(answers, url))
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:

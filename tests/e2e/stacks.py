@@ -42,7 +42,7 @@ class Answers:
 
     @property
     def slowest_ms(self) -> float:
-        return max(each["ms"] for each in self.all)
+        return float(max(each["ms"] for each in self.all))
 
 
 @asynccontextmanager

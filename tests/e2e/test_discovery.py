@@ -53,7 +53,7 @@ async def quietly(*command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def busybox_image(docker_engine):
+def busybox_image(docker_engine: str):
     if not BUSYBOX.exists():
         pytest.skip("needs /bin/busybox: apt-get install busybox-static")
     image = import_image(f"discovery-busybox:{uuid4().hex[:10]}")
@@ -62,13 +62,13 @@ def busybox_image(docker_engine):
 
 
 @pytest.fixture
-def stack(busybox_image, tmp_path):
+def stack(busybox_image, tmp_path: Path):
     with project(tmp_path, busybox_image) as made:
         yield made
 
 
 @pytest.fixture
-def run(stack):
+def run(stack: Project):
     """`docker run -d` with these arguments; the container is gone after the test."""
     started: list[str] = []
 
@@ -130,7 +130,7 @@ services:
 """
 
 
-async def test_a_project_from_up_to_down(stack):
+async def test_a_project_from_up_to_down(stack: Project) -> None:
     stack.write(ONE_SERVICE)
     async with watching(stack) as watch:
         await watch.until(lambda: not watch.now.trouble)
@@ -163,7 +163,7 @@ async def test_a_project_from_up_to_down(stack):
         assert watch.now.impostors == ()
 
 
-async def test_the_drain_begins_before_the_process_is_dead(stack):
+async def test_the_drain_begins_before_the_process_is_dead(stack: Project) -> None:
     stack.write(ONE_SERVICE)
     await stack.compose("up", "--detach")
     async with watching(stack) as watch, trio.open_nursery() as nursery:
@@ -175,7 +175,7 @@ async def test_the_drain_begins_before_the_process_is_dead(stack):
         await watch.until(lambda: watch.states == {})
 
 
-async def test_networks_and_names_change_under_way(stack):
+async def test_networks_and_names_change_under_way(stack: Project) -> None:
     stack.write(ONE_SERVICE)
     await stack.compose("up", "--detach")
     async with watching(stack) as watch:
@@ -190,7 +190,7 @@ async def test_networks_and_names_change_under_way(stack):
         await watch.until(lambda: watch.now.workloads[0].name == f"{stack.name}-front-1")
 
 
-async def test_health_as_it_changes(stack):
+async def test_health_as_it_changes(stack: Project) -> None:
     stack.write(
         """
 services:
@@ -208,7 +208,7 @@ services:
         await watch.until(lambda: watch.named("web-1").health is Health.HEALTHY)
 
 
-async def test_modes_of_the_network_and_a_one_off_container(stack):
+async def test_modes_of_the_network_and_a_one_off_container(stack: Project) -> None:
     stack.write(
         """
 x-sleep: &sleep {image: "${PYTHON_IMAGE}", command: [sleep, "1000"], stop_grace_period: 0s}
@@ -231,7 +231,7 @@ services:
         assert oneoff.attachments
 
 
-async def test_an_image_that_poses_as_a_service_is_not_taken_in(stack, run):
+async def test_an_image_that_poses_as_a_service_is_not_taken_in(stack: Project, run) -> None:
     claim = {"project": stack.name, "service": "reviews", "config-hash": "4c146bb0", "container-number": "1"}
     labels = " ".join(f'{COMPOSE}{key}="{value}"' for key, value in claim.items())
     evil = import_image(f"discovery-evil:{stack.name}", f"LABEL {labels} mesh.route=evil")
@@ -260,7 +260,7 @@ async def test_an_image_that_poses_as_a_service_is_not_taken_in(stack, run):
         docker("rmi", "--force", evil)
 
 
-async def test_what_is_known_follows_the_event_within_milliseconds(stack):
+async def test_what_is_known_follows_the_event_within_milliseconds(stack: Project) -> None:
     stack.write(ONE_SERVICE)
     await stack.compose("up", "--detach")
     async with watching(stack) as watch, DockerClient() as client:
@@ -278,7 +278,7 @@ async def test_what_is_known_follows_the_event_within_milliseconds(stack):
         assert median(delays) < 50
 
 
-async def test_while_the_engine_is_out_of_sight_the_last_known_state_stays(stack, tmp_path):
+async def test_while_the_engine_is_out_of_sight_the_last_known_state_stays(stack: Project, tmp_path: Path) -> None:
     stack.write(ONE_SERVICE)
     await stack.compose("up", "--detach")
     socket = tmp_path / "engine.sock"

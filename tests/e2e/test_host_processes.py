@@ -132,7 +132,7 @@ async def test_a_container_calls_what_was_found_on_the_hosts_network(project: Pr
 async def test_a_published_service_is_found_and_called_by_others(project: Project) -> None:
     heard: Latest[Heard] = Latest(Heard())
     token = trio.lowlevel.current_trio_token()
-    zone = await trio.to_thread.run_sync(Zone, ("127.0.0.1",), (PUBLISHED,), heard.publish, token)
+    zone = await trio.to_thread.run_sync(lambda: Zone(("127.0.0.1",), (PUBLISHED,), heard.publish, token))
     try:
         with trio.fail_after(10):
             while not heard.value.announcements:

@@ -115,7 +115,7 @@ async def test_a_service_without_a_container_is_refused_by_the_mesh_and_not_by_t
     await names.compose("start", "stopped")
 
     async def is_back() -> bool:
-        return (await ask(names, "caller", "get", "http://stopped:8080/"))["status"] == 200
+        return bool((await ask(names, "caller", "get", "http://stopped:8080/"))["status"] == 200)
 
     await until(is_back)
     assert await resolved(names, "caller", "stopped") == [await names.address("stopped")]
@@ -245,7 +245,7 @@ async def test_registry_only_for_everybody(names: Project, entries: str) -> None
     foreign = (await names.address("details")).rpartition(".")[0] + ".1"
 
     async def refused() -> bool:
-        return (await ask(names, "caller", "try", f"http://{foreign}:1/"))["status"] == 502
+        return bool((await ask(names, "caller", "try", f"http://{foreign}:1/"))["status"] == 502)
 
     assert not await refused()
     compose.write_text("x-mesh: {egress: registry_only}\n" + before)

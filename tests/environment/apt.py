@@ -78,7 +78,7 @@ def _private_apt(suite: str) -> list[str]:
 def _mirror() -> str:
     """The address of the Debian archive this machine itself uses (not the security archive: it has no `sid`)."""
     texts = [file.read_text() for file in sorted(SOURCES.glob("*.sources"))]
-    addresses = [address for text in texts for address in re.findall(r"(?m)^URIs:\s*(\S+)", text)]
+    addresses: list[str] = [address for text in texts for address in re.findall(r"(?m)^URIs:\s*(\S+)", text)]
     lines = [OLD_SOURCES, *sorted(SOURCES.glob("*.list"))]
     for file in filter(Path.exists, lines):
         addresses += re.findall(r"(?m)^deb\s+(?:\[[^]]*\]\s+)?(\S+)", file.read_text())

@@ -74,7 +74,8 @@ class Project:
     async def address(self, service: str, number: int = 1) -> str:
         """The first IPv4 address of a service's container."""
         networks = (await self.container(service, number))["NetworkSettings"]["Networks"]
-        return next(network["IPAddress"] for network in networks.values() if network["IPAddress"])
+        address: str = next(network["IPAddress"] for network in networks.values() if network["IPAddress"])
+        return address
 
     def end(self) -> None:
         """Take everything of the project away, whatever state it is in and whether or not its files are valid."""

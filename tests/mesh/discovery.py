@@ -100,7 +100,7 @@ class Client:
             number = getattr(event, "stream_id", 0)
             match event:
                 case h2.events.ResponseReceived() | h2.events.TrailersReceived():
-                    self.headers.setdefault(number, {}).update(dict(event.headers or ()))
+                    self.headers.setdefault(number, {}).update(event.headers)  # type: ignore[arg-type] # texts: an encoding is set
                 case h2.events.DataReceived():
                     if self.reads_body:
                         self.h2.acknowledge_received_data(event.flow_controlled_length, number)

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import trio
 
@@ -35,11 +36,11 @@ def free_port() -> int:
         return port
 
 
-def http(port: int, *hosts: str, **settings: object) -> Server:
+def http(port: int, *hosts: str, **settings: Any) -> Server:
     return Server(port, ServerProtocol.HTTP, hosts or ("*",), "127.0.0.1", **settings)
 
 
-def https(port: int, *hosts: str, tls: TlsSettings = AUTO, **settings: object) -> Server:
+def https(port: int, *hosts: str, tls: TlsSettings = AUTO, **settings: Any) -> Server:
     return Server(port, ServerProtocol.HTTPS, hosts or ("*",), "127.0.0.1", tls, **settings)
 
 
@@ -87,7 +88,7 @@ async def connect(port: int) -> trio.SocketStream:
     return await trio.open_tcp_stream("127.0.0.1", port)
 
 
-def client(**settings: object) -> ssl.SSLContext:
+def client(**settings: Any) -> ssl.SSLContext:
     return client_context(ROOT, **settings)
 
 
@@ -109,8 +110,8 @@ async def secure(
 
 async def ask(stream: trio.abc.Stream, host: bytes = b"shop.localhost", path: bytes = b"/", *lines: bytes) -> bytes:
     """Send a request, and read the answer with as much body as it says."""
-    head = [b"GET " + path + b" HTTP/1.1", b"Host: " + host, *lines]
-    await stream.send_all(b"\r\n".join(head) + b"\r\n\r\n")
+    asked = [b"GET " + path + b" HTTP/1.1", b"Host: " + host, *lines]
+    await stream.send_all(b"\r\n".join(asked) + b"\r\n\r\n")
     data = b""
     with trio.fail_after(5):
         while True:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import h2.config
 import h2.connection
 import h2.events
 import trio
+from h2.settings import SettingCodes
+
+EventT = TypeVar("EventT", bound=h2.events.Event)
 
 
 class Peer:
     """A plain h2 connection over a trio stream, for both sides of a conversation."""
 
-    def __init__(self, stream: trio.SocketStream, *, client: bool) -> None:
+    def __init__(self, stream: trio.abc.Stream, *, client: bool) -> None:
         self.stream = stream
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=client, header_encoding=None))
         self.h2.initiate_connection()
@@ -22,7 +26,7 @@ class Peer:
     async def flush(self) -> None:
         await self.stream.send_all(self.h2.data_to_send())
 
-    async def next(self, kind: type[h2.events.Event]) -> h2.events.Event:
+    async def next(self, kind: type[EventT]) -> EventT:
         """The next event of a kind; those before it are answered and forgotten."""
         with trio.fail_after(5):
             while True:
@@ -54,7 +58,7 @@ class Peer:
 
     async def answer(self) -> tuple[dict[bytes, bytes], bytes, dict[bytes, bytes]]:
         """The one response under way, to its end: head, body, trailers."""
-        head = dict((await self.next(h2.events.ResponseReceived)).headers)
+        head = dict((await self.next(h2.events.ResponseReceived)).headers or ())
         body = b""
         trailers: dict[bytes, bytes] = {}
         while True:
@@ -71,13 +75,13 @@ Request = h2.events.RequestReceived
 
 
 def serving(
-    answer: Callable[[Peer, Request], Awaitable[object]], settings: dict[int, int] | None = None
-) -> Callable[[trio.SocketStream], Awaitable[None]]:
+    answer: Callable[[Peer, Request], Awaitable[object]], settings: Mapping[SettingCodes, int] | None = None
+) -> Callable[[trio.abc.Stream], Awaitable[None]]:
     """An application that speaks HTTP/2, and does as it is told with each request."""
 
-    async def handle(stream: trio.SocketStream) -> None:
+    async def handle(stream: trio.abc.Stream) -> None:
         peer = Peer(stream, client=False)
-        peer.h2.update_settings(settings or {})
+        peer.h2.update_settings(dict[SettingCodes | int, int]((settings or {}).items()))
         await peer.flush()
         while True:
             try:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import trio
 import trio.testing
@@ -33,6 +34,7 @@ NETWORK = f"127.{os.getpid() % 200 + 20}"
 AUTHORITY = Authority.new("test", datetime.now(UTC))
 """What gateways' certificates lead to."""
 Handler = Callable[[trio.SocketStream], Awaitable[object]]
+AnyHandler = Callable[[trio.abc.Stream], Awaitable[object]]
 
 
 class Here:
@@ -122,7 +124,7 @@ class Net:
         self.discovered.publish(Discovered((*self.discovered.value.workloads, workload)))
         return workload
 
-    def change(self, workload: Workload, **changes: object) -> Workload:
+    def change(self, workload: Workload, **changes: Any) -> Workload:
         """Discovery reports the same workload in another shape."""
         changed = replace(workload, **changes)
         others = tuple(each for each in self.discovered.value.workloads if each.life != workload.life)
@@ -213,7 +215,7 @@ async def running_net() -> AsyncIterator[Net]:
             nursery.cancel_scope.cancel()
 
 
-async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
+async def read_until(stream: trio.abc.Stream, end: bytes) -> bytes:
     data = b""
     with trio.fail_after(5):
         while end not in data:
@@ -223,7 +225,7 @@ async def read_until(stream: trio.SocketStream, end: bytes) -> bytes:
     return data
 
 
-async def read_all(stream: trio.SocketStream) -> bytes:
+async def read_all(stream: trio.abc.Stream) -> bytes:
     data = b""
     with trio.fail_after(5):
         while more := await stream.receive_some():
@@ -231,7 +233,7 @@ async def read_all(stream: trio.SocketStream) -> bytes:
     return data
 
 
-async def ask(stream: trio.SocketStream, request: bytes, body: bytes = b"ok") -> bytes:
+async def ask(stream: trio.abc.Stream, request: bytes, body: bytes = b"ok") -> bytes:
     """Send a request on a connection that stays open, and read the answer until `body` has come after its head."""
     await trio.lowlevel.checkpoint()  # what was published before is heard before: no wire carries it
     await stream.send_all(request)
@@ -245,10 +247,10 @@ GET = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def answering(answer: bytes = OK, seen: list[bytes] | None = None) -> Handler:
+def answering(answer: bytes = OK, seen: list[bytes] | None = None) -> AnyHandler:
     """An application that answers each head (with whatever came along) in the same way."""
 
-    async def handle(stream: trio.SocketStream) -> None:
+    async def handle(stream: trio.abc.Stream) -> None:
         data = b""
         while more := await stream.receive_some():
             data += more

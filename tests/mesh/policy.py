@@ -38,7 +38,7 @@ def say(
     protocol: Protocol = Protocol.HTTP,
 ) -> None:
     """Configure the mesh: this is all that is said of calls to `app`."""
-    hosts = ()
+    hosts: tuple[VirtualHost, ...] = ()
     if retry is not None or timeout or subset:
         arms = (WeightedDestination(Destination("app", subset)),)
         rule = HttpRule(destinations=arms, retry=retry, timeout=timeout)

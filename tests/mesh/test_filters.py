@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, Redirect
-from composemesh.plugin import Exchange, Reply
+from composemesh.plugin import Exchange, Reply, Then
 from composemesh.runtime.failures import figures
 from mesh.filters import head_of, only, use
 from mesh.gateways import connect as enter
@@ -27,22 +30,22 @@ async def app(net: Net, seen: list[bytes] | None = None) -> trio.SocketStream:
     return await net.connect(workload)
 
 
-def raising(problem: BaseException) -> object:
+def raising(problem: BaseException) -> Callable[..., None]:
     def hook(*_: object) -> None:
         raise problem
 
     return hook
 
 
-async def boom(x: Exchange, then: object) -> None:
+async def boom(x: Exchange, then: Then) -> None:
     raise ValueError("boom")
 
 
 # === what they see and change ===
 
 
-async def test_everything_that_a_filter_sees(net: Net):
-    told: list[object] = []
+async def test_everything_that_a_filter_sees(net: Net) -> None:
+    told: list[Any] = []
 
     class Spy:
         def __init__(self, config: object) -> None:
@@ -67,7 +70,7 @@ async def test_everything_that_a_filter_sees(net: Net):
     assert told[14] == "kept"
 
 
-async def test_headers_and_path_are_changed_on_both_ways(net: Net):
+async def test_headers_and_path_are_changed_on_both_ways(net: Net) -> None:
     class Change:
         def __init__(self, config: object) -> None:
             pass
@@ -97,7 +100,7 @@ async def test_headers_and_path_are_changed_on_both_ways(net: Net):
     assert not any(each.lower().startswith(b"user-agent") for each in lines)
 
 
-async def test_requests_meet_them_in_order_and_answers_the_other_way_round(net: Net):
+async def test_requests_meet_them_in_order_and_answers_the_other_way_round(net: Net) -> None:
     told: list[str] = []
 
     def named(name: str) -> type:
@@ -111,7 +114,7 @@ async def test_requests_meet_them_in_order_and_answers_the_other_way_round(net: 
             def on_response(self, x: Exchange) -> None:
                 told.append(f"{name}!")
 
-            async def around(self, x: Exchange, then) -> None:
+            async def around(self, x: Exchange, then: Then) -> None:
                 told.append(f"{name}(")
                 await then()
                 told.append(f"){name}")
@@ -129,7 +132,7 @@ async def test_requests_meet_them_in_order_and_answers_the_other_way_round(net: 
     assert " ".join(told) == "m1? m2? m1( m2( s1? s2? s1( s2( s2! s1! m2! m1! )s2 )s1 )m2 )m1"
 
 
-async def test_those_of_a_service_are_its_own(net: Net):
+async def test_those_of_a_service_are_its_own(net: Net) -> None:
     one, other = await app(net), net.add("other")
     await net.serve(other, answering())
     use(net, only("on_response", lambda x: x.response_headers.set("x-stamp", "1")), service="app")
@@ -137,7 +140,7 @@ async def test_those_of_a_service_are_its_own(net: Net):
     assert b"x-stamp" not in await ask(await net.connect(other), GET)
 
 
-async def test_one_that_is_taken_out_has_no_say_in_the_next_request(net: Net):
+async def test_one_that_is_taken_out_has_no_say_in_the_next_request(net: Net) -> None:
     stream = await app(net)
     before = net.snapshot.value
     use(net, only("on_response", lambda x: x.response_headers.set("x-stamp", "1")), service="app")
@@ -146,7 +149,7 @@ async def test_one_that_is_taken_out_has_no_say_in_the_next_request(net: Net):
     assert b"x-stamp" not in await ask(stream, GET)
 
 
-async def test_a_filter_is_made_once_for_its_place_and_settings(net: Net):
+async def test_a_filter_is_made_once_for_its_place_and_settings(net: Net) -> None:
     made: list[object] = []
 
     class Count:
@@ -166,7 +169,7 @@ async def test_a_filter_is_made_once_for_its_place_and_settings(net: Net):
     assert made == ["a", "b", "a"]  # mesh-wide ones are made first
 
 
-async def test_requests_from_outside_and_by_a_gateway_meet_them_too(net: Net):
+async def test_requests_from_outside_and_by_a_gateway_meet_them_too(net: Net) -> None:
     workload, port = net.add("app"), free_port()
     await net.serve(workload, answering())
     await open_up(net, gateway(http(port)), routes=[route("*", "app")])
@@ -183,7 +186,7 @@ async def test_requests_from_outside_and_by_a_gateway_meet_them_too(net: Net):
 # === rules ===
 
 
-async def test_mesh_wide_ones_come_before_rules_and_those_of_a_service_after(net: Net):
+async def test_mesh_wide_ones_come_before_rules_and_those_of_a_service_after(net: Net) -> None:
     seen: list[bytes] = []
     versions = await add_versions(net, "v1", "v2", handler=telling(b"%v", seen))
     canary = rule(to("v2"), match=HttpMatch(headers={"x-tenant": exact("beta")}))
@@ -199,7 +202,7 @@ async def test_mesh_wide_ones_come_before_rules_and_those_of_a_service_after(net
     assert reached == ["/x"]
 
 
-async def test_answers_of_rules_are_seen_by_the_mesh_wide_ones(net: Net):
+async def test_answers_of_rules_are_seen_by_the_mesh_wide_ones(net: Net) -> None:
     versions = await add_versions(net, "v1")
     moved = rule(match=HttpMatch(uri=exact("/old")), redirect=Redirect(uri="/new"))
     said = rule(match=HttpMatch(uri=exact("/said")), direct_response=DirectResponse(418, b"tea"))
@@ -211,7 +214,7 @@ async def test_answers_of_rules_are_seen_by_the_mesh_wide_ones(net: Net):
     assert b"x-stamp: 418" in await ask(stream, GET.replace(b" / ", b" /said "), b"tea")
 
 
-async def test_headers_of_rules_are_there_when_filters_see_the_answer(net: Net):
+async def test_headers_of_rules_are_there_when_filters_see_the_answer(net: Net) -> None:
     versions = await add_versions(net, "v1")
     change = headers(response=HeaderChange(set=(("x-rule", "1"),)))
     configure(net, rule(to("v1"), headers=change))
@@ -226,10 +229,10 @@ async def test_headers_of_rules_are_there_when_filters_see_the_answer(net: Net):
 
 
 @pytest.mark.parametrize("hook", ["on_request", "on_response", "around"])
-async def test_a_reply_is_the_answer(net: Net, hook: str):
+async def test_a_reply_is_the_answer(net: Net, hook: str) -> None:
     reply = Reply(429, "slow down\n", {"Retry-After": "7"})
 
-    async def around(x: Exchange, then: object) -> None:
+    async def around(x: Exchange, then: Then) -> None:
         raise reply
 
     seen: list[bytes] = []
@@ -244,14 +247,14 @@ async def test_a_reply_is_the_answer(net: Net, hook: str):
     assert b"HTTP/1.1 429" in await ask(stream, GET, b"slow down\n")  # the connection lasts
 
 
-async def test_a_reply_without_a_body(net: Net):
+async def test_a_reply_without_a_body(net: Net) -> None:
     stream = await app(net)
     use(net, only("on_request", raising(Reply(204))))
     status, fields, body = head_of(await ask(stream, GET, b""))
     assert (status, body, "content-length" in fields) == (204, b"", False)
 
 
-async def test_what_can_be_no_reply():
+async def test_what_can_be_no_reply() -> None:
     with pytest.raises(ValueError, match="100 is the status of no answer"):
         Reply(100)
     with pytest.raises(ValueError, match="Content-Length frames or routes"):
@@ -260,7 +263,7 @@ async def test_what_can_be_no_reply():
         Reply(200, "", {"x-a": "a\nb"})
 
 
-async def test_filters_see_refusals_of_the_mesh(net: Net):
+async def test_filters_see_refusals_of_the_mesh(net: Net) -> None:
     workload = net.add("app")  # nothing listens there
     use(net, only("on_response", lambda x: x.response_headers.set("x-stamp", str(x.status))))
     answer = await ask(await net.connect(workload), GET, b"\n")
@@ -275,8 +278,8 @@ HOOKS = ["on_request", "on_response", "on_request_body", "on_response_body", "ar
 
 @pytest.mark.parametrize("problem", [ValueError("boom"), SystemExit("boom"), RecursionError("boom")])
 @pytest.mark.parametrize("hook", HOOKS)
-async def test_one_that_raises_has_its_request_refused(net: Net, hook: str, problem: BaseException):
-    async def around(x: Exchange, then: object) -> None:
+async def test_one_that_raises_has_its_request_refused(net: Net, hook: str, problem: BaseException) -> None:
+    async def around(x: Exchange, then: Then) -> None:
         raise problem
 
     stream = await app(net)
@@ -296,7 +299,7 @@ async def test_one_that_raises_has_its_request_refused(net: Net, hook: str, prob
 
 
 @pytest.mark.parametrize("hook", ["on_request", "on_response", "around"])
-async def test_one_that_may_fail_is_done_without(net: Net, hook: str):
+async def test_one_that_may_fail_is_done_without(net: Net, hook: str) -> None:
     stream = await app(net)
     use(net, only(hook, boom if hook == "around" else raising(ValueError("boom"))), fail_open=True)
     assert b" 200 " in await ask(stream, POST)
@@ -305,7 +308,7 @@ async def test_one_that_may_fail_is_done_without(net: Net, hook: str):
     assert "go on without it" in str(*net.fleet.planner.filters.problems())
 
 
-async def test_failures_are_counted_and_the_log_is_not_flooded(net: Net, capsys: pytest.CaptureFixture[str]):
+async def test_failures_are_counted_and_the_log_is_not_flooded(net: Net, capsys: pytest.CaptureFixture[str]) -> None:
     stream = await app(net)
     use(net, only("on_request", raising(ValueError("boom"))), service="app")
     for _ in range(20):
@@ -314,7 +317,7 @@ async def test_failures_are_counted_and_the_log_is_not_flooded(net: Net, capsys:
     assert capsys.readouterr().out.count("filter failed") == 1
 
 
-async def test_a_failure_is_forgotten_after_a_while(net: Net, monkeypatch: pytest.MonkeyPatch):
+async def test_a_failure_is_forgotten_after_a_while(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = await app(net)
     use(net, only("on_request", raising(ValueError("boom"))), service="app")
     await ask(stream, GET, b"(FF)\n")
@@ -336,9 +339,9 @@ class Waiting:
 
 
 class Plain(Waiting):
-    on_request = None
+    on_request = None  # type: ignore[assignment]
 
-    def around(self, x: Exchange, then: object) -> None:
+    def around(self, x: Exchange, then: Then) -> None:
         pass
 
 
@@ -350,7 +353,7 @@ class Plain(Waiting):
         (Plain, "its around is a plain function, and must be a coroutine function"),
     ],
 )
-async def test_one_that_can_not_be_used_fails_every_time(net: Net, what: type, why: str):
+async def test_one_that_can_not_be_used_fails_every_time(net: Net, what: type, why: str) -> None:
     stream = await app(net)
     use(net, what, service="app")
     assert b"(FF)" in await ask(stream, GET, b"(FF)\n")
@@ -359,7 +362,7 @@ async def test_one_that_can_not_be_used_fails_every_time(net: Net, what: type, w
     assert why in told.message
 
 
-async def test_one_that_is_missing_is_done_without_where_it_may_be(net: Net):
+async def test_one_that_is_missing_is_done_without_where_it_may_be(net: Net) -> None:
     stream = await app(net)
     use(net, only("on_request", raising(ValueError())), fail_open=True, missing="its plugin is not here")
     assert b" 200 " in await ask(stream, GET)
@@ -368,8 +371,8 @@ async def test_one_that_is_missing_is_done_without_where_it_may_be(net: Net):
 # === around ===
 
 
-async def test_one_that_hangs_before_then_meets_its_bound(net: Net):
-    async def hang(x: Exchange, then: object) -> None:
+async def test_one_that_hangs_before_then_meets_its_bound(net: Net) -> None:
+    async def hang(x: Exchange, then: Then) -> None:
         await trio.sleep_forever()
 
     stream = await app(net)
@@ -378,8 +381,8 @@ async def test_one_that_hangs_before_then_meets_its_bound(net: Net):
     assert "longer than 0.05 s outside then()" in str(*net.fleet.planner.filters.problems())
 
 
-async def test_one_that_hangs_before_then_and_may_fail_is_done_without(net: Net):
-    async def hang(x: Exchange, then: object) -> None:
+async def test_one_that_hangs_before_then_and_may_fail_is_done_without(net: Net) -> None:
+    async def hang(x: Exchange, then: Then) -> None:
         await trio.sleep_forever()
 
     stream = await app(net)
@@ -387,8 +390,8 @@ async def test_one_that_hangs_before_then_and_may_fail_is_done_without(net: Net)
     assert b" 200 " in await ask(stream, GET)
 
 
-async def test_one_that_hangs_afterwards_ends_with_its_bound_and_the_answer_stands(net: Net):
-    async def hang(x: Exchange, then) -> None:
+async def test_one_that_hangs_afterwards_ends_with_its_bound_and_the_answer_stands(net: Net) -> None:
+    async def hang(x: Exchange, then: Then) -> None:
         await then()
         await trio.sleep_forever()
 
@@ -400,8 +403,8 @@ async def test_one_that_hangs_afterwards_ends_with_its_bound_and_the_answer_stan
     assert figures(net.fleet.planner.filters.failures())["filter", "only"].number >= 1
 
 
-async def test_a_slow_application_is_not_the_filter_s_fault(net: Net):
-    async def pass_on(x: Exchange, then) -> None:
+async def test_a_slow_application_is_not_the_filter_s_fault(net: Net) -> None:
+    async def pass_on(x: Exchange, then: Then) -> None:
         await then()
 
     go = trio.Event()
@@ -421,8 +424,8 @@ async def test_a_slow_application_is_not_the_filter_s_fault(net: Net):
     assert b" 200 " in await read_until(stream, b"ok")
 
 
-async def test_a_rule_s_timeout_counts_while_a_service_s_filter_waits(net: Net):
-    async def hang(x: Exchange, then: object) -> None:
+async def test_a_rule_s_timeout_counts_while_a_service_s_filter_waits(net: Net) -> None:
+    async def hang(x: Exchange, then: Then) -> None:
         await trio.sleep_forever()
 
     versions = await add_versions(net, "v1")
@@ -433,12 +436,12 @@ async def test_a_rule_s_timeout_counts_while_a_service_s_filter_waits(net: Net):
     assert (await ask(stream, GET, b"(UT)\n")).startswith(b"HTTP/1.1 504 ")
 
 
-async def test_one_that_calls_then_twice_or_not_at_all(net: Net):
-    async def twice(x: Exchange, then) -> None:
+async def test_one_that_calls_then_twice_or_not_at_all(net: Net) -> None:
+    async def twice(x: Exchange, then: Then) -> None:
         await then()
         await then()
 
-    async def never(x: Exchange, then: object) -> None:
+    async def never(x: Exchange, then: Then) -> None:
         pass
 
     stream = await app(net)
@@ -453,8 +456,8 @@ async def test_one_that_calls_then_twice_or_not_at_all(net: Net):
 
 
 @pytest.mark.parametrize("way", ["swallowed", "wrapped", "replaced"])
-async def test_what_goes_wrong_on_the_rest_of_the_way_is_told_as_it_is(net: Net, way: str):
-    async def around(x: Exchange, then) -> None:
+async def test_what_goes_wrong_on_the_rest_of_the_way_is_told_as_it_is(net: Net, way: str) -> None:
+    async def around(x: Exchange, then: Then) -> None:
         if way == "wrapped":
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(then)
@@ -472,10 +475,10 @@ async def test_what_goes_wrong_on_the_rest_of_the_way_is_told_as_it_is(net: Net,
     assert (await net.records.next()).flag in (Flag.UPSTREAM_CONNECTION_FAILURE, Flag.NO_HEALTHY_UPSTREAM)
 
 
-async def test_a_client_that_leaves_takes_a_waiting_filter_along(net: Net):
+async def test_a_client_that_leaves_takes_a_waiting_filter_along(net: Net) -> None:
     entered, left = trio.Event(), trio.Event()
 
-    async def hang(x: Exchange, then: object) -> None:
+    async def hang(x: Exchange, then: Then) -> None:
         entered.set()
         try:
             await trio.sleep_forever()
@@ -495,8 +498,8 @@ async def test_a_client_that_leaves_takes_a_waiting_filter_along(net: Net):
 # === HTTP/2 ===
 
 
-async def test_http2_meets_all_of_it(net: Net):
-    async def around(x: Exchange, then) -> None:
+async def test_http2_meets_all_of_it(net: Net) -> None:
+    async def around(x: Exchange, then: Then) -> None:
         await then()
 
     async def answer(peer: Peer, request: Request) -> None:
@@ -521,7 +524,7 @@ async def test_http2_meets_all_of_it(net: Net):
     assert (head[b":status"], body) == (b"500", b"filter failed: four (FF)\n")
 
 
-async def test_a_grpc_caller_is_told_in_grpc(net: Net):
+async def test_a_grpc_caller_is_told_in_grpc(net: Net) -> None:
     workload = net.add("app")
     await net.serve(workload, answering())
     use(net, only("on_request", raising(ValueError("boom"))), service="app")
@@ -539,7 +542,7 @@ async def test_a_grpc_caller_is_told_in_grpc(net: Net):
     assert (head[b"grpc-status"], head[b"grpc-message"], head[b"x-why"]) == (b"7", b"not you", b"list")
 
 
-async def test_http_1_0_as_well(net: Net):
+async def test_http_1_0_as_well(net: Net) -> None:
     stream = await app(net)
     use(net, only("on_response", lambda x: x.response_headers.set("x-stamp", "1")))
     await stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
@@ -556,7 +559,7 @@ async def warm(net: Net, seen: list[bytes] | None = None) -> trio.SocketStream:
     return stream
 
 
-async def test_head_hooks_of_the_mesh_and_of_the_service(net: Net):
+async def test_head_hooks_of_the_mesh_and_of_the_service(net: Net) -> None:
     seen: list[bytes] = []
     stream = await warm(net, seen)
     use(net, only("on_request", lambda x: x.headers.set("x-in", "1"), "One"))
@@ -569,7 +572,7 @@ async def test_head_hooks_of_the_mesh_and_of_the_service(net: Net):
 
 @pytest.mark.parametrize("hook", ["on_request", "on_response"])
 @pytest.mark.parametrize("problem", [Reply(429, "slow down (FF)\n"), ValueError("boom")])
-async def test_those_that_refuse(net: Net, hook: str, problem: BaseException):
+async def test_those_that_refuse(net: Net, hook: str, problem: BaseException) -> None:
     stream = await warm(net)
     before = net.snapshot.value
     use(net, only(hook, raising(problem)), service="app")
@@ -586,7 +589,7 @@ async def test_those_that_refuse(net: Net, hook: str, problem: BaseException):
     assert len(net.records.all) == 6
 
 
-async def test_a_filter_sees_each_request_once_whatever_becomes_of_its_connection(net: Net):
+async def test_a_filter_sees_each_request_once_whatever_becomes_of_its_connection(net: Net) -> None:
     """The application closes what was kept; the request is sent again, and the filter is not asked again."""
     told: list[str] = []
 
@@ -603,8 +606,8 @@ async def test_a_filter_sees_each_request_once_whatever_becomes_of_its_connectio
     assert told == ["/0", "/1", "/2", "/3"]
 
 
-async def test_a_filter_that_waits_is_met_by_those_who_can_wait(net: Net):
-    async def around(x: Exchange, then) -> None:
+async def test_a_filter_that_waits_is_met_by_those_who_can_wait(net: Net) -> None:
+    async def around(x: Exchange, then: Then) -> None:
         await trio.lowlevel.checkpoint()
         await then()
 

@@ -70,7 +70,7 @@ def _chunks(body: bytes) -> Iterator[bytes]:
         body = body[int(size, 16) + 2 :]
 
 
-async def test_a_body_that_came_along_is_changed_and_its_length_is_right(net: Net):
+async def test_a_body_that_came_along_is_changed_and_its_length_is_right(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, echo)
     use(net, Shout, service="app")
@@ -83,7 +83,7 @@ async def test_a_body_that_came_along_is_changed_and_its_length_is_right(net: Ne
     assert (record.bytes_received, record.bytes_sent) == (5, 7)
 
 
-async def test_a_request_body_that_streams_is_sent_in_chunks(net: Net):
+async def test_a_request_body_that_streams_is_sent_in_chunks(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, echo)
     use(net, only("on_request_body", lambda x, data: data.upper() if data else b"?"), service="app")
@@ -98,7 +98,7 @@ async def test_a_request_body_that_streams_is_sent_in_chunks(net: Net):
     assert (await net.records.next()).bytes_received == 10
 
 
-async def test_a_chunked_request_stays_chunked(net: Net):
+async def test_a_chunked_request_stays_chunked(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, echo)
     use(net, only("on_request_body", lambda x, data: data.upper() if data else b"?"))
@@ -111,7 +111,7 @@ async def test_a_chunked_request_stays_chunked(net: Net):
 
 
 @pytest.mark.parametrize("answer", [CHUNKED, UNTIL_CLOSE, LONG + b"hello world"])
-async def test_a_response_of_any_framing(net: Net, answer: bytes):
+async def test_a_response_of_any_framing(net: Net, answer: bytes) -> None:
     async def once(stream: trio.SocketStream) -> None:
         await read_until(stream, b"\r\n\r\n")
         await stream.send_all(answer)
@@ -130,7 +130,7 @@ async def test_a_response_of_any_framing(net: Net, answer: bytes):
     assert body == b"HELLO WORLD!"
 
 
-async def test_a_response_in_pieces_goes_on_piece_by_piece(net: Net):
+async def test_a_response_in_pieces_goes_on_piece_by_piece(net: Net) -> None:
     go = trio.Event()
 
     async def slow(stream: trio.SocketStream) -> None:
@@ -154,7 +154,7 @@ async def test_a_response_in_pieces_goes_on_piece_by_piece(net: Net):
     assert record.bytes_sent == 12
 
 
-async def test_http_1_0_has_the_end_of_the_connection_for_an_end(net: Net):
+async def test_http_1_0_has_the_end_of_the_connection_for_an_end(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, answering(CHUNKED))
     use(net, Shout)
@@ -165,7 +165,7 @@ async def test_http_1_0_has_the_end_of_the_connection_for_an_end(net: Net):
     assert body == b"HELLO WORLD!"
 
 
-async def test_several_filters_see_what_the_others_made_of_it(net: Net):
+async def test_several_filters_see_what_the_others_made_of_it(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, answering())
     use(net, only("on_response_body", lambda x, data: data + b"1" if data else b"", "Outer"))
@@ -173,7 +173,7 @@ async def test_several_filters_see_what_the_others_made_of_it(net: Net):
     assert head_of(await ask(await net.connect(app), GET))[2] == b"ok21"
 
 
-async def test_a_filter_that_holds_back_sends_at_the_end(net: Net):
+async def test_a_filter_that_holds_back_sends_at_the_end(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, answering(CHUNKED))
 
@@ -197,7 +197,7 @@ async def test_a_filter_that_holds_back_sends_at_the_end(net: Net):
 )
 async def test_where_there_is_no_body_there_is_nothing_to_change(
     net: Net, request_line: bytes, answer: bytes, length: str | None
-):
+) -> None:
     app = net.add("app")
     await net.serve(app, answering(answer))
     use(net, Shout)
@@ -206,7 +206,7 @@ async def test_where_there_is_no_body_there_is_nothing_to_change(
     assert (fields.get("content-length"), body) == (length, b"")
 
 
-async def test_a_body_that_a_filter_keeps_goes_through_as_it_is(net: Net):
+async def test_a_body_that_a_filter_keeps_goes_through_as_it_is(net: Net) -> None:
     class Kept(Shout):
         def on_response(self, x: Exchange) -> None:
             x.keep_body(self)
@@ -220,7 +220,7 @@ async def test_a_body_that_a_filter_keeps_goes_through_as_it_is(net: Net):
     assert (fields["content-length"], body) == ("6", b"HELLO?")
 
 
-async def test_a_refusal_is_no_body_of_the_application_s(net: Net):
+async def test_a_refusal_is_no_body_of_the_application_s(net: Net) -> None:
     """What the mesh says itself goes through filters as an answer does, unless they have seen another one."""
 
     class Failing(Shout):
@@ -247,7 +247,7 @@ def failing_at(number: int):
 
 
 @pytest.mark.parametrize("fail_open", [False, True])
-async def test_an_answer_that_has_begun_is_cut(net: Net, fail_open: bool):
+async def test_an_answer_that_has_begun_is_cut(net: Net, fail_open: bool) -> None:
     go = trio.Event()
 
     async def slow(stream: trio.SocketStream) -> None:
@@ -270,7 +270,7 @@ async def test_an_answer_that_has_begun_is_cut(net: Net, fail_open: bool):
     assert (record.flag, record.details) == (Flag.FILTER_FAILED, "filter only failed")
 
 
-async def test_a_request_whose_body_fails_on_its_way_is_refused(net: Net):
+async def test_a_request_whose_body_fails_on_its_way_is_refused(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, echo)
     use(net, only("on_request_body", failing_at(2)))
@@ -282,7 +282,7 @@ async def test_a_request_whose_body_fails_on_its_way_is_refused(net: Net):
     assert (await net.records.next()).flag is Flag.FILTER_FAILED
 
 
-async def test_what_is_no_bytes_is_a_failure(net: Net):
+async def test_what_is_no_bytes_is_a_failure(net: Net) -> None:
     app = net.add("app")
     await net.serve(app, answering())
     use(net, only("on_response_body", lambda x, data: "text"))
@@ -293,7 +293,7 @@ async def test_what_is_no_bytes_is_a_failure(net: Net):
 # === back-pressure ===
 
 
-async def test_a_reader_that_does_not_read_stops_the_application(net: Net):
+async def test_a_reader_that_does_not_read_stops_the_application(net: Net) -> None:
     """Megabytes through a filter, and none of them are kept for a client that takes nothing."""
     sent, piece, pieces = 0, bytes(65536), 1024
     stuck = trio.Event()
@@ -323,7 +323,7 @@ async def test_a_reader_that_does_not_read_stops_the_application(net: Net):
 # === HTTP/2 and gRPC ===
 
 
-async def test_http2_bodies_both_ways_with_trailers(net: Net):
+async def test_http2_bodies_both_ways_with_trailers(net: Net) -> None:
     async def answer(peer: Peer, request: Request) -> None:
         body = b""
         while True:
@@ -358,7 +358,7 @@ async def test_http2_bodies_both_ways_with_trailers(net: Net):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_request_that_is_sent_again_has_the_body_that_filters_made(net: Net, streamed: bool):
+async def test_a_request_that_is_sent_again_has_the_body_that_filters_made(net: Net, streamed: bool) -> None:
     """The first instance takes the request and dies; the second gets the same bytes, which the hook has seen once."""
     seen: list[bytes] = []
 

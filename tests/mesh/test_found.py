@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -131,5 +132,5 @@ def test_a_process_is_ready_when_it_listens_whichever_port_its_callers_name() ->
     spoken = Spoken()
     spoken.learned[80] = Protocol.HTTP
     for ports in (frozenset[int](), frozenset({9000})):
-        endpoint.captured = Captured(workload, HostNamespace(), (), (), lambda _: None, lambda ports=ports: ports)
+        endpoint.captured = Captured(workload, HostNamespace(), (), (), lambda _: None, partial(frozenset, ports))
         assert listens(endpoint, spoken) is bool(ports)

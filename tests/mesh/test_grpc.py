@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def _echo(request: bytes, context: Any) -> bytes:
     return request
 
 
-def _fail(request: bytes, context: Any) -> bytes:
+def _fail(request: bytes, context: Any) -> None:
     context.abort(grpc.StatusCode.NOT_FOUND, "nothing of that name: 100 %")
 
 
@@ -83,9 +84,13 @@ async def call(target: str, use: Callable[[Any], Any]) -> Any:
     return await trio.to_thread.run_sync(run)
 
 
+def _echoed(message: bytes, channel: Any) -> Any:
+    return channel.unary_unary("/test.Echo/Echo")(message)
+
+
 async def test_unary_empty_and_large(net: Net, service: str) -> None:
     for message in (b"", b"hello", LARGE):
-        assert await call(service, lambda channel, m=message: channel.unary_unary("/test.Echo/Echo")(m)) == message
+        assert await call(service, partial(_echoed, message)) == message
     record = await net.records.next(3)
     assert (record.protocol, record.response_code, record.grpc_status, record.path) == (
         "grpc",

@@ -64,7 +64,11 @@ class Service:
             yield from self._answer(request, context)
 
     def _watch(self, context: Any) -> None:
-        if not context.add_callback(lambda: context.is_active() or self.cancelled.set()):
+        def over() -> None:
+            if not context.is_active():
+                self.cancelled.set()
+
+        if not context.add_callback(over):
             self.cancelled.set()  # it was over before this thread got to it
 
     def _echo_metadata(self, context: Any) -> None:

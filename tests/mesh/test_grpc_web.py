@@ -50,7 +50,7 @@ def request(path: bytes, body: bytes, kind: bytes, *, chunked: bool = False, mor
 
 async def answer(stream: trio.abc.Stream) -> tuple[bytes, bytes]:
     """Head and body of the next response."""
-    data = await read_until(stream, b"\r\n\r\n")  # type: ignore[arg-type]
+    data = await read_until(stream, b"\r\n\r\n")
     head, _, rest = data.partition(b"\r\n\r\n")
     length = dict(fields(head)).get(b"content-length")
     if length is not None:

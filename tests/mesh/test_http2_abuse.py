@@ -13,9 +13,9 @@ import trio.testing
 
 from composemesh.proxy.codec.h2.frames import PREFACE
 from composemesh.proxy.multiplex import PAUSE
+from mesh.http2 import Peer
 from mesh.net import Net
 from mesh.test_hostile_clients import resident
-from mesh.test_http2 import Peer
 from wire.h2.abuses import ABUSES, Steps
 from wire.h2.raw import ACK, settings
 
@@ -63,7 +63,8 @@ async def ask(peer: Peer) -> None:
 
 def batches(steps: Steps) -> list[tuple[int, bytes]]:
     """Twice as many frames as any flood may last for, in pieces: how many there are in each, and their bytes."""
-    cut, total = [], 0
+    cut: list[tuple[int, bytes]] = []
+    total = 0
     while total <= 2 * MOST_FRAMES and sum(len(raw) for _, raw in cut) < 16_000_000:
         frames, raw = 0, b""
         while frames < BATCH:

@@ -175,7 +175,7 @@ async def test_a_silent_tunnel_in_http2_has_an_end_and_its_connection_has_not(ne
     client = Peer(await net.connect(app), client=True)
     silent, busy = [client.ask(method=b"CONNECT", protocol=b"websocket", path=b"/", end=False) for _ in range(2)]
     await client.flush()
-    reset: h2.events.Event | None = None
+    reset: h2.events.StreamReset | None = None
     with trio.fail_after(5):
         while reset is None:
             client.h2.send_data(busy, b".")
@@ -236,6 +236,7 @@ async def test_the_kernel_probes_where_it_is_told_to(net: Net) -> None:
     await ask(client, GET)
     (pool,) = net.fleet.planner.endpoints[app.life].pools.values()
     up = pool.checkout(repeatable=True)
+    assert up is not None
     sock = up.wire.sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     options = (socket.TCP_KEEPCNT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import trio
@@ -32,16 +33,16 @@ def get(host: str) -> bytes:
     return b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host.encode()
 
 
-def entry(*hosts: str, **fields: object) -> ServiceEntry:
+def entry(*hosts: str, **fields: Any) -> ServiceEntry:
     return ServiceEntry(hosts, **{"ports": ANY, **fields})
 
 
-async def configure(net: Net, *entries: ServiceEntry, **fields: object) -> None:
+async def configure(net: Net, *entries: ServiceEntry, **fields: Any) -> None:
     net.snapshot.publish(Snapshot("test", **{"entries": entries, **fields}))
     await trio.testing.wait_all_tasks_blocked(0.002)
 
 
-async def blocking(net: Net, *entries: ServiceEntry, **fields: object) -> None:
+async def blocking(net: Net, *entries: ServiceEntry, **fields: Any) -> None:
     await configure(net, *entries, mesh=MeshSettings(egress=Egress.REGISTRY_ONLY), **fields)
 
 

@@ -36,7 +36,7 @@ async def answer(stream: trio.SocketStream) -> None:
 async def ask_over_tls(stream: trio.abc.Stream, name: str = "app.localhost") -> bytes:
     tls = trio.SSLStream(stream, CLIENT, server_hostname=name, https_compatible=True)
     await tls.send_all(GET)
-    data = await read_until(tls, b"ok")  # type: ignore[arg-type]
+    data = await read_until(tls, b"ok")
     await tls.aclose()
     return data
 

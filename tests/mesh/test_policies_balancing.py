@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import trio
@@ -22,8 +23,8 @@ async def replicas(net: Net, count: int) -> list[Workload]:
     return apps
 
 
-def hashed(key: HashKey, name: str = "", **more: object) -> Balance:
-    return Balance(Balancer.CONSISTENT_HASH, ConsistentHash(key, name, **more))  # type: ignore[arg-type]
+def hashed(key: HashKey, name: str = "", **more: Any) -> Balance:
+    return Balance(Balancer.CONSISTENT_HASH, ConsistentHash(key, name, **more))
 
 
 async def served_by(net: Net, to: Workload, fields: bytes = b"", target: bytes = b"/") -> str:
@@ -66,7 +67,7 @@ async def test_the_same_header_goes_to_the_same_endpoint(net: Net, subset: str) 
     balance = hashed(HashKey.HEADER, "x-user")
     subsets = {"all": Subset(policy=TrafficPolicy(balance))}
     say(net, balance=None if subset else balance, subset=subset, subsets=subsets)
-    met = {}
+    met: dict[int, str] = {}
     for _ in range(3):
         for user in range(30):
             name = await served_by(net, apps[user % 3], b"X-User: %d\r\n" % user)

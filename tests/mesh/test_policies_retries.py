@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -17,8 +19,8 @@ SOON = 0.001
 """Seconds of back-off: what is waited for is not what is tested."""
 
 
-def on(*words: str, attempts: int = 2, **more: object) -> Retry:
-    return Retry(attempts=attempts, on=frozenset(words), back_off=SOON, **more)  # type: ignore[arg-type]
+def on(*words: str, attempts: int = 2, **more: Any) -> Retry:
+    return Retry(attempts=attempts, on=frozenset(words), back_off=SOON, **more)
 
 
 @pytest.mark.parametrize(

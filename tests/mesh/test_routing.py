@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ async def test_a_record_has_the_headers_that_its_rule_compares_but_for_secrets(n
     assert (await net.records.next()).headers == {"x-a": "b" * 256}
 
 
-MATCHES = {
+MATCHES: dict[str, tuple[HttpMatch, dict[str, Any], dict[str, Any] | None]] = {
     "exact path": (HttpMatch(uri=exact("/a")), {"target": "/a?b=c"}, {"target": "/a/"}),
     "prefix": (HttpMatch(uri=prefix("/a")), {"target": "/ab"}, {"target": "/b"}),
     "regex": (HttpMatch(uri=regex("/[a-c]+")), {"target": "/abc"}, {"target": "/abcd"}),

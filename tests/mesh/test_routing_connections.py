@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import pytest
 import trio
@@ -11,6 +12,7 @@ from composemesh.model.flag import Flag
 from composemesh.model.origin import Origin
 from composemesh.model.route import ConnectionMatch, ConnectionRule, Destination, VirtualHost, WeightedDestination
 from composemesh.model.snapshot import Protocol
+from composemesh.model.workload import Workload
 from mesh.net import PORT, Net, read_until
 from mesh.routes import add_versions, applied, apply, connect, rule, to
 
@@ -36,11 +38,11 @@ def echoing(name: bytes):
     return echo
 
 
-def tcp(*arms: WeightedDestination, **match: object) -> ConnectionRule:
+def tcp(*arms: WeightedDestination, **match: Any) -> ConnectionRule:
     return ConnectionRule((ConnectionMatch(**match),) if match else (), arms)
 
 
-async def hear(net: Net, workload: object) -> bytes:
+async def hear(net: Net, workload: Workload) -> bytes:
     stream = await net.connect(workload)
     data = await read_until(stream, b"\n")
     await stream.aclose()
@@ -125,7 +127,7 @@ def hello(name: str | None) -> bytes:
     return out.read()
 
 
-async def told(net: Net, workload: object, first: bytes) -> bytes:
+async def told(net: Net, workload: Workload, first: bytes) -> bytes:
     stream = await net.connect(workload)
     half = len(first) // 2
     await stream.send_all(first[:half])

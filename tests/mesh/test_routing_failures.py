@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import h2.events
 import pytest
 import trio
@@ -20,6 +22,7 @@ from composemesh.model.route import (
     Rewrite,
 )
 from composemesh.proxy.filters import mirror as mirroring
+from mesh.http2 import Peer
 from mesh.net import Net, read_until
 from mesh.routes import (
     Client,
@@ -33,7 +36,7 @@ from mesh.routes import (
     telling,
     to,
 )
-from mesh.test_http2 import Peer, serve_paths
+from mesh.test_http2 import serve_paths
 
 # === faults ===
 
@@ -109,7 +112,7 @@ async def test_a_caller_that_leaves_during_a_delay_is_not_waited_for(net: Net) -
     assert (await net.records.next()).flag is Flag.DOWNSTREAM_CONNECTION_TERMINATION
 
 
-async def grpc_answer(net: Net, **what: object) -> dict[str, str]:
+async def grpc_answer(net: Net, **what: Any) -> dict[str, str]:
     """The head of the answer to a gRPC call that meets such a rule."""
     versions = await add_versions(net, "v1", handler=silent)
     configure(net, rule(to(), **what))
@@ -212,7 +215,7 @@ def shadows(net: Net) -> list[tuple[str, str, int]]:
     ]
 
 
-async def mirrored(net: Net, *mirrors: Mirror, **what: object) -> tuple[Client, list[bytes], list[bytes]]:
+async def mirrored(net: Net, *mirrors: Mirror, **what: Any) -> tuple[Client, list[bytes], list[bytes]]:
     """A client of v1 whose requests are copied; what v1 sees, and what v2 sees."""
     original: list[bytes] = []
     copies: list[bytes] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def impatient(host):
     return replace(host, http=tuple(map(rule, host.http)))
 
 
-async def versions_of(client: Client, count: int, **how: object) -> Counter[str]:
+async def versions_of(client: Client, count: int, **how: Any) -> Counter[str]:
     return Counter([(await client.ask("/reviews/0", **how)).body.decode() for _ in range(count)])
 
 

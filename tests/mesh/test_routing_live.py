@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from composemesh.model.flag import Flag
-from composemesh.model.route import HeaderChange, Mirror, Rewrite
+from composemesh.model.route import HeaderChange, HttpRule, Mirror, Rewrite
 from mesh.net import Net
 from mesh.routes import Client, add_versions, configure, connect, headers, rule, telling, to
 
@@ -13,7 +13,7 @@ CHANGES = 500
 CLIENTS = 8
 
 
-def generation(number: int) -> tuple:
+def generation(number: int) -> tuple[HttpRule, ...]:
     """Rules in which everything says the same number: the rule, the arm, the path, the destination, the answer."""
     said = str(number)
     arm = to("v1" if number % 2 else "v2", request=HeaderChange(set=(("x-arm", said),)))

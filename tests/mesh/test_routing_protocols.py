@@ -9,6 +9,7 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.policy import ConnectionLimits, DestinationPolicy, H2Upgrade, TrafficPolicy
 from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, Redirect, Rewrite, VirtualHost
+from mesh.http2 import Peer
 from mesh.net import Net, read_all, read_until
 from mesh.routes import (
     Client,
@@ -24,7 +25,7 @@ from mesh.routes import (
     telling,
     to,
 )
-from mesh.test_http2 import Peer, serve_paths
+from mesh.test_http2 import serve_paths
 
 
 async def asked(peer: Peer, path: bytes) -> tuple[dict[bytes, bytes], bytes]:

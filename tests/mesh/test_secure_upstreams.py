@@ -23,14 +23,14 @@ from composemesh.proxy.upstream.dial import Unconnected
 from composemesh.proxy.upstream.h2 import new_link
 from composemesh.proxy.upstream.secure import secure, version
 from composemesh.proxy.wire import Wire
-from mesh.http2 import serving
-from mesh.net import AUTHORITY, Handler, answering
+from mesh.http2 import Peer, Request, serving
+from mesh.net import AUTHORITY, AnyHandler, answering
 
 ROOT = AUTHORITY.root.decode()
 LEAF = AUTHORITY.issue(["app.test"], datetime.now(UTC))
 CLIENT = client_context(ROOT, protocols=HTTP)
 
-Dial = Callable[[ssl.SSLContext, Handler], Wire]
+Dial = Callable[[ssl.SSLContext, AnyHandler], Wire]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def reactor(nursery: trio.Nursery) -> AsyncIterator[Reactor]:
 def dial(reactor: Reactor, nursery: trio.Nursery) -> Dial:
     """A connection to a server of other people's making, that has yet to shake hands."""
 
-    def connect(context: ssl.SSLContext, handler: Handler) -> Wire:
+    def connect(context: ssl.SSLContext, handler: AnyHandler) -> Wire:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
 
@@ -77,7 +77,7 @@ async def test_http1(dial: Dial) -> None:
 
 
 async def test_http2(dial: Dial, reactor: Reactor) -> None:
-    async def answer(peer: object, request: object) -> None:
+    async def answer(peer: Peer, request: Request) -> None:
         peer.h2.send_headers(request.stream_id, [(b":status", b"200")])
         peer.h2.send_data(request.stream_id, b"x" * 10_000, end_stream=True)
         await peer.flush()

@@ -68,7 +68,8 @@ async def test_where_the_port_is_taken_it_is_the_next_free_one(tmp_path: Path) -
 async def test_status_says_who_has_what_and_what_is_refused(tmp_path: Path) -> None:
     async with mesh(tmp_path, "'127.0.0.1:15910'") as view:
         host, _, port = view.xds_url.removeprefix("http://").rpartition(":")
-        client = Client(await trio.open_tcp_stream(host, int(port)))
+        stream = await trio.open_tcp_stream(host, int(port))
+        client = Client(stream)
         await client.flush()
         number = await client.call()
         await client.say(number, request(CLUSTER, node="envoy-1"))
@@ -96,7 +97,7 @@ async def test_status_says_who_has_what_and_what_is_refused(tmp_path: Path) -> N
         assert "[31mno" in problem["message"]
         assert "\x1b" not in problem["message"]
         assert status["state"] == "serving"
-        client.stream.socket.close()
+        stream.socket.close()
 
 
 def test_an_idle_port_loads_no_protobuf() -> None:

@@ -59,7 +59,8 @@ class Control:
 
     def version(self, kind: str) -> str:
         """What the only client was told of a type."""
-        return next(row["version"] for row in self.port.rows() if row["type"] == kind)
+        version: str = next(row["version"] for row in self.port.rows() if row["type"] == kind)
+        return version
 
     async def until(self, **states: str) -> None:
         """Wait until the client's types are in these states."""

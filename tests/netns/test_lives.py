@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from composemesh.capture import modes
 from composemesh.capture.iptables import Iptables, Tool
 from composemesh.capture.modes import Capture, sweep
 from composemesh.capture.refusal import DIED, NO_PERMISSION
+from composemesh.capture.rules import Version
 from composemesh.model.snapshot import CaptureMode, Exclude, MeshSettings, ServiceSettings, Snapshot
 from composemesh.model.workload import Attachment, Discovered
 from composemesh.runtime.latest import Latest
@@ -73,12 +75,16 @@ async def test_after_release_nothing_is_captured_any_more(app: Host, peer: Host,
     assert not ours(peer)
 
 
+def _open_in_four(port: int, rules: list[str]) -> bool:
+    return sum(f"--dport {port} " in rule for rule in rules) == 4
+
+
 async def test_rules_are_never_doubled(app: Host, mesh: Mesh) -> None:
     told = await mesh(app)
     await told.captured(app)
     for port in (1, 2, 3):
         told.snapshot.publish(Snapshot("shop", MeshSettings(exclude=Exclude(ports=(port,)))))
-        await app.until_rules(lambda rules, port=port: sum(f"--dport {port} " in rule for rule in rules) == 4)
+        await app.until_rules(partial(_open_in_four, port))
     assert len(jumps(app)) == 5
     assert not any("--dport 2 " in rule for rule in ours(app))
 
@@ -272,7 +278,7 @@ async def test_a_kernel_without_ipv6_nat_is_captured_in_ipv4_and_said_once(
 
 
 async def test_the_older_kind_of_iptables(app: Host, peer: Host, mesh: Mesh) -> None:
-    legacy = {4: Tool(4, "iptables-legacy-restore", "iptables-legacy-save")}
+    legacy: dict[Version, Tool | None] = {4: Tool(4, "iptables-legacy-restore", "iptables-legacy-save")}
     app.run("iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "--dport", "7", "-j", "RETURN")
     before = app.rules("iptables-legacy-save")
     told = await mesh(app, iptables=Iptables({**legacy, 6: None}))

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -66,7 +67,7 @@ async def problem_of(*files: tuple[Path, Place]) -> str:
     return f"[{problem.code}] {problem.message} {problem.hint}"
 
 
-def test_built_ins_come_through_the_same_door():
+def test_built_ins_come_through_the_same_door() -> None:
     plugins = Plugins()
     assert plugins.catalogs.sinks["access_log"] is AccessLogSink
     assert plugins.catalogs.balancers["random"] is Random
@@ -76,11 +77,11 @@ def test_built_ins_come_through_the_same_door():
         entry.load()
 
 
-async def test_a_file_is_a_plugin(folder: Path):
+async def test_a_file_is_a_plugin(folder: Path) -> None:
     plugins = Plugins()
     path, place = written(folder, GOOD)
     assert await plugins.load_files([(path, place)])
-    stamp = plugins.catalogs.filters["stamp"]
+    stamp: Any = plugins.catalogs.filters["stamp"]
     assert stamp.Config().header == "x-stamp"
     assert plugins.known[str(path)].names == (("filter", "stamp"),)
     assert plugins.problems.value == ()
@@ -88,14 +89,14 @@ async def test_a_file_is_a_plugin(folder: Path):
     assert not await plugins.load_files([(path, place)])  # it is here
 
 
-async def test_one_for_another_api(folder: Path):
+async def test_one_for_another_api(folder: Path) -> None:
     said = await problem_of(written(folder, GOOD.replace("API = 1", "API = 2")))
     assert "[plugin-api]" in said
     assert f"was written for API 2 of plugins, and {OURS} has API 1" in said
     assert "Install a newer composemesh, or an older version of it." in said
 
 
-async def test_one_that_does_not_say_its_api(folder: Path):
+async def test_one_that_does_not_say_its_api(folder: Path) -> None:
     assert "does not say which API it was written for. Write `API = 1`" in await problem_of(
         written(folder, GOOD.replace("API = 1", ""))
     )
@@ -112,12 +113,14 @@ async def test_one_that_does_not_say_its_api(folder: Path):
         ("raise KeyboardInterrupt", "KeyboardInterrupt ({path}:1)"),
     ],
 )
-async def test_one_that_raises(folder: Path, text: str, why: str):
+async def test_one_that_raises(folder: Path, text: str, why: str) -> None:
     path, place = written(folder, text)
     assert why.format(path=path) in await problem_of((path, place))
 
 
-async def test_one_that_hangs_costs_its_patience_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_one_that_hangs_costs_its_patience_and_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loading, "PATIENCE", 0.2)
     released = folder / "released"
     hanging = written(
@@ -135,7 +138,7 @@ async def test_one_that_hangs_costs_its_patience_and_nothing_else(folder: Path, 
         released.touch()
 
 
-async def test_one_that_others_may_write_is_not_run(folder: Path):
+async def test_one_that_others_may_write_is_not_run(folder: Path) -> None:
     ran = folder / "ran"
     path, place = written(folder, f"open({str(ran)!r}, 'w')", mode=0o664)
     said = await problem_of((path, place))
@@ -144,14 +147,14 @@ async def test_one_that_others_may_write_is_not_run(folder: Path):
     assert not ran.exists()
 
 
-async def test_one_that_others_may_replace_is_not_run(folder: Path):
+async def test_one_that_others_may_replace_is_not_run(folder: Path) -> None:
     path, place = written(folder, GOOD)
     os.chmod(folder, 0o777)
     assert f"because others may write its folder {folder} (mode 777)" in await problem_of((path, place))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-async def test_one_of_another_user_is_run_only_where_his_compose_file_is_obeyed(folder: Path):
+async def test_one_of_another_user_is_run_only_where_his_compose_file_is_obeyed(folder: Path) -> None:
     path, _ = written(folder, GOOD)
     os.chown(path, 4711, 4711)
     compose = folder / "compose.yaml"
@@ -164,19 +167,19 @@ async def test_one_of_another_user_is_run_only_where_his_compose_file_is_obeyed(
     assert plugins.problems.value == ()
 
 
-async def test_one_that_is_not_there_or_no_file(folder: Path):
+async def test_one_that_is_not_there_or_no_file(folder: Path) -> None:
     said = await problem_of((folder / "none.py", Place("compose.yaml", 7)))
     assert "[plugin-unreadable]" in said
     assert "can't be read: No such file or directory. Write its path relative" in said
     assert "can't be read: Is a directory." in await problem_of((folder, Place("compose.yaml", 7)))
 
 
-async def test_a_pipe_holds_up_nobody(folder: Path):
+async def test_a_pipe_holds_up_nobody(folder: Path) -> None:
     os.mkfifo(folder / "pipe.py", 0o600)
     assert "is no file" in await problem_of((folder / "pipe.py", Place("compose.yaml", 7)))
 
 
-async def test_one_that_was_mended_is_taken(folder: Path):
+async def test_one_that_was_mended_is_taken(folder: Path) -> None:
     plugins = Plugins()
     await plugins.load_files([written(folder, "1 +")])
     assert plugins.problems.value
@@ -185,7 +188,7 @@ async def test_one_that_was_mended_is_taken(folder: Path):
     assert "stamp" in plugins.catalogs.filters
 
 
-async def test_of_two_with_one_name_the_first_one_counts(folder: Path):
+async def test_of_two_with_one_name_the_first_one_counts(folder: Path) -> None:
     plugins = Plugins()
     first, second = written(folder, GOOD, "a.py"), written(folder, GOOD, "b.py")
     await plugins.load_files([first, second])
@@ -195,14 +198,16 @@ async def test_of_two_with_one_name_the_first_one_counts(folder: Path):
     assert plugins.catalogs.filters.entries[-1].came_from == str(first[0])
 
 
-async def test_no_plugin_takes_a_built_in_name(folder: Path):
+async def test_no_plugin_takes_a_built_in_name(folder: Path) -> None:
     plugins = Plugins()
     await plugins.load_files([written(folder, GOOD.replace('filter("stamp"', 'sink("access_log"'))])
     assert plugins.problems.value[0].code == "plugin-duplicate"
     assert plugins.catalogs.sinks["access_log"] is AccessLogSink
 
 
-async def test_distributions_name_their_plugin_by_an_entry_point(folder: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_distributions_name_their_plugin_by_an_entry_point(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "stamp_plugin.py").write_text(GOOD)
     info = folder / "stamp_plugin-2.1.dist-info"
     info.mkdir()
@@ -219,7 +224,7 @@ async def test_distributions_name_their_plugin_by_an_entry_point(folder: Path, m
     assert sum("stamp-plugin" in name for name in plugins.known) == 2
 
 
-async def test_several_are_loaded_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_several_are_loaded_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that wait for one another: only together can they come to an end."""
     text = "import os, time\nos.mkdir({mine!r})\nwhile not os.path.exists({other!r}): time.sleep(0.01)\n" + (
         "API = 1\ndef register(mesh): pass\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from composemesh.proxy.codec.body import CloseBody, body_reader
@@ -80,7 +80,7 @@ def _hear(pieces: Iterable[bytes], method: bytes | None, at_most: int) -> Heard:
     return heard
 
 
-def _listen(heard: Heard, pieces: Iterable[bytes], method: bytes | None, at_most: int) -> None:
+def _listen(heard: Heard, pieces: Iterator[bytes], method: bytes | None, at_most: int) -> None:
     held: HeadBuffer | None = None
     body = None
     data = b""

@@ -10,6 +10,7 @@ import random
 import re
 import time
 
+from composemesh.proxy.codec.parts import RequestHead
 from wire import corpus, peers
 from wire.conversation import Ended, bytewise, hear_requests, hear_response
 
@@ -84,18 +85,18 @@ def disagreement(kind: str, raw: bytes) -> str:
         return ""
     head, payload = heard.messages[0]
     said = _as_we_send_it(raw[: heard.consumed])
-    if kind == "request":
+    if isinstance(head, RequestHead):
         readings = {"h11": peers.h11_request(said), "llhttp": peers.llhttp_request(said)}
-        name = head.method, head.target
+        name, asked = (head.method, head.target), head.method
     else:
         readings = {"h11": peers.h11_response(said, b"GET"), "llhttp": peers.llhttp_response(said)}
-        name = b"", str(head.status).encode()
+        name, asked = (b"", str(head.status).encode()), b""
     if all(reading is None for reading in readings.values()):
         # Both refuse a blank before a chunk extension, which RFC 9112, 7.1.1 says to accept (and proxies do).
         plain = re.sub(rb"[ \t]+;", b";", raw)
         return disagreement(kind, plain) if plain != raw else "we accept what h11 and llhttp refuse"
     for peer, reading in readings.items():
-        if reading is None or (kind, head.method if kind == "request" else b"") == ("request", b"CONNECT"):
+        if reading is None or asked == b"CONNECT":
             continue
         if head.upgrade:
             continue  # where the protocol changes, each parser hands over at a point of its own

@@ -44,8 +44,8 @@ def seeds(target: str) -> Iterable[bytes]:
         case "grpc-web":
             return [b"\x03" + binascii.b2a_base64(bytes(size), newline=False) * 3 for size in range(1, 9)]
         case "chunked" | "careless":
-            said = (raw.partition(b"\r\n\r\n")[2] for _, raw in fuzz.seeds() if b"chunked" in raw)
-            return [*said, b'5;a="b" ; c\r\nhello\r\n0\r\nT: u\r\n\r\n']
+            bodies = (raw.partition(b"\r\n\r\n")[2] for _, raw in fuzz.seeds() if b"chunked" in raw)
+            return [*bodies, b'5;a="b" ; c\r\nhello\r\n0\r\nT: u\r\n\r\n']
         case _:
             return [raw for kind, raw in fuzz.seeds() if kind == target]
 

@@ -85,7 +85,8 @@ def _after_body(head: bytes, data: bytes) -> bytes | None:
             data = data[size + 2 :]
             if not size:
                 return data
-    length = int(found[1]) if (found := _LENGTH.search(head)) else 0
+    said = _LENGTH.search(head)
+    length = int(said[1]) if said else 0
     return data[length:] if len(data) >= length else None
 
 
@@ -138,8 +139,9 @@ def answers(raw: bytes, methods: list[bytes], *, closed: bool) -> list[tuple[int
                     return [*seen, (101, True)]
             if not isinstance(head, h11.Response):
                 break
-            if method == b"CONNECT" and head.status_code < 300:
-                return [*seen, (head.status_code, True)]
+            status = head.status_code
+            if method == b"CONNECT" and status < 300:
+                return [*seen, (status, True)]
             while isinstance(event := peer.next_event(), h11.Data):
                 pass
             if event is h11.NEED_DATA and closed:
@@ -149,7 +151,7 @@ def answers(raw: bytes, methods: list[bytes], *, closed: bool) -> list[tuple[int
             if not closed or "incomplete" not in str(problem):
                 return f"h11: {problem}"
             event = None
-        seen.append((head.status_code, isinstance(event, h11.EndOfMessage)))
+        seen.append((status, isinstance(event, h11.EndOfMessage)))
         raw = peer.trailing_data[0]
     return [*seen, (0, False)] if raw and len(seen) == len(methods) else seen
 

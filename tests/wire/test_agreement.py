@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from composemesh.proxy.codec import h1 as codec
 from composemesh.proxy.upstream import h1
 from peers.servers import NEEDS, SERVERS
 from wire import agreement, downgrade
@@ -53,7 +54,7 @@ async def test_http2_made_http1_is_what_the_server_sees(
 @pytest.fixture
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sidecar that forgets to say how long a request is."""
-    encode = h1.encode_request
+    encode = codec.encode_request
 
     def without_length(*parts: Any) -> bytes:
         return re.sub(rb"(?i)content-length: \d+\r\n", b"", encode(*parts))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import h2.config
 import h2.connection
 import h2.events
@@ -37,7 +39,7 @@ class Theirs:
 
 def _turn(
     one: Theirs | ClientConnection | ServerConnection, other: Theirs | ClientConnection | ServerConnection
-) -> list:
+) -> list[Any]:
     return [*other.receive(one.data_to_send())]
 
 

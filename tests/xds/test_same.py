@@ -180,7 +180,7 @@ async def ways(scripts: tuple[Process, ...], tmp_path: Path) -> AsyncIterator[Wa
 
 def shown(answer: Answer) -> dict[str, Any]:
     """What of an answer must be the same, and of the request that the application saw."""
-    said = {"status": answer.status}
+    said: dict[str, Any] = {"status": answer.status}
     said |= {name: value for name, value in answer.fields.items() if _is_ours(name)}
     if "access-control-allow-methods" in said:
         said.pop("access-control-expose-headers", None)  # Envoy tells it to preflights, too, which nobody reads

@@ -66,7 +66,7 @@ class Zone:
         self,
         addresses: Sequence[str],
         browse: Sequence[str],
-        hear: Callable[[Heard], None],
+        hear: Callable[[Heard], object],
         token: trio.lowlevel.TrioToken,
     ) -> None:
         """`hear` is called by trio, soon after something has changed. Raises OSError where an address is not ours."""

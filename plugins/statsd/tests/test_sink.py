@@ -18,7 +18,7 @@ from plugins.statsd.tests.receiver import Metric, Receiver
 
 
 @pytest.fixture(params=["udp", "unix"])
-async def receiver(request, tmp_path: Path) -> AsyncIterator[Receiver]:
+async def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Receiver]:
     made = Receiver(tmp_path / "dsd.socket" if request.param == "unix" else None)
     await made.open()
     yield made
@@ -29,7 +29,7 @@ def requests(metrics: list[Metric]) -> float:
     return sum(metric.value for metric in metrics if metric.name.endswith("requests"))
 
 
-async def test_a_report_arrives_after_the_interval_and_at_the_end(receiver: Receiver, nursery) -> None:
+async def test_a_report_arrives_after_the_interval_and_at_the_end(receiver: Receiver, nursery: trio.Nursery) -> None:
     records = Records()
     sink = StatsD(StatsDConfig(address=receiver.address, dialect="dogstatsd", interval=0.1))
     nursery.start_soon(sink.run, records)
@@ -44,7 +44,7 @@ async def test_a_report_arrives_after_the_interval_and_at_the_end(receiver: Rece
     assert records.lost == 0
 
 
-async def test_counts_add_up_over_many_records_and_reports(receiver: Receiver, nursery) -> None:
+async def test_counts_add_up_over_many_records_and_reports(receiver: Receiver, nursery: trio.Nursery) -> None:
     records, count = Records(), 20_000
     nursery.start_soon(StatsD(StatsDConfig(address=receiver.address, interval=0.1)).run, records)
     for number in range(count):
@@ -61,7 +61,7 @@ async def test_counts_add_up_over_many_records_and_reports(receiver: Receiver, n
     assert records.lost == 0
 
 
-async def test_datagrams_are_full_and_no_larger_than_they_may_be(receiver: Receiver, nursery) -> None:
+async def test_datagrams_are_full_and_no_larger_than_they_may_be(receiver: Receiver, nursery: trio.Nursery) -> None:
     records = Records()
     nursery.start_soon(StatsD(StatsDConfig(address=receiver.address, by=("destination", "path"))).run, records)
     for number in range(500):
@@ -74,7 +74,7 @@ async def test_datagrams_are_full_and_no_larger_than_they_may_be(receiver: Recei
     assert len(told) == 500 * 5
 
 
-async def test_what_callers_make_up_forges_nothing(receiver: Receiver, nursery) -> None:
+async def test_what_callers_make_up_forges_nothing(receiver: Receiver, nursery: trio.Nursery) -> None:
     """The receiver refuses what is no sound line; here it takes every one."""
     given = list(hostile_records())
     for dialect in ("statsd", "dogstatsd"):
@@ -91,7 +91,7 @@ async def test_what_callers_make_up_forges_nothing(receiver: Receiver, nursery) 
 
 @pytest.mark.parametrize("kind", ["udp", "unix"])
 async def test_where_nobody_listens_records_are_lost_and_counted_and_later_ones_arrive(
-    kind: str, tmp_path: Path, nursery
+    kind: str, tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     receiver = Receiver(tmp_path / "dsd.socket" if kind == "unix" else None)
     port = 0
@@ -119,7 +119,7 @@ async def test_where_nobody_listens_records_are_lost_and_counted_and_later_ones_
     receiver.close()
 
 
-async def test_a_name_that_does_not_resolve_is_survived(monkeypatch) -> None:
+async def test_a_name_that_does_not_resolve_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(*_: object, **__: object) -> object:
         raise OSError(errno.ENOENT, "Name or service not known")
 
@@ -131,7 +131,9 @@ async def test_a_name_that_does_not_resolve_is_survived(monkeypatch) -> None:
     assert records.lost == 1
 
 
-async def test_a_receiver_that_does_not_read_costs_the_report_and_a_second(tmp_path: Path, monkeypatch) -> None:
+async def test_a_receiver_that_does_not_read_costs_the_report_and_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("composemesh_statsd.outlet.PATIENCE", 0.1)
     receiver = Receiver(tmp_path / "dsd.socket")
     await receiver.open()

@@ -18,14 +18,18 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 PIECE = 65536
 
 
-def call(method: str, url: str, headers: dict[str, str] | None = None, *, pause: float = 0.0, limit=20) -> dict:
+def call(
+    method: str, url: str, headers: dict[str, str] | None = None, *, pause: float = 0.0, limit: float = 20
+) -> dict[str, Any]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=limit)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=limit)
     began = time.monotonic()
     try:
         connection.request(method, parts.path or "/", headers=headers or {})
@@ -44,7 +48,7 @@ def call(method: str, url: str, headers: dict[str, str] | None = None, *, pause:
     }
 
 
-def echo(url: str, mib: str, *how: str) -> dict:
+def echo(url: str, mib: str, *how: str) -> dict[str, Any]:
     """Both directions at once: the answer begins long before the last byte of the request has left."""
     parts = urlsplit(url)
     size = int(mib) << 20
@@ -66,15 +70,15 @@ def echo(url: str, mib: str, *how: str) -> dict:
     sender.start()
     answer = http.client.HTTPResponse(here, method="POST")
     answer.begin()
-    back, length = hashlib.sha256(), 0
+    back, got = hashlib.sha256(), 0
     while data := answer.read(PIECE):
         back.update(data)
-        length += len(data)
+        got += len(data)
     sender.join()
-    return {"status": answer.status, "length": length, "whole": back.digest() == digest.digest()}
+    return {"status": answer.status, "length": got, "whole": back.digest() == digest.digest()}
 
 
-def upgrade(url: str, text: str) -> dict:
+def upgrade(url: str, text: str) -> dict[str, Any]:
     parts = urlsplit(url)
     here = socket.create_connection((parts.hostname, parts.port or 80), timeout=20)
     here.sendall(
@@ -87,7 +91,7 @@ def upgrade(url: str, text: str) -> dict:
     return {"head": head.decode(), "said": here.recv(1000).decode()}
 
 
-def tcp(host: str, port: str, text: str) -> dict:
+def tcp(host: str, port: str, text: str) -> dict[str, Any]:
     began = time.monotonic()
     try:
         here = socket.create_connection((host, int(port)), timeout=3)
@@ -100,7 +104,7 @@ def tcp(host: str, port: str, text: str) -> dict:
         return {"banner": "", "reason": repr(problem)}
 
 
-def raw(host: str, port: str, text: str) -> dict:
+def raw(host: str, port: str, text: str) -> dict[str, Any]:
     here = socket.create_connection((host, int(port)), timeout=10)
     here.sendall(text.replace("\\r\\n", "\r\n").encode())
     said = b""
@@ -109,7 +113,7 @@ def raw(host: str, port: str, text: str) -> dict:
     return {"said": said.decode(errors="replace")}
 
 
-def udp(host: str, port: str, text: str) -> dict:
+def udp(host: str, port: str, text: str) -> dict[str, Any]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
         here.settimeout(5)
         here.sendto(text.encode(), (host, int(port)))
@@ -117,7 +121,16 @@ def udp(host: str, port: str, text: str) -> dict:
     return {"said": said.decode(), "from": address}
 
 
-def main(kind: str, *words: str) -> dict:
+WAYS: dict[str, Callable[..., dict[str, Any]]] = {
+    "echo": echo,
+    "upgrade": upgrade,
+    "raw": raw,
+    "tcp": tcp,
+    "udp": udp,
+}
+
+
+def main(kind: str, *words: str) -> dict[str, Any]:
     match kind, words:
         case "get" | "head", (url, *fields):
             return call(kind.upper(), url, dict(field.split(":", 1) for field in fields))
@@ -126,7 +139,7 @@ def main(kind: str, *words: str) -> dict:
         case "pause", (url,):
             return call("GET", url, pause=1.0)
         case _:
-            return {"echo": echo, "upgrade": upgrade, "raw": raw, "tcp": tcp, "udp": udp}[kind](*words)
+            return WAYS[kind](*words)
 
 
 if __name__ == "__main__":

@@ -14,24 +14,31 @@ import queue
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+Work = queue.Queue[float | None]
 
 ENOUGH = Path("/tmp/enough")
 
 
-def worker(url, work: queue.Queue, results: list) -> None:
+def worker(url: str, work: Work, results: list[dict[str, Any]]) -> None:
     parts = urlsplit(url)
-    connection = None
+    connection: http.client.HTTPConnection | None = None
     while (start := work.get()) is not None:
         time.sleep(max(0.0, start - time.time()))
         began = time.time()
         try:
             if connection is None:
-                connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=10)
+                connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=10)
             connection.request("GET", parts.path or "/")
             answer = connection.getresponse()
             body = answer.read().decode()
-            said = {"status": answer.status, "flag": answer.headers.get("x-composemesh-flag"), "body": body[:100]}
+            said: dict[str, Any] = {
+                "status": answer.status,
+                "flag": answer.headers.get("x-composemesh-flag"),
+                "body": body[:100],
+            }
             if answer.will_close:
                 connection = None
         except (OSError, http.client.HTTPException) as problem:
@@ -47,8 +54,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--connections", type=int, default=8)
     options = parser.parse_args()
-    work: queue.Queue = queue.Queue()
-    results: list = []
+    work: Work = queue.Queue()
+    results: list[dict[str, Any]] = []
     threads = [threading.Thread(target=worker, args=(options.url, work, results)) for _ in range(options.connections)]
     for thread in threads:
         thread.start()

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,7 +34,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("::", 8080), Handler)
-        self.clients: set = set()
+        self.clients: set[Any] = set()
 
     def process_request(self, request, client_address) -> None:
         self.clients.add(request)

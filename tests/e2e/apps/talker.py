@@ -14,9 +14,10 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseRequestHandler, ThreadingTCPServer, ThreadingUDPServer
+from typing import Any
 
 PIECE = 65536
-waiting: list = []
+waiting: list[Any] = []
 
 
 class Web(BaseHTTPRequestHandler):
@@ -79,7 +80,7 @@ class Web(BaseHTTPRequestHandler):
         return True
 
     def do_PUT(self) -> None:
-        self.whole(str(sum(map(len, self.body()))))
+        self.whole(str(sum(len(piece) for piece in self.body())))
 
     def body(self):
         if self.headers.get("Transfer-Encoding") == "chunked":

@@ -21,7 +21,7 @@ from composemesh.model.peer import Peer, PeerKind
 from composemesh.model.record import Record
 from composemesh.model.snapshot import ServiceSettings, Snapshot
 from composemesh.model.workload import Attachment, Discovered, Workload
-from composemesh.runtime.captured import Captured, Captures
+from composemesh.runtime.captured import Captured, Captures, HostNamespace
 from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
 
@@ -44,10 +44,10 @@ def workload(compose_service: str, number: int = 1, **more) -> Workload:
 
 
 def captured(*workloads: Workload, refused: dict[str, str] | None = None) -> Captures:
-    def nowhere(_sock):
+    def nowhere(_sock) -> None:
         return None
 
-    made = {one.life: Captured(one, None, (), (), nowhere, frozenset) for one in workloads}
+    made = {one.life: Captured(one, HostNamespace(), (), (), nowhere, frozenset) for one in workloads}
     return Captures(made, refused or {})
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 import trio
 
+from composemesh.admin.mesh_view import MeshView
 from composemesh.model.peer import UNKNOWN
 
 from .conftest import TOKEN, Served, converse, parse, peer
@@ -25,7 +27,9 @@ async def test_json_answers(server: Served, path: str) -> None:
     json.loads(body)
 
 
-async def test_what_is_served_is_what_the_view_says(server: Served, mesh, tell) -> None:
+async def test_what_is_served_is_what_the_view_says(
+    server: Served, mesh: MeshView, tell: Callable[..., None]
+) -> None:
     for _ in range(3):
         tell(UNKNOWN, peer("productpage"))
     _, _, body = await server.get("/api/v1/status")
@@ -78,7 +82,7 @@ async def test_an_envoy_is_told_what_to_start_with(server: Served) -> None:
         assert (status, bool(json.loads(body)["hint"])) == (expected, True)
 
 
-async def test_resources_are_changed_by_whoever_has_the_token(server: Served, mesh) -> None:
+async def test_resources_are_changed_by_whoever_has_the_token(server: Served, mesh: MeshView) -> None:
     document = (
         "{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: a}, spec: {hosts: [a.example]}}"
     )
@@ -113,7 +117,7 @@ async def test_fifty_megabytes_are_refused_and_the_server_lives(server: Served) 
     assert (await server.get("/healthz/live"))[0] == 200
 
 
-async def test_not_ready_until_the_mesh_serves(server: Served, mesh) -> None:
+async def test_not_ready_until_the_mesh_serves(server: Served, mesh: MeshView) -> None:
     mesh.ready = False
     status, _, body = await server.get("/healthz/ready")
     assert (status, json.loads(body)["error"]) == (503, "The mesh is still starting.")
@@ -122,7 +126,7 @@ async def test_not_ready_until_the_mesh_serves(server: Served, mesh) -> None:
     assert (await server.get("/healthz/ready"))[0] == 200
 
 
-async def test_metrics_under_both_names(server: Served, tell) -> None:
+async def test_metrics_under_both_names(server: Served, tell: Callable[..., None]) -> None:
     for number in range(40):
         tell(UNKNOWN, peer(f"service-{number}"))
     for path in ("/metrics", "/stats/prometheus"):
@@ -244,7 +248,9 @@ async def test_several_requests_on_one_connection(server: Served) -> None:
             assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_mistake_of_ours_is_one_answer_and_one_log_line(server: Served, mesh, monkeypatch, capsys) -> None:
+async def test_a_mistake_of_ours_is_one_answer_and_one_log_line(
+    server: Served, mesh: MeshView, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(mesh, "hub", None)
     status, _, body = await server.get("/api/v1/services")
     assert status == 500

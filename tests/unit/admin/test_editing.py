@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from composemesh.admin import bodies, resource_views, resources, trials
+from composemesh.admin.mesh_view import MeshView
 from composemesh.cli.undo import done
 from composemesh.config import moment
 from composemesh.config.compile import compile_mesh
@@ -52,7 +53,7 @@ async def get(server: Served, path: str) -> Any:
     return json.loads(said)
 
 
-async def test_validation_has_the_place_of_every_problem_and_changes_nothing(server: Served, mesh) -> None:
+async def test_validation_has_the_place_of_every_problem_and_changes_nothing(server: Served, mesh: MeshView) -> None:
     status, said = await server.post("/api/v1/validate", body(WRONG))
     assert (status, said["accepted"]) == (200, False)
     (problem,) = [one for one in said["problems"] if one["severity"] == "error"]
@@ -72,7 +73,7 @@ async def test_whatever_is_typed_is_answered(server: Served, text: str) -> None:
         assert said["accepted"] == (text in ("", "# nothing"))
 
 
-async def test_a_diff_shows_both_texts_and_what_traffic_notices(server: Served, mesh) -> None:
+async def test_a_diff_shows_both_texts_and_what_traffic_notices(server: Served, mesh: MeshView) -> None:
     await server.post("/api/v1/resources", body(SPLIT % "2s"), TOKEN_FIELD)
     status, said = await server.post("/api/v1/diff", body(SPLIT % "3s"))
     (shown,) = said["resources"]
@@ -152,7 +153,7 @@ async def test_a_string_that_is_no_text_is_refused_wherever_it_stands(server: Se
         assert (status, answer["error"]) == (400, bodies.NO_TEXT)
 
 
-async def test_a_kind_may_be_written_in_any_case(server: Served, mesh) -> None:
+async def test_a_kind_may_be_written_in_any_case(server: Served, mesh: MeshView) -> None:
     await server.post("/api/v1/resources", body(SPLIT % "2s"), TOKEN_FIELD)
     (found,) = (await get(server, "/api/v1/resources?kind=virtualservice"))["resources"]
     assert found["kind"] == "VirtualService"
@@ -220,7 +221,9 @@ async def test_fifty_megabytes_without_a_token_are_thrown_away_as_they_come(serv
     assert (await server.post("/api/v1/undo", "x" * (2 << 10), TOKEN_FIELD))[0] == 413
 
 
-async def test_what_is_tried_is_compiled_while_others_are_served(server: Served, monkeypatch) -> None:
+async def test_what_is_tried_is_compiled_while_others_are_served(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rule = "  - {match: [{uri: {exact: /a%d}}], route: [{destination: {host: reviews}}]}\n"
     text = (SPLIT % "1s").replace("  - timeout", "".join(rule % number for number in range(1500)) + "  - timeout")
     await server.post("/api/v1/resources", body(SPLIT % "2s"), TOKEN_FIELD)
@@ -249,7 +252,7 @@ async def test_what_is_tried_is_compiled_while_others_are_served(server: Served,
     assert ended - began > 5
 
 
-async def test_a_large_body_is_read_while_others_are_served(server: Served, monkeypatch) -> None:
+async def test_a_large_body_is_read_while_others_are_served(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A MiB of YAML takes a second to read: the loop must go on."""
     text = "".join(f"k{number}: [{number}]\n" for number in range(25_000))
     turns = 0
@@ -297,7 +300,9 @@ async def test_undo_over_the_socket_as_the_command_does_it(server: Served) -> No
         await trio.to_thread.run_sync(client.undo)
 
 
-async def test_the_compose_files_own_words_are_shown_with_their_place(server: Served, mesh, tmp_path: Path) -> None:
+async def test_the_compose_files_own_words_are_shown_with_their_place(
+    server: Served, mesh: MeshView, tmp_path: Path
+) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text("x-mesh: {egress: allow}\nservices:\n  web:\n    x-mesh:\n      version: v2\n  db: {}\n")
 
@@ -314,7 +319,7 @@ async def test_the_compose_files_own_words_are_shown_with_their_place(server: Se
     assert (await get(server, "/api/v1/resources"))["compose"] == []
 
 
-async def test_what_stands_behind_an_applied_resource_is_told(server: Served, mesh, tmp_path: Path) -> None:
+async def test_what_stands_behind_an_applied_resource_is_told(server: Served, mesh: MeshView, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("x-mesh: {resources: [split.yaml]}\nservices: {reviews: {}}\n")
     (tmp_path / "split.yaml").write_text(f"---\n{SPLIT % '1s'}")
 

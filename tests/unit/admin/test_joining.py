@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -44,7 +46,7 @@ async def joined(mesh: MeshView, nursery: trio.Nursery) -> AsyncIterator[Joined]
 
 
 @asynccontextmanager
-async def member(server: Served, **said: object) -> AsyncIterator[tuple[Membership, object]]:
+async def member(server: Served, **said: Any) -> AsyncIterator[tuple[Membership, Any]]:
     async with connected(server.socket) as membership:
         with trio.fail_after(10):
             doors = await membership.ask(Joining(**{"name": "report", "port": PORT, "calls": CALLS, **said}))
@@ -94,7 +96,7 @@ async def test_a_mesh_that_takes_nobody_says_so(server: Served) -> None:
             pass
 
 
-async def test_nobody_answers_where_there_is_no_mesh(tmp_path) -> None:
+async def test_nobody_answers_where_there_is_no_mesh(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not answer"):
         async with connected(tmp_path / "no.sock"):
             pass

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
+import pytest
 import trio
+from trio.testing import MockClock
 
+from composemesh.admin.mesh_view import MeshView
 from composemesh.admin.sampling import Sampler, graph_changes, status_changes
 from composemesh.model.peer import UNKNOWN
+from unit.admin.conftest import Clock
 
 from .conftest import Served, peer
 from .test_streams import events, opened
@@ -21,7 +26,7 @@ def told(text: str) -> dict[str, Any]:
     return {name.removeprefix("event: "): json.loads(data.removeprefix("data: ")) for name, data in pairs}
 
 
-async def test_who_comes_in_the_same_second_gets_the_same_sample(mesh, autojump_clock) -> None:
+async def test_who_comes_in_the_same_second_gets_the_same_sample(mesh: MeshView, autojump_clock: MockClock) -> None:
     sampler = Sampler(mesh)
     first = await sampler.look(60)
     assert await sampler.look(60) is first
@@ -30,7 +35,9 @@ async def test_who_comes_in_the_same_second_gets_the_same_sample(mesh, autojump_
     assert await sampler.look(60) is not first
 
 
-async def test_a_watcher_is_told_what_changed_and_who_slept_everything(mesh, tell, clock, autojump_clock) -> None:
+async def test_a_watcher_is_told_what_changed_and_who_slept_everything(
+    mesh: MeshView, tell: Callable[..., None], clock: Clock, autojump_clock: MockClock
+) -> None:
     sampler = Sampler(mesh)
     tell(peer("productpage"), peer("reviews/v1"))
     first = await sampler.look(60)
@@ -51,21 +58,23 @@ async def test_a_watcher_is_told_what_changed_and_who_slept_everything(mesh, tel
     assert len(told(third.since(first, True))["graph"]["edges"]) == 0
 
 
-async def test_nothing_new_is_nothing_told(mesh, autojump_clock) -> None:
+async def test_nothing_new_is_nothing_told(mesh: MeshView, autojump_clock: MockClock) -> None:
     sampler = Sampler(mesh)
     first = await sampler.look(60)
     await trio.sleep_until(first.due)
     assert (await sampler.look(60)).since(first, True) == ""
 
 
-async def test_a_sample_that_took_long_is_followed_by_a_longer_pause(mesh, monkeypatch, autojump_clock) -> None:
+async def test_a_sample_that_took_long_is_followed_by_a_longer_pause(
+    mesh: MeshView, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     times = iter((0.0, 0.5))
     monkeypatch.setattr("composemesh.admin.sampling.time.thread_time", lambda: next(times))
     sample = await Sampler(mesh).look(60)
     assert sample.due - trio.current_time() == 25.0
 
 
-async def test_old_samples_are_let_go(mesh, autojump_clock) -> None:
+async def test_old_samples_are_let_go(mesh: MeshView, autojump_clock: MockClock) -> None:
     sampler = Sampler(mesh)
     for window in range(1, 100):
         await sampler.look(window)
@@ -98,7 +107,7 @@ def test_an_edge_is_its_ends_and_its_protocol() -> None:
     assert changes["gone"] == {"nodes": [], "edges": ["a/1 b/1 tcp"]}
 
 
-async def test_a_stream_of_changes_begins_whole(server: Served, mesh, tell) -> None:
+async def test_a_stream_of_changes_begins_whole(server: Served, mesh: MeshView, tell: Callable[..., None]) -> None:
     async with await opened(server, "/api/v1/events?window=5m&changes=true") as stream:
         seen: list[str] = []
         with trio.fail_after(10):
@@ -119,7 +128,9 @@ async def test_a_window_that_is_none_is_refused(server: Served) -> None:
     assert (await server.get("/api/v1/series?window=all"))[0] == 400
 
 
-async def test_a_series_has_steps_that_add_up(server: Served, mesh, tell, clock) -> None:
+async def test_a_series_has_steps_that_add_up(
+    server: Served, mesh: MeshView, tell: Callable[..., None], clock: Clock
+) -> None:
     for _ in range(30):
         tell(peer("productpage"), peer("reviews/v1"))
         tell(peer("productpage"), peer("details/v1"), 503)

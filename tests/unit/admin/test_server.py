@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import trio.testing
 
 from composemesh.admin import server as module
 from composemesh.admin.api import make_app
+from composemesh.admin.mesh_view import MeshView
 from composemesh.admin.server import serve
 from composemesh.model.peer import UNKNOWN
 from composemesh.runtime import ports
@@ -156,7 +158,9 @@ async def test_a_slow_head_has_its_time_limit(server: Served) -> None:
         assert 4 < trio.current_time() - began < 8
 
 
-async def test_a_client_that_does_not_read_is_let_go(server: Served, tell, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_let_go(
+    server: Served, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "SEND_TIMEOUT", 0.3)
     for number in range(100):
         tell(UNKNOWN, peer(f"service-{number}"))
@@ -168,7 +172,9 @@ async def test_a_client_that_does_not_read_is_let_go(server: Served, tell, monke
         assert b"istio_tcp_connections_closed_total" not in await converse(stream, b"")
 
 
-async def test_ends_within_a_second_whatever_clients_do(mesh, tell, tmp_path: Path) -> None:
+async def test_ends_within_a_second_whatever_clients_do(
+    mesh: MeshView, tell: Callable[..., None], tmp_path: Path
+) -> None:
     for number in range(100):
         tell(UNKNOWN, peer(f"service-{number}"))
     path = tmp_path / "admin.sock"
@@ -193,7 +199,7 @@ async def test_ends_within_a_second_whatever_clients_do(mesh, tell, tmp_path: Pa
         await trio.open_tcp_stream("127.0.0.1", port)
 
 
-async def test_an_idle_server_ends_at_once(mesh, nursery, tmp_path: Path) -> None:
+async def test_an_idle_server_ends_at_once(mesh: MeshView, nursery: trio.Nursery, tmp_path: Path) -> None:
     began = trio.current_time()
     async with trio.open_nursery() as inner:
         url = await inner.start(partial(serve, make_app(mesh), host="127.0.0.1", port=0, unix_path=None))
@@ -202,7 +208,7 @@ async def test_an_idle_server_ends_at_once(mesh, nursery, tmp_path: Path) -> Non
     assert trio.current_time() - began < 0.5
 
 
-async def test_an_answer_under_way_is_finished(mesh, tell) -> None:
+async def test_an_answer_under_way_is_finished(mesh: MeshView, tell: Callable[..., None]) -> None:
     for number in range(30):
         tell(UNKNOWN, peer(f"service-{number}"))
     async with trio.open_nursery() as nursery:
@@ -220,7 +226,7 @@ async def test_an_answer_under_way_is_finished(mesh, tell) -> None:
     assert b"istio_tcp_connections_closed_total" in body
 
 
-async def test_a_taken_port_is_passed_over(mesh, nursery: trio.Nursery) -> None:
+async def test_a_taken_port_is_passed_over(mesh: MeshView, nursery: trio.Nursery) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -234,7 +240,7 @@ async def test_a_taken_port_is_passed_over(mesh, nursery: trio.Nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def test_no_port_left_is_one_sentence(mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_port_left_is_one_sentence(mesh: MeshView, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "MORE_PORTS", 0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -245,7 +251,7 @@ async def test_no_port_left_is_one_sentence(mesh, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-async def test_an_address_of_another_machine_is_one_sentence(mesh, tmp_path: Path, host: str) -> None:
+async def test_an_address_of_another_machine_is_one_sentence(mesh: MeshView, tmp_path: Path, host: str) -> None:
     with pytest.raises(OSError, match=rf"^(\[Errno .*\] )?can't listen on {host}:15000 \(.+\): change x-mesh.admin$"):
         await serve(make_app(mesh), host=host, port=15000, unix_path=tmp_path / "admin.sock")
     assert not (tmp_path / "admin.sock").exists()
@@ -255,13 +261,15 @@ async def test_an_address_of_another_machine_is_one_sentence(mesh, tmp_path: Pat
     ("host", "url"),
     [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:"), ("0.0.0.0", "http://127.0.0.1:")],
 )
-async def test_the_url_is_one_that_can_be_opened(mesh, nursery: trio.Nursery, host: str, url: str) -> None:
+async def test_the_url_is_one_that_can_be_opened(mesh: MeshView, nursery: trio.Nursery, host: str, url: str) -> None:
     got = await nursery.start(partial(serve, make_app(mesh), host=host, port=0, unix_path=None))
     assert got.startswith(url)
     nursery.cancel_scope.cancel()
 
 
-async def test_a_socket_left_behind_is_replaced_and_others_cannot_use_it(mesh, nursery, tmp_path: Path) -> None:
+async def test_a_socket_left_behind_is_replaced_and_others_cannot_use_it(
+    mesh: MeshView, nursery: trio.Nursery, tmp_path: Path
+) -> None:
     path = tmp_path / "admin.sock"
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
@@ -279,7 +287,9 @@ async def test_a_socket_left_behind_is_replaced_and_others_cannot_use_it(mesh, n
     nursery.cancel_scope.cancel()
 
 
-async def test_a_folder_may_have_a_name_too_long_for_a_socket(mesh, nursery, tmp_path: Path) -> None:
+async def test_a_folder_may_have_a_name_too_long_for_a_socket(
+    mesh: MeshView, nursery: trio.Nursery, tmp_path: Path
+) -> None:
     folder = tmp_path / ("d" * 120)
     folder.mkdir()
     await nursery.start(partial(serve, make_app(mesh), host="127.0.0.1", port=0, unix_path=folder / "admin.sock"))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Any
 
 import trio
 
+from composemesh.admin.mesh_view import MeshView
 from composemesh.model.peer import UNKNOWN
 from composemesh.telemetry.tap import MOST_WAITING, Watcher
 
 from .conftest import Served, peer
 
 
-async def events(stream: trio.SocketStream) -> AsyncGenerator[tuple[str, dict], None]:
+async def events(stream: trio.SocketStream) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     """Events of a chunked answer, whose chunk sizes are lines of their own."""
     buffer, name = b"", ""
     while True:
@@ -34,13 +36,15 @@ async def opened(server: Served, path: str) -> trio.SocketStream:
     return stream
 
 
-async def until_watchers(mesh, count: int) -> None:
+async def until_watchers(mesh: MeshView, count: int) -> None:
     with trio.fail_after(5):
         while sum(isinstance(feed, Watcher) for feed in mesh.hub.feeds) != count:  # noqa: ASYNC110
             await trio.sleep(0.01)
 
 
-async def test_a_tap_tells_what_ends_and_ends_with_its_reader(server: Served, mesh, tell) -> None:
+async def test_a_tap_tells_what_ends_and_ends_with_its_reader(
+    server: Served, mesh: MeshView, tell: Callable[..., None]
+) -> None:
     stream = await opened(server, "/api/v1/tap?service=reviews&status=5xx")
     await until_watchers(mesh, 1)
     tell(peer("productpage"), peer("reviews/v1"), 200)
@@ -55,7 +59,7 @@ async def test_a_tap_tells_what_ends_and_ends_with_its_reader(server: Served, me
     await until_watchers(mesh, 0)
 
 
-async def test_a_reader_that_does_not_keep_up_is_told_what_it_lost(mesh, tell) -> None:
+async def test_a_reader_that_does_not_keep_up_is_told_what_it_lost(mesh: MeshView, tell: Callable[..., None]) -> None:
     watcher = Watcher(lambda record: True)
     mesh.hub.add_feed(watcher)
     for _ in range(MOST_WAITING + 5):
@@ -64,7 +68,9 @@ async def test_a_reader_that_does_not_keep_up_is_told_what_it_lost(mesh, tell) -
     assert watcher.dropped == 5
 
 
-async def test_events_tell_the_status_at_once_and_the_graph_when_there_is_traffic(server: Served, mesh, tell) -> None:
+async def test_events_tell_the_status_at_once_and_the_graph_when_there_is_traffic(
+    server: Served, mesh: MeshView, tell: Callable[..., None]
+) -> None:
     async with await opened(server, "/api/v1/events") as stream:
         seen: list[str] = []
         with trio.fail_after(10):
@@ -83,7 +89,9 @@ async def test_what_is_no_status_is_refused(server: Served) -> None:
         assert (await server.get(f"/api/v1/tap?status={status}"))[0] == 400
 
 
-async def test_a_reader_with_a_limit_is_told_a_choice_and_how_much_there_was(server: Served, mesh, tell) -> None:
+async def test_a_reader_with_a_limit_is_told_a_choice_and_how_much_there_was(
+    server: Served, mesh: MeshView, tell: Callable[..., None]
+) -> None:
     stream = await opened(server, "/api/v1/tap?limit=40")
     await until_watchers(mesh, 1)
     for number in range(200):

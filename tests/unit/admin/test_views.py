@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from composemesh.admin import graph_views
+from composemesh.admin.mesh_view import MeshView
 from composemesh.model.peer import UNKNOWN, PeerKind
 from composemesh.model.problem import Problem, Severity
 from composemesh.model.record import unreached
 from composemesh.model.workload import Discovered, Health, Impostor, State
+from unit.admin.conftest import Clock
 
 from .conftest import captured, peer, workload
 
 
-def test_status_has_the_promised_shape(mesh) -> None:
+def test_status_has_the_promised_shape(mesh: MeshView) -> None:
     mesh.admin_url = "http://127.0.0.1:15000"
     status = mesh.status()
     assert status.keys() >= {
@@ -56,12 +60,12 @@ def test_status_has_the_promised_shape(mesh) -> None:
         ({"health": Health.HEALTHY, "state": State.STOPPING}, "stopping"),
     ],
 )
-def test_health_is_what_decides_about_requests(mesh, more: dict, shown: str) -> None:
+def test_health_is_what_decides_about_requests(mesh: MeshView, more: dict[str, Any], shown: str) -> None:
     mesh.discovered.publish(Discovered((workload("web", **more),)))
     assert mesh.services()[0]["workloads"][0]["health"] == shown
 
 
-def test_who_is_left_out_is_shown_with_its_time(mesh) -> None:
+def test_who_is_left_out_is_shown_with_its_time(mesh: MeshView) -> None:
     mesh.ejected = lambda service, _life: 24.2 if service == "productpage" else 0.0
     shown = [one for service in mesh.status()["services"] for one in service["workloads"]]
     left_out = [one for one in shown if one["health"] == "ejected"]
@@ -69,7 +73,7 @@ def test_who_is_left_out_is_shown_with_its_time(mesh) -> None:
     assert all("25 s" in one["reason"] and "productpage" in one["name"] for one in left_out)
 
 
-def test_what_is_not_captured_has_a_reason(mesh) -> None:
+def test_what_is_not_captured_has_a_reason(mesh: MeshView) -> None:
     host, late = workload("host"), workload("late")
     mesh.discovered.publish(Discovered((host, late)))
     mesh.captures.publish(captured(refused={host.id: "It shares the host's network."}))
@@ -80,7 +84,7 @@ def test_what_is_not_captured_has_a_reason(mesh) -> None:
     }
 
 
-def test_states(mesh) -> None:
+def test_states(mesh: MeshView) -> None:
     mesh.ready = False
     assert mesh.status()["state"] == "starting"
     mesh.ready = True
@@ -106,7 +110,7 @@ def test_states(mesh) -> None:
     ]
 
 
-def test_a_source_in_trouble_degrades_and_says_so(mesh) -> None:
+def test_a_source_in_trouble_degrades_and_says_so(mesh: MeshView) -> None:
     mesh.discovered.publish(replace(mesh.discovered.value, trouble="The Docker engine has not answered for 12 s."))
     status = mesh.status()
     assert status["state"] == "degraded"
@@ -116,7 +120,7 @@ def test_a_source_in_trouble_degrades_and_says_so(mesh) -> None:
     assert len(status["services"]) == 2
 
 
-def test_an_impostor_is_named_once_and_is_no_workload(mesh) -> None:
+def test_an_impostor_is_named_once_and_is_no_workload(mesh: MeshView) -> None:
     impostor = Impostor("x", "evil", "registry/evil:1", "reviews")
     mesh.discovered.publish(replace(mesh.discovered.value, impostors=(impostor,)))
     status = mesh.status()
@@ -128,7 +132,7 @@ def test_an_impostor_is_named_once_and_is_no_workload(mesh) -> None:
     assert "evil" not in str(status["services"])
 
 
-def test_rates_are_those_of_the_last_minute(mesh, tell, clock) -> None:
+def test_rates_are_those_of_the_last_minute(mesh: MeshView, tell: Callable[..., None], clock: Clock) -> None:
     clock.now = 2000.0
     for _ in range(75):
         tell(peer("productpage"), peer("reviews/v1"), duration=0.02)
@@ -145,21 +149,21 @@ def test_rates_are_those_of_the_last_minute(mesh, tell, clock) -> None:
     assert mesh.services()[1]["requests_per_second"] == 0
 
 
-def test_a_young_mesh_reckons_by_its_own_age(mesh, tell, clock) -> None:
+def test_a_young_mesh_reckons_by_its_own_age(mesh: MeshView, tell: Callable[..., None], clock: Clock) -> None:
     clock.now += 4
     for _ in range(40):
         tell(UNKNOWN, peer("reviews/v1"))
     assert mesh.services()[1]["requests_per_second"] == 10
 
 
-def test_connections_are_not_latencies(mesh, tell, clock) -> None:
+def test_connections_are_not_latencies(mesh: MeshView, tell: Callable[..., None], clock: Clock) -> None:
     clock.now += 100
     tell(peer("productpage"), peer("reviews/v1"), 0, protocol="tcp", duration=3000)
     reviews = mesh.services()[1]
     assert (reviews["success_rate"], reviews["p50_ms"]) == (1.0, None)
 
 
-def test_graph_has_the_promised_shape_and_exact_sums(mesh, tell, clock) -> None:
+def test_graph_has_the_promised_shape_and_exact_sums(mesh: MeshView, tell: Callable[..., None], clock: Clock) -> None:
     page, details, reviews = peer("productpage"), peer("details"), peer("reviews/v1")
     for number in range(200):
         tell(UNKNOWN, page)
@@ -197,20 +201,20 @@ def test_graph_has_the_promised_shape_and_exact_sums(mesh, tell, clock) -> None:
     del reviews
 
 
-def test_services_without_traffic_are_nodes_too(mesh) -> None:
+def test_services_without_traffic_are_nodes_too(mesh: MeshView) -> None:
     graph = mesh.graph()
     assert [node["id"] for node in graph["nodes"]] == ["productpage/latest", "reviews/v1"]
     assert graph["edges"] == []
 
 
-def test_ids_of_other_kinds_collide_with_no_service(mesh, tell) -> None:
+def test_ids_of_other_kinds_collide_with_no_service(mesh: MeshView, tell: Callable[..., None]) -> None:
     tell(peer("unknown/unknown"), peer("192.0.2.7", PeerKind.EXTERNAL))
     tell(UNKNOWN, peer("web", PeerKind.GATEWAY))
     ids = [(edge["source"], edge["destination"]) for edge in mesh.graph()["edges"]]
     assert ids == [("unknown", "gateway:web"), ("unknown/unknown", "external:192.0.2.7")]
 
 
-def test_an_open_connection_is_in_the_graph_before_it_ends(mesh) -> None:
+def test_an_open_connection_is_in_the_graph_before_it_ends(mesh: MeshView) -> None:
     tcp = mesh.hub.tcp(peer("productpage"), peer("mysql"))
     assert mesh.graph()["edges"] == []
     tcp.opened, tcp.sent, tcp.received = 2, 5000, 300
@@ -235,7 +239,7 @@ def test_windows_that_are_none(text: str) -> None:
         graph_views.window_seconds(text)
 
 
-def test_dotviz_quotes_what_it_is_given(mesh, tell) -> None:
+def test_dotviz_quotes_what_it_is_given(mesh: MeshView, tell: Callable[..., None]) -> None:
     tell(peer('a"];evil[\n'), peer("reviews/v1"), 500)
     text = graph_views.dotviz(mesh.graph())
     assert '  "a\\"];evil[ /latest" -> "reviews/v1" [label="http 1, 1 failed"];' in text.splitlines()

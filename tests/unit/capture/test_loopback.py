@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import trio
 
 from composemesh.capture.loopback import (
     Doors,
-    HostNamespace,
     LoopbackCapture,
     Member,
     listening_on,
@@ -19,7 +19,7 @@ from composemesh.capture.loopback import (
     unsupported,
 )
 from composemesh.model.workload import Attachment, Discovered, Workload
-from composemesh.runtime.captured import Captured
+from composemesh.runtime.captured import Captured, HostNamespace
 from composemesh.runtime.latest import Latest
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason=unsupported() or "Linux only")
@@ -65,30 +65,30 @@ async def captured_of(capture: LoopbackCapture, count: int) -> list[Captured]:
     return list(capture.captures.value.captured.values())
 
 
-def test_each_member_stands_alone(doors):
+def test_each_member_stands_alone(doors: dict[str, Doors]) -> None:
     homes = [each.home for each in doors.values()]
     assert len(set(homes)) == len(MEMBERS)
     assert homes[0][0] == "127.81.1.1"
 
 
-def test_versions_share_one_door(doors):
+def test_versions_share_one_door(doors: dict[str, Doors]) -> None:
     assert doors[PAGE.id].calls.keys() == {"reviews", "details"}
     door = doors[PAGE.id].calls["reviews"]
     assert door == ("127.80.1.3", doors[OLD.id].home[1])
     assert doors[PAGE.id].meant[door] == doors[OLD.id].home
 
 
-def test_callers_of_one_service_have_doors_of_their_own(doors):
+def test_callers_of_one_service_have_doors_of_their_own(doors: dict[str, Doors]) -> None:
     assert doors[OLD.id].calls["ratings"] != doors[NEW.id].calls["ratings"]
     assert not doors[RATINGS.id].calls
 
 
-def test_only_the_published_have_a_front(doors):
+def test_only_the_published_have_a_front(doors: dict[str, Doors]) -> None:
     assert doors[PAGE.id].front is not None
     assert [each.front for each in doors.values()].count(None) == 4
 
 
-def test_a_taken_port_is_passed_over(doors):
+def test_a_taken_port_is_passed_over(doors: dict[str, Doors]) -> None:
     """A second mesh of the same members, and a port published on every address: both move on to free ports."""
     with socket.socket() as everywhere:
         everywhere.bind(("0.0.0.0", 0))
@@ -104,7 +104,7 @@ def test_a_taken_port_is_passed_over(doors):
                 each.close()
 
 
-def test_those_that_share_a_name_share_a_port():
+def test_those_that_share_a_name_share_a_port() -> None:
     """The mesh dials each version at the port that the caller asked for."""
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -118,7 +118,7 @@ def test_those_that_share_a_name_share_a_port():
         each.close()
 
 
-def test_what_fails_leaves_nothing_open(monkeypatch):
+def test_what_fails_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("composemesh.capture.loopback.PORTS_TRIED", 1)
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,7 +130,7 @@ def test_what_fails_leaves_nothing_open(monkeypatch):
         each.close()
 
 
-async def test_identity_and_destination(doors, nursery):
+async def test_identity_and_destination(doors: dict[str, Doors], nursery: trio.Nursery) -> None:
     discovered = Latest(Discovered(tuple(workload(member, doors) for member in MEMBERS)))
     capture = LoopbackCapture(discovered, doors)
     nursery.start_soon(capture.run)
@@ -150,7 +150,7 @@ async def test_identity_and_destination(doors, nursery):
         close(*captured.values())
 
 
-async def test_a_restart_finds_its_callers_waiting(doors, nursery):
+async def test_a_restart_finds_its_callers_waiting(doors: dict[str, Doors], nursery: trio.Nursery) -> None:
     """The proxy closes the listeners of a life that ended; who connects meanwhile is accepted by the next life."""
     discovered = Latest(Discovered((workload(PAGE, doors),)))
     capture = LoopbackCapture(discovered, doors)
@@ -160,7 +160,9 @@ async def test_a_restart_finds_its_callers_waiting(doors, nursery):
     await captured_of(capture, 0)
     close(first)
     with socket.socket() as caller:
-        caller.connect(doors[PAGE.id].front)
+        front = doors[PAGE.id].front
+        assert front is not None
+        caller.connect(front)
         discovered.publish(Discovered((workload(PAGE, doors, started="2"),)))
         (second,) = await captured_of(capture, 1)
         accepted, _ = second.inbound[0].accept()
@@ -169,7 +171,7 @@ async def test_a_restart_finds_its_callers_waiting(doors, nursery):
     close(second)
 
 
-async def test_the_same_life_keeps_its_sockets(doors, nursery):
+async def test_the_same_life_keeps_its_sockets(doors: dict[str, Doors], nursery: trio.Nursery) -> None:
     one, other = workload(PAGE, doors), workload(DETAILS, doors)
     discovered = Latest(Discovered((one,)))
     capture = LoopbackCapture(discovered, doors)
@@ -181,7 +183,7 @@ async def test_the_same_life_keeps_its_sockets(doors, nursery):
     close(*after)
 
 
-async def test_a_stranger_is_refused(doors, nursery):
+async def test_a_stranger_is_refused(doors: dict[str, Doors], nursery: trio.Nursery) -> None:
     stranger = replace(workload(PAGE, doors), id="process:stranger")
     capture = LoopbackCapture(Latest(Discovered((stranger,))), doors)
     nursery.start_soon(capture.run)
@@ -190,16 +192,18 @@ async def test_a_stranger_is_refused(doors, nursery):
     assert "not a process that this mesh started" in capture.captures.value.refused[stranger.id]
 
 
-async def test_after_release_nobody_is_taken_in(doors):
+async def test_after_release_nobody_is_taken_in(doors: dict[str, Doors]) -> None:
     capture = LoopbackCapture(Latest(Discovered()), doors)
     await capture.rest()
     await capture.release()
+    front = doors[PAGE.id].front
+    assert front is not None
     with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
-        caller.connect(doors[PAGE.id].front)
+        caller.connect(front)
     assert not capture.captures.value.captured
 
 
-async def test_listening_is_seen_on_that_address_only():
+async def test_listening_is_seen_on_that_address_only() -> None:
     look = listening_on("127.81.77.1")
     assert look() == frozenset()
     with socket.socket() as application, socket.socket() as elsewhere:
@@ -215,10 +219,10 @@ async def test_listening_is_seen_on_that_address_only():
     assert look() == frozenset()
 
 
-def test_without_proc_nothing_is_seen(tmp_path):
+def test_without_proc_nothing_is_seen(tmp_path: Path) -> None:
     assert listening_on("127.0.0.1", str(tmp_path / "none"))() == frozenset()
 
 
-def test_other_systems_are_told_why():
+def test_other_systems_are_told_why() -> None:
     assert "needs Linux" in unsupported("darwin")
     assert unsupported("linux") == ""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from composemesh.cli.bookinfo import CALLS, SERVICES, Reader, bookinfo, missing
 
 
-def edge(source: str, destination: str, requests: int = 3, errors: int = 0, protocol: str = "http") -> dict:
+def edge(source: str, destination: str, requests: int = 3, errors: int = 0, protocol: str = "http") -> dict[str, Any]:
     return {
         "source": source,
         "destination": destination,
@@ -21,7 +23,7 @@ def edge(source: str, destination: str, requests: int = 3, errors: int = 0, prot
     }
 
 
-def graph(*edges: dict) -> dict:
+def graph(*edges: dict[str, Any]) -> dict[str, Any]:
     names = {name for one in edges for name in (one["source"], one["destination"])}
     nodes = []
     for name in names:
@@ -41,40 +43,40 @@ WHOLE = (
 )
 
 
-def without(*destinations: str) -> tuple[dict, ...]:
+def without(*destinations: str) -> tuple[dict[str, Any], ...]:
     return tuple(one for one in WHOLE if one["destination"] not in destinations)
 
 
-def test_nobody_is_missing():
+def test_nobody_is_missing() -> None:
     assert missing(graph(*WHOLE)) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_each_one_is_missed(service):
+def test_each_one_is_missed(service) -> None:
     assert missing(graph(*without(service))) == [service]
 
 
-def test_errors_alone_are_no_answer():
+def test_errors_alone_are_no_answer() -> None:
     failed = edge("reviews v2", "ratings", requests=3, errors=3)
     assert missing(graph(*without("ratings"), failed)) == ["ratings"]
     some = edge("reviews v2", "ratings", requests=3, errors=2)
     assert missing(graph(*without("ratings"), some)) == []
 
 
-def test_bytes_alone_are_no_answer():
+def test_bytes_alone_are_no_answer() -> None:
     assert missing(graph(*without("details"), edge("productpage", "details", protocol="tcp"))) == ["details"]
 
 
-def test_an_answer_to_somebody_else_is_not_the_call():
+def test_an_answer_to_somebody_else_is_not_the_call() -> None:
     direct = [edge("unknown", name) for name in ("details", "ratings", "reviews v1", "reviews v2", "reviews v3")]
     assert missing(graph(edge("unknown", "productpage"), *direct)) == [f"the call {a} → {b}" for a, b in CALLS]
 
 
-def test_an_idle_mesh_misses_everyone():
+def test_an_idle_mesh_misses_everyone() -> None:
     assert missing({"nodes": [], "edges": []}) == list(SERVICES)
 
 
-def test_bookinfo_is_what_its_compose_file_says():
+def test_bookinfo_is_what_its_compose_file_says() -> None:
     processes = {process.name: process for process in bookinfo(Path("/x"))}
     assert processes.keys() == {"productpage", "details", "reviews-v1", "reviews-v2", "reviews-v3", "ratings"}
     assert [name for name, process in processes.items() if process.published] == ["productpage"]
@@ -107,7 +109,7 @@ class Page:
         (b"", 0),
     ],
 )
-async def test_only_a_whole_page_counts(nursery, answer, status):
+async def test_only_a_whole_page_counts(nursery: trio.Nursery, answer: bytes, status) -> None:
     page = Page(answer)
     listeners = await nursery.start(partial(trio.serve_tcp, page, 0, host="127.0.0.1"))
     reader = Reader("127.0.0.1", listeners[0].socket.getsockname()[1], per_second=1000)
@@ -117,14 +119,14 @@ async def test_only_a_whole_page_counts(nursery, answer, status):
     assert page.requests[0].startswith(b"GET /productpage HTTP/1.1\r\n")
 
 
-async def test_nobody_there():
+async def test_nobody_there() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
     assert await Reader("127.0.0.1", port).ask() == 0
 
 
-async def test_the_reader_takes_its_time(autojump_clock, monkeypatch):
+async def test_the_reader_takes_its_time(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader("nowhere", 1, per_second=10)
 
     async def ask(self) -> int:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -239,7 +240,7 @@ def test_options_before_and_after_the_command_add_up() -> None:
 
     @click.group()
     @project_options
-    def group(**_: object) -> None: ...
+    def group(**_: Any) -> None: ...
 
     @group.command()
     @about_project
@@ -309,7 +310,7 @@ def test_the_root_certificate_is_made_once_and_printed(run: Run, tmp_path: Path)
 
 
 def test_somebody_else_is_told_of_roots_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ca.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(ca, "state_root", lambda *_: tmp_path / "roots")
     folder = StateFolder(tmp_path / "mine", "shop")
     assert not ca._is_roots(folder)

@@ -49,7 +49,7 @@ def _environment(state: Path, source: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path: Path):
     demos: list[Demo] = []
 
     def start(*arguments: str, **how: Path) -> Demo:
@@ -63,7 +63,7 @@ def start(tmp_path):
             demo.end()
 
 
-def test_everyone_answers(start):
+def test_everyone_answers(start) -> None:
     code, out, err = start("--requests", "12").end()
     assert (code, out.splitlines()[-1]) == (
         0,
@@ -72,7 +72,7 @@ def test_everyone_answers(start):
     assert "reviews-v2 is there: captured" in out
 
 
-def test_it_ends_after_the_seconds(start):
+def test_it_ends_after_the_seconds(start) -> None:
     code, out, err = start("--seconds", "2").end()
     assert code == 0, err
     asked = re.search(r"(\d+) of \1 pages were good", out)
@@ -80,7 +80,7 @@ def test_it_ends_after_the_seconds(start):
     assert 10 <= int(asked[1]) <= 21
 
 
-def test_who_does_not_answer_is_named(start, tmp_path):
+def test_who_does_not_answer_is_named(start, tmp_path: Path) -> None:
     """A ratings service that answers 500 only: the page still comes, but the demo tells on it."""
     (tmp_path / "composemesh").symlink_to(REPOSITORY / "composemesh")
     shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
@@ -91,7 +91,7 @@ def test_who_does_not_answer_is_named(start, tmp_path):
     assert err.splitlines()[-1] == ("composemesh: did not answer through the mesh: ratings (6 of 6 pages were good).")
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(start, tmp_path):
+def test_ctrl_c_ends_it_and_leaves_nothing(start, tmp_path: Path) -> None:
     demo = start()
     assert demo.process.stdout is not None
     url = demo.process.stdout.readline().removeprefix("Open ").strip()
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(start, tmp_path):
         urllib.request.urlopen(url, timeout=10)
 
 
-def test_cut_short_it_has_shown_nothing(start):
+def test_cut_short_it_has_shown_nothing(start) -> None:
     demo = start("--seconds", "60")
     assert demo.process.stdout is not None
     demo.process.stdout.readline()
@@ -115,7 +115,7 @@ def test_cut_short_it_has_shown_nothing(start):
     assert demo.end()[0] == 130
 
 
-def test_one_at_a_time(start):
+def test_one_at_a_time(start) -> None:
     first = start()
     assert first.process.stdout is not None
     first.process.stdout.readline()
@@ -126,13 +126,13 @@ def test_one_at_a_time(start):
 
 
 @pytest.mark.parametrize("wrong", [("--seconds", "0"), ("--requests", "none"), ("--secnds", "3")])
-def test_a_wrong_call(start, wrong):
+def test_a_wrong_call(start, wrong) -> None:
     code, _, err = start(*wrong).end()
     assert code == 2
     assert err.count("\n") == 1
 
 
-def test_tap_says_of_whom_nothing_is_known(start, tmp_path):
+def test_tap_says_of_whom_nothing_is_known(start, tmp_path: Path) -> None:
     demo = start()
     assert demo.process.stdout is not None
     demo.process.stdout.readline()
@@ -152,7 +152,7 @@ def test_tap_says_of_whom_nothing_is_known(start, tmp_path):
         assert tap.wait(timeout=20) in (0, 1)  # with the mesh: in order, or cut off
 
 
-def test_what_was_applied_to_a_demo_is_not_there_in_the_next(start, tmp_path):
+def test_what_was_applied_to_a_demo_is_not_there_in_the_next(start, tmp_path: Path) -> None:
     folder = tmp_path / "state" / "demo"
     folder.mkdir(parents=True, mode=0o700)
     fault = "fault: {abort: {percentage: {value: 100}, httpStatus: 500}}, route: [{destination: {host: reviews}}]"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 from click.testing import CliRunner
+from rich.table import Table
 
 from composemesh.cli.plugins import _table
 from composemesh.cli.root import root
@@ -58,4 +59,6 @@ async def test_a_mesh_tells_what_fails_and_what_is_left_out(tmp_path: Path) -> N
         assert "was written for API 0" in old["last_error"]
         codes = {problem.code for problem in mesh.problems}
         assert codes == {"filter-failed", "plugin-api"}
-    assert _table(list(rows.values())).row_count == len(rows)
+    table = _table(list(rows.values()))
+    assert isinstance(table, Table)
+    assert table.row_count == len(rows)

@@ -35,7 +35,7 @@ def to(destination: str) -> str:
     return virtual(f"http: [{{route: [{{destination: {{{destination}}}}}]}}]")
 
 
-def test_istios_bookinfo_is_in_order():
+def test_istios_bookinfo_is_in_order() -> None:
     texts = [text_of(f"bookinfo/{name}.yaml") for name in ("destination-rule-all", "virtual-service-all-v1")]
     services = dict.fromkeys(("productpage", "reviews", "ratings", "details"), (9080,))
     assert found(*texts, services=services) == []
@@ -61,7 +61,7 @@ def test_istios_bookinfo_is_in_order():
         (virtual("http: [{redirect: {uri: /}}]", extra="gateways: [nowhere]\n"), "gateway not found"),
     ],
 )  # fmt: skip
-def test_references(text, wanted):
+def test_references(text, wanted) -> None:
     external = spec(
         "ServiceEntry", "hosts: [api.example.com, '*.wild.example']\nports: [{number: 443, name: https}]", name="out"
     )
@@ -70,13 +70,13 @@ def test_references(text, wanted):
     assert wanted is None or wanted in problems[0][1]
 
 
-def test_hosts_are_unknown_only_where_the_project_is_known():
+def test_hosts_are_unknown_only_where_the_project_is_known() -> None:
     text = to("host: gone")
     assert found(text, services=None) == []
     assert [code for code, _ in found(text, services={})] == ["IST0101"]
 
 
-def test_the_host_of_a_destination_rule():
+def test_the_host_of_a_destination_rule() -> None:
     text = spec("DestinationRule", "host: reviws\ntrafficPolicy: {loadBalancer: {simple: RANDOM}}")
     assert [code for code, _ in found(text)] == ["IST0174"]
     assert found(text.replace("reviws", "reviews")) == []
@@ -84,7 +84,7 @@ def test_the_host_of_a_destination_rule():
     assert [code for code, _ in found(text.replace("reviws", "'*.example'"))] == ["IST0174"]
 
 
-def test_a_port_is_needed_where_no_caller_says_one():
+def test_a_port_is_needed_where_no_caller_says_one() -> None:
     at_edge = "gateways: [edge]\n"
     text = virtual("http: [{route: [{destination: {host: web}}]}]", hosts="[shop.example]", extra=at_edge)
     assert [code for code, _ in found(text, GATEWAY)] == ["IST0112"]
@@ -92,14 +92,14 @@ def test_a_port_is_needed_where_no_caller_says_one():
     assert found(text.replace("[edge]", "[edge, mesh]"), GATEWAY) == []
 
 
-def test_a_host_that_the_gateway_does_not_serve():
+def test_a_host_that_the_gateway_does_not_serve() -> None:
     text = virtual("http: [{redirect: {uri: /}}]", hosts="[other.example]", extra="gateways: [edge]\n")
     assert [code for code, _ in found(text, GATEWAY)] == ["IST0132"]
     assert found(text.replace("other", "shop"), GATEWAY) == []
     assert found(text.replace("other.example", "'*.example'"), GATEWAY) == []
 
 
-def test_two_virtual_services_for_a_host():
+def test_two_virtual_services_for_a_host() -> None:
     one, two = (virtual("http: [{route: [{destination: {host: reviews}}]}]", name) for name in ("one", "two"))
     ((code, message),) = found(one, two)
     assert code == "IST0109"
@@ -108,7 +108,7 @@ def test_two_virtual_services_for_a_host():
     assert [code for code, _ in found(one, at_edge, GATEWAY)] == ["IST0132"], "a gateway's rules are another matter"
 
 
-def test_two_sidecars():
+def test_two_sidecars() -> None:
     every = spec("Sidecar", "egress: [{hosts: ['*/*']}]", name="one")
     some = spec("Sidecar", "workloadSelector: {labels: {app: a}}\negress: [{hosts: ['*/*']}]", name="two")
     assert found(every, some) == []
@@ -116,7 +116,7 @@ def test_two_sidecars():
     assert [code for code, _ in found(some, some.replace("name: two", "name: other"))] == ["IST0110"]
 
 
-def test_two_gateways():
+def test_two_gateways() -> None:
     assert [code for code, _ in found(GATEWAY, GATEWAY.replace("edge", "other"))] == ["IST0145"]
     assert found(GATEWAY, GATEWAY.replace("edge", "other").replace("number: 80", "number: 81")) == []
     tls = "{mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem}"
@@ -130,7 +130,7 @@ def test_two_gateways():
     ]
 
 
-def test_two_protocols_of_a_port():
+def test_two_protocols_of_a_port() -> None:
     one, two = (
         spec("ServiceEntry", f"hosts: [a.b]\nports: [{{number: 80, name: p, protocol: {protocol}}}]", name=name)
         for name, protocol in (("one", "HTTP"), ("two", "TCP"))
@@ -168,11 +168,11 @@ def reach(*matches: str) -> list[tuple[str, str]]:
         (("{queryParams: {q: {exact: a}}}", "{queryParams: {q: {exact: a}, r: {exact: b}}}"), ["IST0131", "IST0130"]),
     ],
 )
-def test_rules_that_no_request_reaches(matches, codes):
+def test_rules_that_no_request_reaches(matches, codes) -> None:
     assert [code for code, _ in reach(*matches)] == codes
 
 
-def test_connections_that_reach_no_rule():
+def test_connections_that_reach_no_rule() -> None:
     text = virtual("tcp:\n- route: [{destination: {host: reviews}}]\n- route: [{destination: {host: ratings}}]")
     assert [code for code, _ in found(text)] == ["IST0130"]
     narrower = "\n- match: [{port: 80, destinationSubnets: [10.0.0.0/8]}]\n  route: [{destination: {host: ratings}}]"
@@ -181,7 +181,7 @@ def test_connections_that_reach_no_rule():
     assert found(virtual((wide + narrower).replace("port: 80, d", "port: 81, d"))) == []
 
 
-def test_codes_and_severities_are_istios_or_milder():
+def test_codes_and_severities_are_istios_or_milder() -> None:
     said = text_of("analysis-messages.yaml")
     levels = dict(re.findall(r"code: (IST\d+)\n\s+level: (\w+)", said))
     order = [Severity.INFO, Severity.WARNING, Severity.ERROR]

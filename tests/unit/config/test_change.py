@@ -96,7 +96,9 @@ async def test_a_state_that_cannot_be_kept_changes_nothing(compose_file: Path) -
     assert not publisher.resources
 
 
-async def test_a_change_whose_asker_leaves_holds_up_no_other(compose_file: Path, monkeypatch) -> None:
+async def test_a_change_whose_asker_leaves_holds_up_no_other(
+    compose_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publisher = publisher_of(compose_file)
     await publisher.load()
     compiling, go_on = trio.Event(), threading.Event()

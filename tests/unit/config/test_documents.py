@@ -24,7 +24,7 @@ def only_problem(text: str | bytes):
     return problems[0]
 
 
-def test_a_resource_knows_its_key_and_its_places():
+def test_a_resource_knows_its_key_and_its_places() -> None:
     (resource,), problems = load_documents(f"# first\n---\n{RULE}", "mesh.yaml")
     assert not problems
     assert resource.key == ("networking.istio.io", "VirtualService", "reviews")
@@ -35,7 +35,7 @@ def test_a_resource_knows_its_key_and_its_places():
     assert resource.document["spec"] == {"hosts": ["reviews"]}
 
 
-def test_who_may_be_long_is_asked_for_its_limit():
+def test_who_may_be_long_is_asked_for_its_limit() -> None:
     text = RULE + "# " + "x" * (1 << 20) + "\n"
     assert only_problem(text).code == "too-large"
     (resource,), problems = load_documents(text, max_bytes=2 << 20)
@@ -44,20 +44,20 @@ def test_who_may_be_long_is_asked_for_its_limit():
 
 
 @pytest.mark.parametrize("version", ["v1alpha3", "v1beta1", "v1"])
-def test_every_version_is_the_same_resource(version):
+def test_every_version_is_the_same_resource(version) -> None:
     (resource,), problems = load_documents(RULE.replace("/v1", f"/{version}"))
     assert not problems
     assert resource.key.group == "networking.istio.io"
 
 
-def test_items_of_a_list_have_the_places_of_the_list():
+def test_items_of_a_list_have_the_places_of_the_list() -> None:
     item = RULE.replace("\n", "\n    ").rstrip()
     (resource,), problems = load_documents(f"apiVersion: v1\nkind: List\nitems:\n  - {item}\n", "mesh.yaml")
     assert not problems
     assert resource.place(("spec", "hosts")).line == 9
 
 
-def test_json_is_read_too():
+def test_json_is_read_too() -> None:
     text = (
         '{"apiVersion": "networking.istio.io/v1", "kind": "Sidecar",\n\t"metadata": {"name": "default"}, "spec": {}}'
     )
@@ -66,7 +66,7 @@ def test_json_is_read_too():
     assert resource.key.kind == "Sidecar"
 
 
-def test_what_is_for_kubernetes_is_passed_over_with_a_word():
+def test_what_is_for_kubernetes_is_passed_over_with_a_word() -> None:
     text = f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: a}}\n---\n{RULE}---\n# nothing\n"
     resources, (problem,) = load_documents(text, "mesh.yaml")
     assert [resource.name for resource in resources] == ["reviews"]
@@ -76,13 +76,13 @@ def test_what_is_for_kubernetes_is_passed_over_with_a_word():
 
 
 @pytest.mark.parametrize("version", ["v1", "batch/v1", "policy/v1", "rbac.authorization.k8s.io/v1"])
-def test_kubernetes_own_groups_are_noted(version):
+def test_kubernetes_own_groups_are_noted(version) -> None:
     problem = only_problem(f"apiVersion: {version}\nkind: Role\nmetadata: {{name: a}}\n")
     assert (problem.severity, problem.code) == (Severity.INFO, "passed-over")
 
 
 @pytest.mark.parametrize("version", ["example.com/v1", "cert-manager.io/v1", "cluster.x-k8s.io/v1", "busy/v1"])
-def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version):
+def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version) -> None:
     text = f"apiVersion: {version}\nkind: Busy\nmetadata: {{name: a}}\n---\n{RULE}"
     resources, (problem,) = load_documents(text, "mesh.yaml")
     assert [resource.name for resource in resources] == ["reviews"]
@@ -114,7 +114,7 @@ def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version):
         ("apiVersion: networking.istio.io/v1\n", "", "missing-field", 1, "apiVersion"),
     ],
 )
-def test_an_envelope_that_is_wrong_is_refused_where_it_stands(old, new, code, line, words):
+def test_an_envelope_that_is_wrong_is_refused_where_it_stands(old, new, code, line, words) -> None:
     assert old in RULE
     problem = only_problem(RULE.replace(old, new, 1))
     assert problem.severity is Severity.ERROR
@@ -122,7 +122,7 @@ def test_an_envelope_that_is_wrong_is_refused_where_it_stands(old, new, code, li
     assert words in f"{problem.message} {problem.hint}"
 
 
-def test_a_name_stands_once():
+def test_a_name_stands_once() -> None:
     resources, (problem,) = load_documents(f"{RULE}---\n{RULE}", "mesh.yaml")
     assert len(resources) == 1
     assert (problem.code, problem.line) == ("duplicate-name", 8)
@@ -143,6 +143,6 @@ def test_a_name_stands_once():
     ],
     ids=["no-yaml", "no-text", "no-mapping", "compose", "list", "50-mib", "billion-laughs"],
 )  # fmt: skip
-def test_hostile_text_is_one_problem(text, code):
+def test_hostile_text_is_one_problem(text: str | bytes, code) -> None:
     problem = only_problem(text)
     assert (problem.code, problem.severity) == (code, Severity.ERROR)

@@ -61,7 +61,7 @@ def compiled(tmp_path: Path, text: str, catalogs: Catalogs) -> tuple[Snapshot, t
     return compile_mesh("test", loaded(tmp_path, text, catalogs))
 
 
-def test_of_the_mesh_and_of_a_service_in_their_order(tmp_path: Path, catalogs: Catalogs):
+def test_of_the_mesh_and_of_a_service_in_their_order(tmp_path: Path, catalogs: Catalogs) -> None:
     text = """
 x-mesh:
   filters:
@@ -87,7 +87,7 @@ services:
     assert str(second.origin) == f"x-mesh app ({tmp_path}/compose.yaml:14)"
 
 
-def test_another_line_is_no_other_mesh(tmp_path: Path, catalogs: Catalogs):
+def test_another_line_is_no_other_mesh(tmp_path: Path, catalogs: Catalogs) -> None:
     text = "x-mesh:\n  filters: [plain]\n"
     before, _ = compiled(tmp_path, text, catalogs)
     after, _ = compiled(tmp_path, f"# a comment\n{text}", catalogs)
@@ -112,7 +112,7 @@ def test_another_line_is_no_other_mesh(tmp_path: Path, catalogs: Catalogs):
 )
 def test_what_is_wrong_is_told_at_its_line(
     tmp_path: Path, catalogs: Catalogs, item: str, line: int, code: str, message: str
-):
+) -> None:
     _, problems = compiled(tmp_path, f"x-mesh:\n  filters:\n    - {item}\n", catalogs)
     (problem,) = problems
     assert (problem.severity, problem.code, problem.line) == (Severity.ERROR, code, line)
@@ -120,12 +120,12 @@ def test_what_is_wrong_is_told_at_its_line(
     assert problem.file == str(tmp_path / "compose.yaml")
 
 
-def test_too_many(tmp_path: Path, catalogs: Catalogs):
+def test_too_many(tmp_path: Path, catalogs: Catalogs) -> None:
     _, (problem,) = compiled(tmp_path, f"x-mesh:\n  filters: [{'plain,' * 33}]\n", catalogs)
     assert "`filters` has 33 filters, and at most 32 are allowed." in problem.message
 
 
-def test_numbers_from_variables_are_numbers(tmp_path: Path, catalogs: Catalogs):
+def test_numbers_from_variables_are_numbers(tmp_path: Path, catalogs: Catalogs) -> None:
     snapshot, problems = compiled(tmp_path, "x-mesh:\n  filters: [{stamp: {times: '3'}}]\n", catalogs)
     assert problems == ()
     assert snapshot.mesh.filters[0].config.times == 3
@@ -138,14 +138,16 @@ def test_numbers_from_variables_are_numbers(tmp_path: Path, catalogs: Catalogs):
         ("odd", "Odd.Config is not frozen"),
     ],
 )
-def test_one_that_can_not_be_used_is_no_reason_to_reject_all(tmp_path: Path, catalogs: Catalogs, name: str, why: str):
+def test_one_that_can_not_be_used_is_no_reason_to_reject_all(
+    tmp_path: Path, catalogs: Catalogs, name: str, why: str
+) -> None:
     snapshot, (problem,) = compiled(tmp_path, f"x-mesh:\n  filters: [{name}]\n", catalogs)
     assert (problem.severity, problem.code) == (Severity.WARNING, "plugin-broken")
     assert why in problem.message
     assert snapshot.mesh.filters[0].missing == problem.message.removeprefix("x-mesh: ")
 
 
-def test_a_name_that_may_be_a_missing_plugin_s_is_no_typing_error(tmp_path: Path, catalogs: Catalogs):
+def test_a_name_that_may_be_a_missing_plugin_s_is_no_typing_error(tmp_path: Path, catalogs: Catalogs) -> None:
     catalogs.incomplete = True
     snapshot, (problem,) = compiled(tmp_path, "x-mesh:\n  filters: [{guard: {a: 1}, fail: open}]\n", catalogs)
     assert (problem.severity, problem.code) == (Severity.WARNING, "unknown-name")
@@ -153,7 +155,7 @@ def test_a_name_that_may_be_a_missing_plugin_s_is_no_typing_error(tmp_path: Path
     assert snapshot.mesh.filters[0] == FilterUse("guard", None, True, missing=why)
 
 
-def test_members_of_a_service_speak_for_it_and_may_not_differ(tmp_path: Path, catalogs: Catalogs):
+def test_members_of_a_service_speak_for_it_and_may_not_differ(tmp_path: Path, catalogs: Catalogs) -> None:
     text = """
 services:
   a:
@@ -176,7 +178,7 @@ INVALID: list[Any] = [["stmap"], [{"stamp": {"tims": 2}}], [{"stmap": {}}], [{"s
 @pytest.mark.parametrize(
     ("value", "valid"), [*((each, True) for each in VALID), *((each, False) for each in INVALID)]
 )
-def test_editors_are_told_the_same(catalogs: Catalogs, value: Any, valid: bool):
+def test_editors_are_told_the_same(catalogs: Catalogs, value: Any, valid: bool) -> None:
     validator = jsonschema.Draft202012Validator(json_schema(catalogs))
     for document in ({"x-mesh": {"filters": value}}, {"services": {"app": {"x-mesh": {"filters": value}}}}):
         assert validator.is_valid(yaml.safe_load(yaml.safe_dump(document))) is valid

@@ -25,7 +25,7 @@ def route(rules: str, parents: str = AT_WEB, kind: str = "HTTPRoute"):
     return compiled(spec(kind, f"{parents}\nrules:\n{rules}", API))
 
 
-def test_the_most_specific_match_decides():
+def test_the_most_specific_match_decides() -> None:
     made = route(
         """
 - backendRefs: [{name: reviews, port: 9080}]
@@ -58,7 +58,7 @@ def test_the_most_specific_match_decides():
     assert [rule.matches[0].origin.line for rule in virtual.http] == [11, 14, 15, 17, 11, 10]
 
 
-def test_routes_for_the_same_hosts_are_one():
+def test_routes_for_the_same_hosts_are_one() -> None:
     def one(name: str, path: str) -> str:
         rules = f"rules: [{{matches: [{{path: {{value: {path}}}}}], backendRefs: [{{name: {name}}}]}}]"
         return spec("HTTPRoute", f"{AT_WEB}\n{rules}", API, name)
@@ -72,7 +72,7 @@ def test_routes_for_the_same_hosts_are_one():
     assert other.origin.kind == "VirtualService"
 
 
-def test_filters():
+def test_filters() -> None:
     made = route(
         """
 - matches: [{path: {value: /a}, queryParams: [{name: q, type: RegularExpression, value: "[0-9]+"}]}]
@@ -113,7 +113,7 @@ def test_filters():
     assert rule.destinations[1].headers.request.set == (("d", "3"),)
 
 
-def test_redirects_and_whole_paths():
+def test_redirects_and_whole_paths() -> None:
     made = route(
         r"""
 - matches: [{path: {type: Exact, value: /a}}]
@@ -135,7 +135,7 @@ def test_redirects_and_whole_paths():
     assert rest.direct_response == DirectResponse(500), "a rule without backends"
 
 
-def test_rules_for_a_service_are_met_by_its_callers():
+def test_rules_for_a_service_are_met_by_its_callers() -> None:
     made = route(
         "- backendRefs: [{name: reviews-v2}]", "parentRefs: [{kind: Service, group: '', name: reviews, port: 9080}]"
     )
@@ -144,7 +144,7 @@ def test_rules_for_a_service_are_met_by_its_callers():
     assert virtual.http[0].matches[0].port == 9080
 
 
-def test_a_method_of_grpc_is_a_path():
+def test_a_method_of_grpc_is_a_path() -> None:
     made = route(
         """
 - matches:
@@ -168,7 +168,7 @@ def test_a_method_of_grpc_is_a_path():
     ]
 
 
-def test_a_gateway():
+def test_a_gateway() -> None:
     made = compiled(
         spec(
             "Gateway",
@@ -190,7 +190,7 @@ listeners:
     assert tls.tls.mode is TlsMode.PASSTHROUGH
 
 
-def test_a_gateway_of_either_dialect_has_one_name():
+def test_a_gateway_of_either_dialect_has_one_name() -> None:
     istio = spec("Gateway", "servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}]", name="web")
     other = spec("Gateway", "listeners: [{name: a, port: 81, protocol: HTTP}]", API, name="web")
     (problem,) = compiled(f"{istio}---\n{other}").problems
@@ -213,13 +213,13 @@ def test_a_gateway_of_either_dialect_has_one_name():
         ("- backendRef: []", "`backendRefs`"),
     ],
 )  # fmt: skip
-def test_what_a_route_cannot_be(rules, words):
+def test_what_a_route_cannot_be(rules: str, words) -> None:
     made = route(rules)
     assert words in " ".join(map(str, errors(made)))
     assert not made.virtual_hosts
 
 
-def test_what_comes_later_and_what_has_no_effect_is_named():
+def test_what_comes_later_and_what_has_no_effect_is_named() -> None:
     made = route(
         "- sessionPersistence: {}\n  backendRefs: [{name: a}]", "parentRefs: [{name: web, sectionName: http}]"
     )

@@ -284,7 +284,7 @@ def model(made) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "base", "path", "value"), FIELDS, ids=[f"{case[0]}.{case[2]}" for case in FIELDS])
-def test_a_field_is_carried_out_or_named(kind, base, path, value):
+def test_a_field_is_carried_out_or_named(kind: str, base: str, path: str, value: Any) -> None:
     before, after = compiled(kind, BASES[base]), compiled(kind, put(BASES[base], path, value))
     assert before.sound, before.problems
     steps = re.split(r"(?=[.\[])", path)
@@ -298,11 +298,11 @@ def test_a_field_is_carried_out_or_named(kind, base, path, value):
         assert named or model(before) != model(after), f"{path} is taken in silence"
 
 
-def test_the_list_has_every_field_of_the_tables():
+def test_the_list_has_every_field_of_the_tables() -> None:
     """A field that a table has and the list above lacks would go untested."""
     listed: dict[str, set[str]] = {}
-    for kind, base, path, value in FIELDS:
-        words = listed.setdefault(kind, set())
+    for name, base, path, value in FIELDS:
+        words = listed.setdefault(name, set())
         words.update(re.findall(r"[A-Za-z0-9]+", path))
         words.update(re.findall(r"[A-Za-z0-9]+", yaml.safe_dump([BASES[base], value])))
     traffic = ("VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar")

@@ -109,7 +109,7 @@ def told(made: Compiled) -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=80)
 @given(documents())
-def test_documents_that_are_mostly_right(said):
+def test_documents_that_are_mostly_right(said: Any) -> None:
     resources, problems = load_documents(yaml.safe_dump_all(said), "mesh.yaml")
     for one in problems:
         assert one.line
@@ -122,7 +122,7 @@ def test_documents_that_are_mostly_right(said):
 @example({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"}, "spec": []})
 @example({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "List", "items": [[]]}]})
 @example({"apiVersion": "\u0000", "kind": "%s{}", "metadata": []})
-def test_anything_at_all(said):
+def test_anything_at_all(said: Any) -> None:
     resources, problems = load_documents(yaml.safe_dump(said), "mesh.yaml")
     assert all(problem.message.isprintable() for problem in problems)
     told(compile_resources(resources, "", []))
@@ -130,6 +130,6 @@ def test_anything_at_all(said):
 
 @settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
-def test_bytes(text):
+def test_bytes(text) -> None:
     resources, _ = load_documents(text)
     told(compile_resources(resources, "shop", []))

@@ -49,7 +49,7 @@ def compiled(text: str, catalogs: Catalogs) -> tuple[Snapshot, tuple[Problem, ..
     return compile_mesh("shop", document)
 
 
-def test_sinks_are_kept_by_name_with_their_settings(catalogs) -> None:
+def test_sinks_are_kept_by_name_with_their_settings(catalogs: Catalogs) -> None:
     text = "x-mesh:\n  access_log: json\n  sinks:\n    carrier: {address: coop, interval: 2s}\n    plain:\n"
     snapshot, problems = compiled(text, catalogs)
     assert problems == ()
@@ -75,7 +75,7 @@ def test_sinks_are_kept_by_name_with_their_settings(catalogs) -> None:
         (" [carrier]", 2, "wrong-type", "a mapping from the name of a sink"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_line(catalogs, sinks: str, line: int, code: str, words: str) -> None:
+def test_what_is_wrong_is_told_at_its_line(catalogs: Catalogs, sinks: str, line: int, code: str, words: str) -> None:
     snapshot, (problem, *others) = compiled(f"x-mesh:\n  sinks:{sinks}\n", catalogs)
     assert (problem.file, problem.line, problem.code) == ("compose.yaml", line, code)
     assert words in str(problem)
@@ -83,20 +83,20 @@ def test_what_is_wrong_is_told_at_its_line(catalogs, sinks: str, line: int, code
     assert "carrier" not in snapshot.mesh.sinks
 
 
-def test_an_unknown_name_may_be_a_missing_plugins(catalogs) -> None:
+def test_an_unknown_name_may_be_a_missing_plugins(catalogs: Catalogs) -> None:
     catalogs.incomplete = True
     text = "x-mesh: {sinks: {statsd: {}}}\nservices: {a: {x-mesh: {load_balancer: fair}}}\n"
     _, problems = compiled(text, catalogs)
     assert [(problem.code, problem.severity.value) for problem in problems] == [("unknown-name", "warning")] * 2
 
 
-def test_a_plugins_balancer_is_chosen_by_its_name(catalogs) -> None:
+def test_a_plugins_balancer_is_chosen_by_its_name(catalogs: Catalogs) -> None:
     snapshot, problems = compiled("services: {a: {x-mesh: {load_balancer: nearest}}}\n", catalogs)
     assert problems == ()
     assert snapshot.policies["a"].policy.balance == Balance("nearest")
 
 
-def test_a_label_may_choose_it_too(catalogs) -> None:
+def test_a_label_may_choose_it_too(catalogs: Catalogs) -> None:
     workload = make_workload()
     object.__setattr__(workload, "labels", {"x-mesh.load_balancer": "nearest"})
     labels = load_labels(workload, (), catalogs)
@@ -112,7 +112,7 @@ def test_a_label_may_choose_it_too(catalogs) -> None:
         ("least_requests", "Did you mean `least_request`?"),
     ],
 )
-def test_a_balancer_that_nobody_has_is_an_error(catalogs, name: str, words: str) -> None:
+def test_a_balancer_that_nobody_has_is_an_error(catalogs: Catalogs, name: str, words: str) -> None:
     _, (problem,) = compiled(f"services:\n  a:\n    x-mesh:\n      load_balancer: {name}\n", catalogs)
     assert (problem.line, problem.severity.value) == (4, "error")
     assert words in str(problem)

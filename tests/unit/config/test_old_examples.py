@@ -10,7 +10,7 @@ OLD = "networking.istio.io/v1alpha3"
 RBAC = "rbac.istio.io/v1alpha1"
 
 
-def test_the_gateway_of_a_book_shop():
+def test_the_gateway_of_a_book_shop() -> None:
     made = compiled(
         spec(
             "Gateway",
@@ -29,7 +29,7 @@ servers:
     assert made.gateways["bookinfo-gateway"].servers[0].port == 80
 
 
-def test_its_virtual_service():
+def test_its_virtual_service() -> None:
     matches = ["{exact: /productpage}", "{exact: /login}", "{exact: /logout}", "{prefix: /api/v1/products}"]
     listed = "\n".join(f"  - uri: {match}" for match in matches)
     body = f"""
@@ -48,7 +48,7 @@ http:
     assert rule.destinations[0].destination == Destination("productpage", port=9080)
 
 
-def test_a_role_and_its_binding():
+def test_a_role_and_its_binding() -> None:
     role = spec(
         "ServiceRole",
         'rules: [{services: ["products.default.svc.cluster.local"], methods: ["GET", "HEAD"]}]',
@@ -70,7 +70,7 @@ roleRef: {kind: ServiceRole, name: viewer}
     assert all("AuthorizationPolicy" in problem.hint for problem in made.problems)
 
 
-def test_outlier_detection_beside_the_traffic_policy():
+def test_outlier_detection_beside_the_traffic_policy() -> None:
     made = compiled(
         spec(
             "DestinationRule",
@@ -93,7 +93,7 @@ outlierDetection:
     assert "consecutive5xxErrors" in hints
 
 
-def test_a_delay_whose_route_stands_outside_of_its_item():
+def test_a_delay_whose_route_stands_outside_of_its_item() -> None:
     made = compiled(
         spec(
             "VirtualService",
@@ -117,7 +117,7 @@ route:
     assert "into the item of `http`" in hints
 
 
-def test_hello_world():
+def test_hello_world() -> None:
     gateway = spec(
         "Gateway",
         "servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]",

@@ -30,7 +30,7 @@ def rule(body: str):
 # === DestinationRule ===
 
 
-def test_everything_that_a_traffic_policy_can_say():
+def test_everything_that_a_traffic_policy_can_say() -> None:
     made = rule(
         """
 trafficPolicy:
@@ -96,7 +96,7 @@ subsets:
         ),
     ],
 )
-def test_consistent_hashes(said, key):
+def test_consistent_hashes(said, key) -> None:
     made = rule(f"trafficPolicy: {{loadBalancer: {{consistentHash: {{{said}}}}}}}")
     assert made.policy.balance == Balance(Balancer.CONSISTENT_HASH, key)
 
@@ -126,7 +126,7 @@ def test_consistent_hashes(said, key):
         ),
     ],
 )
-def test_an_old_field_is_the_modern_one_and_a_warning(body, modern):
+def test_an_old_field_is_the_modern_one_and_a_warning(body: str, modern) -> None:
     made = compiled(spec("DestinationRule", f"host: reviews\n{body}"))
     assert made.policies == {"reviews": rule(modern)}
     assert made.problems
@@ -134,7 +134,7 @@ def test_an_old_field_is_the_modern_one_and_a_warning(body, modern):
     assert all(problem.hint and problem.line for problem in made.problems)
 
 
-def test_two_rules_for_a_host_are_one_policy():
+def test_two_rules_for_a_host_are_one_policy() -> None:
     one = spec("DestinationRule", "host: reviews\nsubsets: [{name: v1, labels: {version: v1}}]", name="one")
     two = spec(
         "DestinationRule",
@@ -149,7 +149,7 @@ def test_two_rules_for_a_host_are_one_policy():
     assert list(made.policies["reviews"].subsets) == ["v2", "v1"]
 
 
-def test_two_policies_for_a_host_are_a_warning_and_two_subsets_of_a_name_an_error():
+def test_two_policies_for_a_host_are_a_warning_and_two_subsets_of_a_name_an_error() -> None:
     body = "host: reviews\ntrafficPolicy: {loadBalancer: {simple: %s}}\nsubsets: [{name: v1}]"
     one, two = (spec("DestinationRule", body % how, name=how.lower()) for how in ("RANDOM", "PASSTHROUGH"))
     made = compiled(f"{one}---\n{two}")
@@ -157,7 +157,7 @@ def test_two_policies_for_a_host_are_a_warning_and_two_subsets_of_a_name_an_erro
     assert [problem.code for problem in made.problems] == ["duplicate-name", "conflicting-settings"]
 
 
-def test_a_rule_for_a_pattern_is_that_of_each_host_that_has_none_of_its_own():
+def test_a_rule_for_a_pattern_is_that_of_each_host_that_has_none_of_its_own() -> None:
     entry = spec("ServiceEntry", "hosts: [api.example.com, www.example.com]", name="out")
     rules = [
         spec("DestinationRule", f"host: '{host}'\ntrafficPolicy: {{loadBalancer: {{simple: {how}}}}}", name=name)
@@ -195,7 +195,7 @@ def test_a_rule_for_a_pattern_is_that_of_each_host_that_has_none_of_its_own():
         "workloadSelector: {matchLabels: {app: a}}",
     ],
 )
-def test_what_comes_later_is_named(body):
+def test_what_comes_later_is_named(body: str) -> None:
     made = compiled(spec("DestinationRule", f"host: reviews\n{body}"))
     (problem,) = made.problems
     assert problem.code == "not-carried-out"
@@ -206,7 +206,7 @@ def test_what_comes_later_is_named(body):
 # === ServiceEntry and WorkloadEntry ===
 
 
-def test_everything_that_an_entry_can_say():
+def test_everything_that_an_entry_can_say() -> None:
     made = compiled(
         spec(
             "ServiceEntry",
@@ -241,7 +241,7 @@ endpoints:
     )
 
 
-def test_a_selector_picks_workload_entries():
+def test_a_selector_picks_workload_entries() -> None:
     entry = spec("ServiceEntry", "hosts: [db.example]\nresolution: STATIC\nworkloadSelector: {labels: {app: db}}")
     one = spec("WorkloadEntry", "address: 10.0.0.7\nlabels: {app: db, version: v1}\nweight: 2", name="one")
     two = spec("WorkloadEntry", "address: 10.0.0.8\nlabels: {app: web}", name="two")
@@ -269,7 +269,7 @@ def test_a_selector_picks_workload_entries():
         ("hosts: [a.b]\nresolution: SOMETIMES", "STATIC"),
     ],
 )
-def test_what_an_entry_cannot_be(body, words):
+def test_what_an_entry_cannot_be(body: str, words) -> None:
     made = compiled(spec("ServiceEntry", body))
     assert words in " ".join(map(str, errors(made)))
     assert not made.entries
@@ -285,7 +285,7 @@ def test_what_an_entry_cannot_be(body, words):
         "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix:///a'}]",
     ],
 )
-def test_what_comes_later_for_an_entry_is_named(body):
+def test_what_comes_later_for_an_entry_is_named(body: str) -> None:
     made = compiled(spec("ServiceEntry", body))
     assert [problem.code for problem in warnings(made)] == ["not-carried-out"]
     assert len(made.entries) == 1
@@ -294,7 +294,7 @@ def test_what_comes_later_for_an_entry_is_named(body):
 # === Sidecar ===
 
 
-def test_a_scope():
+def test_a_scope() -> None:
     made = compiled(
         spec(
             "Sidecar",
@@ -316,7 +316,7 @@ outboundTrafficPolicy: {mode: REGISTRY_ONLY}
     assert scope.registry_only is True
 
 
-def test_a_namespace_of_istios_holds_nothing_here():
+def test_a_namespace_of_istios_holds_nothing_here() -> None:
     text = spec("Sidecar", "egress: [{hosts: [./reviews, istio-system/*, prod/details]}]")
     made = compiled(text, project="shop")
     assert made.scopes[0].egress == ((0, ("reviews", "details")),)
@@ -340,7 +340,7 @@ def test_a_namespace_of_istios_holds_nothing_here():
         ("{}", "is empty"),
     ],
 )
-def test_what_a_sidecar_cannot_be(body, words):
+def test_what_a_sidecar_cannot_be(body: str, words) -> None:
     made = compiled(spec("Sidecar", body))
     assert words in " ".join(map(str, errors(made)))
     assert not made.scopes
@@ -349,7 +349,7 @@ def test_what_a_sidecar_cannot_be(body, words):
 # === Gateway ===
 
 
-def test_a_gateway():
+def test_a_gateway() -> None:
     made = compiled(
         spec(
             "Gateway",
@@ -392,7 +392,7 @@ servers:
     assert https.origin.line == 11
 
 
-def test_a_secret_of_kubernetes_is_a_certificate_of_the_meshs_own():
+def test_a_secret_of_kubernetes_is_a_certificate_of_the_meshs_own() -> None:
     made = compiled(
         spec(
             "Gateway",
@@ -427,13 +427,13 @@ def test_a_secret_of_kubernetes_is_a_certificate_of_the_meshs_own():
         ("port: {number: 80, protocol: HTTP, name: a}\n  hosts: ['*']\n  bind: here", "an IP address"),
     ],
 )  # fmt: skip
-def test_what_a_server_cannot_be(server, words):
+def test_what_a_server_cannot_be(server, words) -> None:
     made = compiled(spec("Gateway", f"servers:\n- {server}"))
     assert words in " ".join(map(str, errors(made)))
     assert not made.gateways
 
 
-def test_a_namespace_of_another_is_refused_and_the_projects_own_is_not():
+def test_a_namespace_of_another_is_refused_and_the_projects_own_is_not() -> None:
     text = spec("Sidecar", "egress: [{hosts: ['*/*']}]").replace("  name: x", "  name: x\n  namespace: shop")
     assert not compiled(text, project="shop").problems
     (problem,) = compiled(text, project="store").problems
@@ -441,7 +441,7 @@ def test_a_namespace_of_another_is_refused_and_the_projects_own_is_not():
     assert "store" in problem.hint
 
 
-def test_a_name_stands_once_in_all_files():
+def test_a_name_stands_once_in_all_files() -> None:
     text = spec("WorkloadEntry", "address: 1.2.3.4")
     in_default = text.replace("  name: x", "  name: x\n  namespace: default")
     in_own = text.replace("  name: x", "  name: x\n  namespace: shop")
@@ -450,7 +450,7 @@ def test_a_name_stands_once_in_all_files():
     assert (problem.code, problem.line) == ("duplicate-name", 12)
 
 
-def test_what_depends_on_other_resources_is_said_anew_each_time():
+def test_what_depends_on_other_resources_is_said_anew_each_time() -> None:
     root = spec("VirtualService", "hosts: [reviews]\nhttp: [{delegate: {name: team}}]")
     team = spec("VirtualService", "http: [{route: [{destination: {host: reviews.shop}}]}]", name="team")
     (one,), _ = load_documents(root)

@@ -54,7 +54,7 @@ def plugins() -> Plugins:
     return made
 
 
-def test_every_built_in_kind_comes_through_the_same_door(plugins) -> None:
+def test_every_built_in_kind_comes_through_the_same_door(plugins: Plugins) -> None:
     kinds = Kinds(plugins.catalogs.kinds)
     assert len(kinds) == 28 + 3
     assert kinds["networking.istio.io", "VirtualService"].name == "VirtualService"
@@ -64,7 +64,7 @@ def test_it_keeps_the_contract() -> None:
     check_kind(lambda: BUDGET, DOCUMENT)
 
 
-async def test_it_is_applied_to_the_mesh_and_survives_a_start(plugins, tmp_path: Path) -> None:
+async def test_it_is_applied_to_the_mesh_and_survives_a_start(plugins: Plugins, tmp_path: Path) -> None:
     def publisher() -> Publisher:
         return Publisher("shop", Latest(Discovered()), None, (), tmp_path / "resources.yaml", plugins)
 
@@ -94,7 +94,7 @@ async def test_it_is_applied_to_the_mesh_and_survives_a_start(plugins, tmp_path:
         ("kind: Budget", "kind: Wrong", 2, "plugin-broken", "0123456789"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_line(plugins, before, after, line, code, words) -> None:
+def test_what_is_wrong_is_told_at_its_line(plugins: Plugins, before, after, line, code, words) -> None:
     text = DOCUMENT.replace(before, after, 1)
     kinds = Kinds(plugins.catalogs.kinds)
     resources, problems = load_documents(text, "budget.yaml", kinds=kinds)

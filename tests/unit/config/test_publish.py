@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -86,7 +87,7 @@ async def running_publisher(publisher: Publisher) -> AsyncIterator[Publisher]:
         nursery.cancel_scope.cancel()
 
 
-async def until(feed: Latest[object], holds: Callable[[], bool]) -> None:
+async def until(feed: Latest[Any], holds: Callable[[], bool]) -> None:
     with trio.fail_after(PATIENCE):
         version = feed.version
         while not holds():

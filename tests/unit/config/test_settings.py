@@ -52,7 +52,7 @@ def told(value: Any, of: type = Config, folder: Path | None = None) -> tuple[Any
     return made, [f"{finding.message} {finding.hint}".strip() for finding in reading.findings]
 
 
-def test_everything_that_can_be_said():
+def test_everything_that_can_be_said() -> None:
     said = {
         "header": "x-stamp",
         "level": 9,
@@ -74,7 +74,7 @@ def test_everything_that_can_be_said():
     assert type(made.inner.tags) is dict
 
 
-def test_a_default_that_is_made_is_new_each_time():
+def test_a_default_that_is_made_is_new_each_time() -> None:
     @dataclass(frozen=True)
     class Tagged:
         tags: Mapping[str, str] = setting("What it is tagged with.", make=dict)
@@ -87,12 +87,12 @@ def test_a_default_that_is_made_is_new_each_time():
     assert told({"tags": {"env": "test"}}, Tagged)[0].tags == {"env": "test"}
 
 
-def test_a_default_is_given_or_made():
+def test_a_default_is_given_or_made() -> None:
     with pytest.raises(ValueError, match="both"):
         setting("What it is tagged with.", "a", make=str)
 
 
-def test_what_is_not_said_has_its_default():
+def test_what_is_not_said_has_its_default() -> None:
     assert told({"header": "x-a"}) == (Config("x-a"), [])
 
 
@@ -113,14 +113,14 @@ def test_what_is_not_said_has_its_default():
         ({"header": "x-secret"}, "`filters[0].stamp`: x-secret is taken."),
     ],
 )
-def test_everything_else_is_a_finding(value: Any, message: str):
+def test_everything_else_is_a_finding(value: Any, message: str) -> None:
     made, wrong = told(value)
     assert made is None
     assert len(wrong) == 1
     assert message in wrong[0]
 
 
-def test_a_class_without_config_has_no_settings():
+def test_a_class_without_config_has_no_settings() -> None:
     class Plain:
         pass
 
@@ -131,7 +131,7 @@ def test_a_class_without_config_has_no_settings():
     assert [finding.hint for finding in reading.findings] == ["It has no settings."]
 
 
-def test_the_schema_is_made_of_the_same_table():
+def test_the_schema_is_made_of_the_same_table() -> None:
     schema = settings(Config).schema()
     assert schema["required"] == ["header"]
     assert schema["properties"]["level"] == {
@@ -143,7 +143,7 @@ def test_the_schema_is_made_of_the_same_table():
     assert schema["properties"]["grade"]["enum"] == ["low", "high"]
 
 
-def test_what_configuration_cannot_be_is_told_to_the_author():
+def test_what_configuration_cannot_be_is_told_to_the_author() -> None:
     @dataclass
     class Loose:
         a: int = 1
@@ -169,7 +169,7 @@ class OfFile:
     ("said", "meant"),
     [("a.txt", "/srv/shop/a.txt"), ("../b/a.txt", "/srv/b/a.txt"), ("./", "/srv/shop"), ("/etc/a", "/etc/a")],
 )
-def test_a_path_counts_from_the_compose_file(said: str, meant: str):
+def test_a_path_counts_from_the_compose_file(said: str, meant: str) -> None:
     assert told({"path": said}, OfFile, Path("/srv/shop")) == (OfFile(Path(meant)), [])
 
 
@@ -186,14 +186,14 @@ def test_a_path_counts_from_the_compose_file(said: str, meant: str):
         (7, Path("/srv"), "`filters[0].stamp.path` is 7, and must be text."),
     ],
 )
-def test_what_is_no_path(said: Any, folder: Path | None, words: str):
+def test_what_is_no_path(said: Any, folder: Path | None, words: str) -> None:
     made, (wrong,) = told({"path": said}, OfFile, folder)
     assert made is None
     assert words in wrong
 
 
 @pytest.mark.parametrize("problem", [RuntimeError("boom"), TypeError("boom"), SystemExit("boom")])
-def test_a_bug_of_the_settings_own_is_the_plugins(problem: BaseException):
+def test_a_bug_of_the_settings_own_is_the_plugins(problem: BaseException) -> None:
     @dataclass(frozen=True)
     class Broken:
         level: int = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from composemesh.config.applied import Applied, as_yaml, dump
@@ -45,7 +47,7 @@ def test_each_document_has_its_own_text_with_its_comments(form: str | bytes) -> 
             assert lines[each.text_line - 1] == each.text.splitlines()[0]
 
 
-def test_what_is_kept_is_read_again_as_it_was(tmp_path) -> None:
+def test_what_is_kept_is_read_again_as_it_was(tmp_path: Path) -> None:
     resources, _ = load_documents(SEVERAL)
     (tmp_path / "kept.yaml").write_text(dump(resources))
     kept = Applied(tmp_path / "kept.yaml")

@@ -36,7 +36,7 @@ def rule(body: str):
     return one
 
 
-def test_jasons_rules_keep_their_order_and_their_lines():
+def test_jasons_rules_keep_their_order_and_their_lines() -> None:
     first, second = rules(
         """
 - match:
@@ -64,7 +64,7 @@ def test_jasons_rules_keep_their_order_and_their_lines():
     assert second.destinations[1].headers.request.set == (("x-arm", "b"),)
 
 
-def test_every_condition_of_a_match():
+def test_every_condition_of_a_match() -> None:
     (one,) = rules(
         """
 - match:
@@ -100,7 +100,7 @@ def test_every_condition_of_a_match():
     assert other.uri == StringMatch(MatchKind.REGEX, "/v[0-9]")
 
 
-def test_everything_that_a_rule_can_do():
+def test_everything_that_a_rule_can_do() -> None:
     one = rule(
         """
   name: everything
@@ -141,13 +141,13 @@ def test_everything_that_a_rule_can_do():
     assert one.cors.forward_unmatched_preflights is False
 
 
-def test_what_is_unsaid_has_istios_default():
+def test_what_is_unsaid_has_istios_default() -> None:
     one = rule("  retries: {attempts: 1}")
     assert (one.timeout, one.fault, one.cors, one.mirrors) == (None, None, None, ())
     assert (one.retry.on, one.retry.back_off, one.retry.ignore_previous_hosts) == (RETRY_ON, 0.025, True)
 
 
-def test_answers_of_the_meshs_own():
+def test_answers_of_the_meshs_own() -> None:
     redirect, other, direct, coded = rules(
         """
 - match: [{uri: {prefix: /old}}]
@@ -164,12 +164,12 @@ def test_answers_of_the_meshs_own():
     assert coded.direct_response.body == b"hi"
 
 
-def test_rewrites_by_expression():
+def test_rewrites_by_expression() -> None:
     one = rule(r"  rewrite: {uriRegexRewrite: {match: '^/a/(.*)', rewrite: '/\1'}}")
     assert one.rewrite == Rewrite(regex="^/a/(.*)", substitution=r"/\1")
 
 
-def test_rules_for_connections():
+def test_rules_for_connections() -> None:
     made = compiled(
         service(
             """
@@ -200,7 +200,7 @@ tcp:
     assert [problem.code for problem in warnings(made)] == ["deprecated-field"], "name.namespace of a gateway"
 
 
-def test_a_delegate_decides_in_its_root():
+def test_a_delegate_decides_in_its_root() -> None:
     root = service(
         """
 hosts: [reviews]
@@ -269,8 +269,8 @@ http:
         ),
     ],
 )
-def test_an_old_field_is_the_modern_one_and_a_warning(old, modern, hint):
-    def make(body):
+def test_an_old_field_is_the_modern_one_and_a_warning(old, modern, hint) -> None:
+    def make(body: str):
         text = f"hosts: [reviews]\nhttp:\n- route: [{{destination: {{host: reviews}}}}]\n  {body}"
         return compiled(service(text))
 
@@ -283,7 +283,7 @@ def test_an_old_field_is_the_modern_one_and_a_warning(old, modern, hint):
     assert problem.line > 7
 
 
-def test_mirror_percent_in_both_spellings():
+def test_mirror_percent_in_both_spellings() -> None:
     made = compiled(
         service("hosts: [a]\nhttp:\n- route: [{destination: {host: a}}]\n  mirror: {host: b}\n  mirror_percent: 5")
     )
@@ -291,7 +291,7 @@ def test_mirror_percent_in_both_spellings():
     assert {problem.code for problem in made.problems} == {"deprecated-field"}
 
 
-def test_a_route_beside_its_item_as_old_slides_print_it():
+def test_a_route_beside_its_item_as_old_slides_print_it() -> None:
     made = compiled(
         service(
             """
@@ -312,7 +312,7 @@ route:
     assert "item of `http`" in by_line[9].hint
 
 
-def test_a_fault_without_percentage_is_no_fault():
+def test_a_fault_without_percentage_is_no_fault() -> None:
     made = compiled(
         service("hosts: [a]\nhttp:\n- route: [{destination: {host: a}}]\n  fault: {delay: {fixedDelay: 5s}}")
     )
@@ -391,7 +391,7 @@ def test_a_fault_without_percentage_is_no_fault():
         ("hosts: [a]\nhttps: []", 7, "`http`"),
     ],
 )  # fmt: skip
-def test_what_contradicts_itself_is_refused_where_it_stands(body, line, words):
+def test_what_contradicts_itself_is_refused_where_it_stands(body: str, line, words) -> None:
     body = body.replace("ROUTE", "route: [{destination: {host: a}}]").replace("LONG", "x" * 1025)
     made = compiled(service(body))
     found = errors(made)
@@ -402,7 +402,7 @@ def test_what_contradicts_itself_is_refused_where_it_stands(body, line, words):
     assert all(problem.column for problem in found)
 
 
-def test_headers_that_are_not_carried_out_are_named():
+def test_headers_that_are_not_carried_out_are_named() -> None:
     body = """hosts: [reviews]
 http:
 - route: [{destination: {host: reviews}}]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from unit.discovery.engine import Engine
 
 
 @pytest.fixture
-def engine(tmp_path):
+def engine(tmp_path: Path):
     """An engine that is not running yet: `async with engine.running()`."""
     return Engine(tmp_path / "docker.sock")

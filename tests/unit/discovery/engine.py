@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import trio
@@ -15,7 +16,7 @@ PROJECT = "shop"
 IMAGE = "sha256:" + "ab" * 32
 
 
-def identity(number):
+def identity(number) -> str:
     """A container's id, as long as the engine's."""
     return f"{number:064x}"
 
@@ -83,7 +84,7 @@ def event(action, number, *, type="container", at=None, **attributes):  # noqa: 
     return {"Type": type, "Action": action, "Actor": actor, "timeNano": nanoseconds}
 
 
-def answer(body, status=200, reason="OK"):
+def answer(body: object, status: int = 200, reason: str = "OK") -> bytes:
     """A whole response in the engine's wire form."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
@@ -95,9 +96,9 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.containers: dict[str, dict] = {}
-        self.images: dict[str, dict] = {IMAGE: {"Config": {"Labels": None}}}
-        self.scripts: dict[str, Callable[[trio.SocketStream], object]] = {}
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.images: dict[str, dict[str, Any]] = {IMAGE: {"Config": {"Labels": None}}}
+        self.scripts: dict[str, Callable[[trio.SocketStream], Awaitable[object]]] = {}
         """By the start of a path without its version: a coroutine that answers in the engine's stead."""
         self.heads: list[bytes] = []
         self.connections: set[trio.SocketStream] = set()
@@ -116,7 +117,7 @@ class Engine:
         """The paths asked for so far, decoded, without version and query."""
         return [_path(head) for head in self.heads]
 
-    def put(self, *inspects: dict) -> None:
+    def put(self, *inspects: dict[str, Any]) -> None:
         for inspect in inspects:
             self.containers[inspect["Id"]] = inspect
 
@@ -145,7 +146,7 @@ class Engine:
             while not condition():
                 await self._changed.wait()
 
-    async def say(self, *events: dict) -> None:
+    async def say(self, *events: dict[str, Any]) -> None:
         """Send events to every subscriber, each in a chunk of its own."""
         for said in events:
             await self.say_bytes(json.dumps(said).encode() + b"\n")
@@ -212,7 +213,7 @@ class Engine:
                 return answer(self.images[name])
         return answer({"message": f"No such thing: {path}"}, 404, "Not Found")
 
-    def _listed(self, head: bytes) -> list[dict]:
+    def _listed(self, head: bytes) -> list[dict[str, Any]]:
         filters = json.loads(parse_qs(urlsplit(head.split(b" ")[1].decode()).query)["filters"][0])
         (key, _, value) = filters["label"][0].partition("=")
         return [

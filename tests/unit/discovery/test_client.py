@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import socket
+from pathlib import Path
 
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from composemesh.discovery.docker.client import (
     ANSWER_LIMIT,
@@ -30,7 +32,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def says(data, *, then_close=False):
     """A script that sends these bytes."""
 
-    async def script(stream):
+    async def script(stream) -> None:
         await stream.send_all(data)
         if then_close:
             await stream.aclose()
@@ -38,7 +40,7 @@ def says(data, *, then_close=False):
     return script
 
 
-async def is_silent(stream):
+async def is_silent(stream) -> None:
     await trio.sleep_forever()
 
 
@@ -58,7 +60,7 @@ def a_line(text):
         ("http://[::1]:2375", "", "::1", 2375, "[::1]:2375"),
     ],
 )
-def test_an_endpoint_is_spelled_as_in_docker_host(text, path, host, port, authority):
+def test_an_endpoint_is_spelled_as_in_docker_host(text, path, host, port, authority) -> None:
     endpoint = Endpoint.parse(text)
     assert (endpoint.path, endpoint.host, endpoint.port, endpoint.authority) == (path, host, port, authority)
 
@@ -66,19 +68,19 @@ def test_an_endpoint_is_spelled_as_in_docker_host(text, path, host, port, author
 @pytest.mark.parametrize(
     "text", ["", "ssh://me@host", "unix://", "tcp://host:many", "tcp://", "npipe:////./pipe/x", "//["]
 )
-def test_an_endpoint_of_another_kind_is_refused_in_one_line(text):
+def test_an_endpoint_of_another_kind_is_refused_in_one_line(text) -> None:
     with pytest.raises(EngineUnreachable) as refused:
         DockerClient(text)
     assert a_line(str(refused.value))
 
 
-async def test_a_missing_socket_is_named(tmp_path):
+async def test_a_missing_socket_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineUnreachable, match="does not exist: start Docker") as refused:
         await DockerClient(f"unix://{tmp_path}/none.sock").get("version")
     assert f"{tmp_path}/none.sock" in str(refused.value)
 
 
-async def test_a_socket_without_a_listener_is_told_from_a_missing_one(tmp_path):
+async def test_a_socket_without_a_listener_is_told_from_a_missing_one(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(tmp_path / "docker.sock"))
     with pytest.raises(EngineUnreachable, match="No engine listens at Docker's socket"):
@@ -86,7 +88,7 @@ async def test_a_socket_without_a_listener_is_told_from_a_missing_one(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
-def test_a_lack_of_permission_says_how_to_get_it(number):
+def test_a_lack_of_permission_says_how_to_get_it(number) -> None:
     # Said by the kernel to users only; the tests may run as root.
     reason = Endpoint.parse("unix:///var/run/docker.sock").explain(PermissionError(number, "Permission denied"))
     assert (
@@ -94,7 +96,7 @@ def test_a_lack_of_permission_says_how_to_get_it(number):
     )
 
 
-async def test_a_tcp_port_where_nothing_listens():
+async def test_a_tcp_port_where_nothing_listens() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -103,7 +105,7 @@ async def test_a_tcp_port_where_nothing_listens():
     assert a_line(str(refused.value))
 
 
-async def test_tcp_works_like_the_socket(engine, nursery):
+async def test_tcp_works_like_the_socket(engine, nursery: trio.Nursery) -> None:
     listeners = await nursery.start(trio.serve_tcp, engine._serve, 0)
     port = listeners[0].socket.getsockname()[1]
     async with DockerClient(f"tcp://127.0.0.1:{port}") as client:
@@ -127,7 +129,7 @@ async def test_tcp_works_like_the_socket(engine, nursery):
         ("1" * 50 + ".1", "", "1.51"),
     ],
 )
-async def test_the_newest_version_that_both_know_is_spoken(engine, newest, oldest, agreed):
+async def test_the_newest_version_that_both_know_is_spoken(engine, newest, oldest, agreed) -> None:
     engine.scripts["/version"] = says(answer({"ApiVersion": newest, "MinAPIVersion": oldest}))
     async with engine.running(), DockerClient(engine.endpoint) as client:
         assert await client.negotiate() == agreed
@@ -136,14 +138,14 @@ async def test_the_newest_version_that_both_know_is_spoken(engine, newest, oldes
         assert engine.heads[-1].startswith(f"GET /v{agreed}/nothing HTTP/1.1".encode())
 
 
-async def test_questions_share_one_connection(engine):
+async def test_questions_share_one_connection(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         for _ in range(5):
             await client.get("version")
         assert engine.most_connections == 1
 
 
-async def test_many_questions_at_once_take_few_connections(engine):
+async def test_many_questions_at_once_take_few_connections(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         await client.negotiate()
         async with trio.open_nursery() as nursery:
@@ -153,7 +155,7 @@ async def test_many_questions_at_once_take_few_connections(engine):
         assert engine.most_connections <= CONNECTIONS
 
 
-async def test_what_goes_into_a_path_is_quoted_and_only_get_is_spoken(engine):
+async def test_what_goes_into_a_path_is_quoted_and_only_get_is_spoken(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         with pytest.raises(EngineError):
             await client.get("containers", "../images/x\r\nEvil: y?a=b#c", "json", filters='{"a": "&"}')
@@ -164,7 +166,7 @@ async def test_what_goes_into_a_path_is_quoted_and_only_get_is_spoken(engine):
     assert b"evil" not in engine.heads[-1].lower().partition(b"\r\n")[2]
 
 
-async def test_an_idle_connection_that_the_engine_closed_is_replaced_in_silence(engine):
+async def test_an_idle_connection_that_the_engine_closed_is_replaced_in_silence(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         await client.negotiate()
         (idle,) = engine.connections
@@ -173,7 +175,7 @@ async def test_an_idle_connection_that_the_engine_closed_is_replaced_in_silence(
         assert engine.asked == ["/version", "/version"]
 
 
-async def test_a_connection_that_the_engine_wants_closed_is_not_kept(engine):
+async def test_a_connection_that_the_engine_wants_closed_is_not_kept(engine) -> None:
     engine.scripts["/version"] = says(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}", then_close=True)
     async with engine.running(), DockerClient(engine.endpoint) as client:
         assert await client.get("version") == {}
@@ -195,7 +197,7 @@ async def test_a_connection_that_the_engine_wants_closed_is_not_kept(engine):
         (HEAD + b"Content-Length: 60000\r\n\r\n" + b"[" * 60000, "no Docker engine"),
     ],
 )
-async def test_what_is_no_answer_of_an_engine_is_one_clear_line(engine, said, message):
+async def test_what_is_no_answer_of_an_engine_is_one_clear_line(engine, said, message) -> None:
     engine.scripts["/version"] = says(said, then_close=True)
     async with engine.running(), DockerClient(engine.endpoint) as client:
         with pytest.raises(EngineUnreachable, match=message) as refused:
@@ -203,8 +205,8 @@ async def test_what_is_no_answer_of_an_engine_is_one_clear_line(engine, said, me
     assert a_line(str(refused.value))
 
 
-async def test_an_endless_answer_is_given_up(engine):
-    async def for_ever(stream):
+async def test_an_endless_answer_is_given_up(engine) -> None:
+    async def for_ever(stream) -> None:
         await stream.send_all(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         piece = b" " * (1 << 20)
         while True:
@@ -216,7 +218,9 @@ async def test_an_endless_answer_is_given_up(engine):
             await client.negotiate()
 
 
-async def test_an_engine_that_hangs_is_given_up_and_the_next_question_gets_a_new_connection(engine, autojump_clock):
+async def test_an_engine_that_hangs_is_given_up_and_the_next_question_gets_a_new_connection(
+    engine, autojump_clock: MockClock
+) -> None:
     engine.scripts["/version"] = is_silent
     async with engine.running(), DockerClient(engine.endpoint, timeout=7) as client:
         with pytest.raises(EngineSilent, match="did not answer within 7 s"):
@@ -238,7 +242,7 @@ async def test_an_engine_that_hangs_is_given_up_and_the_next_question_gets_a_new
         (b'{"other": 1}', '{"other": 1}'),
     ],
 )
-async def test_the_engines_own_error_in_one_printable_line(engine, body, message):
+async def test_the_engines_own_error_in_one_printable_line(engine, body, message) -> None:
     wire = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     engine.scripts["/containers"] = says(wire)
     async with engine.running(), DockerClient(engine.endpoint) as client:
@@ -250,7 +254,7 @@ async def test_the_engines_own_error_in_one_printable_line(engine, body, message
         assert engine.most_connections == 1
 
 
-async def test_cancelled_midway_the_connection_is_closed(engine):
+async def test_cancelled_midway_the_connection_is_closed(engine) -> None:
     engine.scripts["/slow"] = is_silent
     async with engine.running(), DockerClient(engine.endpoint) as client:
         await client.negotiate()
@@ -265,7 +269,7 @@ async def test_cancelled_midway_the_connection_is_closed(engine):
 # -- events ---------------------------------------------------------------------------------------------------
 
 
-async def test_events_come_whole_however_they_are_cut(engine):
+async def test_events_come_whole_however_they_are_cut(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         await engine.say_bytes(b'{"a"')
         await engine.say_bytes(b': 1}\n{"a": 2}\n\n{"a"')
@@ -273,7 +277,7 @@ async def test_events_come_whole_however_they_are_cut(engine):
         assert [await anext(events) for _ in range(3)] == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
-async def test_filters_and_since_are_asked_for(engine):
+async def test_filters_and_since_are_asked_for(engine) -> None:
     filters = {"type": ["container"]}
     async with (
         engine.running(),
@@ -284,14 +288,14 @@ async def test_filters_and_since_are_asked_for(engine):
     assert b"/v1.41/events?filters=%7B%22type%22%3A+%5B%22container%22%5D%7D&since=12.5 " in engine.heads[-1]
 
 
-async def test_an_unreadable_event_is_told_as_an_empty_one(engine):
+async def test_an_unreadable_event_is_told_as_an_empty_one(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         await engine.say_bytes(b'nonsense\n[1]\n{"a": 1}\n' + b"[" * 50000 + b"\n")
         assert [await anext(events) for _ in range(4)] == [{}, {}, {"a": 1}, {}]
 
 
-async def test_an_endless_event_is_skipped_and_never_kept(engine, nursery):
-    async def shout():
+async def test_an_endless_event_is_skipped_and_never_kept(engine, nursery: trio.Nursery) -> None:
+    async def shout() -> None:
         await engine.say_bytes(b'{"a": "')
         for _ in range(6):
             await engine.say_bytes(b"x" * (EVENT_LIMIT // 2))
@@ -302,14 +306,14 @@ async def test_an_endless_event_is_skipped_and_never_kept(engine, nursery):
         assert [await anext(events), await anext(events)] == [{}, {"a": 1}]
 
 
-async def test_the_feed_ends_with_the_engines_stream(engine):
+async def test_the_feed_ends_with_the_engines_stream(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         await engine.say_bytes(b'{"a": 1}\n{"cut')
         await engine.end_events()
         assert [event async for event in events] == [{"a": 1}]
 
 
-async def test_an_engine_that_dies_midway_through_an_event(engine):
+async def test_an_engine_that_dies_midway_through_an_event(engine) -> None:
     async with DockerClient(engine.endpoint) as client:
         async with engine.running():
             subscription = client.events()
@@ -321,7 +325,7 @@ async def test_an_engine_that_dies_midway_through_an_event(engine):
         await subscription.__aexit__(None, None, None)
 
 
-async def test_a_refused_subscription_is_the_engines_error(engine):
+async def test_a_refused_subscription_is_the_engines_error(engine) -> None:
     engine.scripts["/events"] = says(answer({"message": "denied by policy"}, 403, "Forbidden"))
     async with engine.running(), DockerClient(engine.endpoint) as client:
         with pytest.raises(EngineError, match="403: denied by policy"):
@@ -329,7 +333,7 @@ async def test_a_refused_subscription_is_the_engines_error(engine):
                 pytest.fail("nobody subscribed us")
 
 
-async def test_a_subscription_is_over_when_its_block_is(engine):
+async def test_a_subscription_is_over_when_its_block_is(engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         async with client.events():
             await engine.subscribed()
@@ -339,7 +343,7 @@ async def test_a_subscription_is_over_when_its_block_is(engine):
 class _Pieces:
     """A connection that delivers these pieces of body."""
 
-    def __init__(self, pieces):
+    def __init__(self, pieces) -> None:
         self.pieces = list(pieces)
 
     async def data(self):
@@ -350,7 +354,7 @@ class _Pieces:
 @given(
     events=st.lists(st.dictionaries(st.text(), st.text(), min_size=1), max_size=8), cuts=st.lists(st.integers(1, 40))
 )
-def test_any_cutting_gives_the_same_events(events, cuts):
+def test_any_cutting_gives_the_same_events(events, cuts) -> None:
     wire = b"".join(json.dumps(event).encode() + b"\n" for event in events)
     pieces = []
     for cut in cuts:
@@ -359,6 +363,7 @@ def test_any_cutting_gives_the_same_events(events, cuts):
     pieces.append(wire)
 
     async def collect():
-        return [event async for event in EventStream(_Pieces(piece for piece in pieces if piece))]
+        stream = EventStream(_Pieces(piece for piece in pieces if piece))  # type: ignore[arg-type]
+        return [event async for event in stream]
 
     assert trio.run(collect) == events

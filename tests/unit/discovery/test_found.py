@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from composemesh.discovery.found import MOST, FoundSources
 from composemesh.discovery.registry import Registry
@@ -34,7 +36,7 @@ class Saying:
         await trio.sleep_forever()
 
 
-def naming(**sources: object) -> Snapshot:
+def naming(**sources: Any) -> Snapshot:
     return Snapshot("shop", MeshSettings(sources=sources), names=frozenset({"reviews", "ratings"}))
 
 
@@ -45,17 +47,17 @@ class Mesh:
         self.snapshot = Latest(naming())
         self.found = FoundSources(make)
         self.registry = Registry()
-        nursery.start_soon(self.registry.run, [StaticSource([OWN]), self.found])
+        nursery.start_soon(self.registry.run, (StaticSource([OWN]), self.found))
         nursery.start_soon(self.found.follow, self.snapshot, self.registry.discovered)
 
-    async def configured(self, **sources: object) -> list[str]:
+    async def configured(self, **sources: Any) -> list[str]:
         """The names of everything that runs, once this is configured."""
         self.snapshot.publish(naming(**sources))
         await trio.testing.wait_all_tasks_blocked()
         return [workload.name for workload in self.registry.discovered.value.workloads]
 
 
-async def test_sources_come_change_and_go_with_the_configuration(nursery) -> None:
+async def test_sources_come_change_and_go_with_the_configuration(nursery: trio.Nursery) -> None:
     mesh = Mesh(nursery)
     other = replace(PRINTER, id="2", name="printer-2")
     assert await mesh.configured() == ["shop-reviews-1"]
@@ -66,7 +68,7 @@ async def test_sources_come_change_and_go_with_the_configuration(nursery) -> Non
     assert mesh.registry.discovered.value.trouble == ""
 
 
-async def test_what_is_found_is_known_as_found_and_reached_from_this_host(nursery) -> None:
+async def test_what_is_found_is_known_as_found_and_reached_from_this_host(nursery: trio.Nursery) -> None:
     mesh = Mesh(nursery)
     await mesh.configured(one=(replace(PRINTER, pid=1, network_mode="host"),))
     (found, _) = mesh.registry.discovered.value.workloads
@@ -75,7 +77,7 @@ async def test_what_is_found_is_known_as_found_and_reached_from_this_host(nurser
 
 
 @pytest.mark.parametrize("name", ["reviews", "REVIEWS", "ratings", "shop-reviews-1"])
-async def test_nobody_takes_a_name_of_the_projects_own(nursery, name: str) -> None:
+async def test_nobody_takes_a_name_of_the_projects_own(nursery: trio.Nursery, name: str) -> None:
     mesh = Mesh(nursery)
     assert await mesh.configured(one=(replace(PRINTER, compose_service=name), PRINTER)) == [
         "printer-1",
@@ -86,7 +88,7 @@ async def test_nobody_takes_a_name_of_the_projects_own(nursery, name: str) -> No
     assert f"The project has a service {name.lower()} of its own." in problem.message
 
 
-async def test_a_name_that_becomes_the_projects_own_is_taken_back(nursery) -> None:
+async def test_a_name_that_becomes_the_projects_own_is_taken_back(nursery: trio.Nursery) -> None:
     mesh = Mesh(nursery)
     assert len(await mesh.configured(one=(PRINTER,))) == 2
     snapshot = mesh.snapshot.value
@@ -95,7 +97,7 @@ async def test_a_name_that_becomes_the_projects_own_is_taken_back(nursery) -> No
     assert mesh.registry.discovered.value.workloads == (OWN,)
 
 
-async def test_the_first_source_keeps_a_name_and_several_instances_are_one_service(nursery) -> None:
+async def test_the_first_source_keeps_a_name_and_several_instances_are_one_service(nursery: trio.Nursery) -> None:
     mesh = Mesh(nursery)
     second = replace(PRINTER, id="2", name="printer-2")
     copy = replace(PRINTER, id="3", name="copy")
@@ -104,7 +106,7 @@ async def test_the_first_source_keeps_a_name_and_several_instances_are_one_servi
     assert "The source one has found a service printer already." in problem.message
 
 
-async def test_what_cannot_be_a_workload_is_left_out_and_named(nursery) -> None:
+async def test_what_cannot_be_a_workload_is_left_out_and_named(nursery: trio.Nursery) -> None:
     mesh = Mesh(nursery)
     wrong = (
         replace(PRINTER, id="2", name="a\x1b[2J"),
@@ -117,7 +119,7 @@ async def test_what_cannot_be_a_workload_is_left_out_and_named(nursery) -> None:
     assert all(message.isprintable() for message in messages)
 
 
-async def test_a_flood_is_bounded_and_told_in_a_few_lines(nursery) -> None:
+async def test_a_flood_is_bounded_and_told_in_a_few_lines(nursery: trio.Nursery) -> None:
     mesh = Mesh(nursery)
     many = tuple(replace(PRINTER, id=str(number), name=f"p{number}") for number in range(MOST + 10))
     bad = tuple(replace(PRINTER, id=f"bad-{number}", name="") for number in range(100))
@@ -137,7 +139,9 @@ def leaving() -> None:
 
 
 @pytest.mark.parametrize(("then", "words"), [(raising, "connection refused"), (leaving, "SystemExit(3)")])
-async def test_one_that_raises_is_watched_again_and_what_it_said_stands(autojump_clock, then, words) -> None:
+async def test_one_that_raises_is_watched_again_and_what_it_said_stands(
+    autojump_clock: MockClock, then: Callable[[], object] | None, words
+) -> None:
     made = 0
 
     def make(name: str, config: tuple[Workload, ...]) -> Saying:
@@ -158,7 +162,7 @@ async def test_one_that_raises_is_watched_again_and_what_it_said_stands(autojump
 
 
 @pytest.mark.parametrize("state", ["nonsense", (PRINTER,), Discovered(("nonsense",))])  # type: ignore[arg-type]
-async def test_nonsense_is_its_own_trouble(nursery, state) -> None:
+async def test_nonsense_is_its_own_trouble(nursery: trio.Nursery, state) -> None:
     class Nonsense:
         async def watch(self, publish) -> None:
             publish(state)
@@ -170,7 +174,7 @@ async def test_nonsense_is_its_own_trouble(nursery, state) -> None:
     assert problem.code in ("source-failed", "left-out")
 
 
-async def test_one_that_cannot_be_made_is_named(nursery) -> None:
+async def test_one_that_cannot_be_made_is_named(nursery: trio.Nursery) -> None:
     def make(name: str, config: object) -> Saying:
         raise ValueError("no such region")
 
@@ -180,7 +184,7 @@ async def test_one_that_cannot_be_made_is_named(nursery) -> None:
     assert "no such region" in problem.message
 
 
-async def test_trouble_of_a_source_is_a_warning(nursery) -> None:
+async def test_trouble_of_a_source_is_a_warning(nursery: trio.Nursery) -> None:
     class Stale:
         async def watch(self, publish) -> None:
             publish(Discovered(trouble="The registry is away."))

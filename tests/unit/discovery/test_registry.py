@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from composemesh.discovery.registry import UNHEARD, Registry, merge
 from composemesh.discovery.static import StaticSource
@@ -17,14 +18,14 @@ def workload(name, service="web", pid=1):
 class Scripted:
     """A source that publishes what a test sends it, and raises what a test sends it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.send, self._receive = trio.open_memory_channel(10)
         self.runs = 0
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "<Scripted>"
 
-    async def watch(self, publish):
+    async def watch(self, publish) -> None:
         self.runs += 1
         async for step in self._receive:
             if isinstance(step, Exception):
@@ -33,28 +34,28 @@ class Scripted:
 
 
 @pytest.fixture
-async def registry(nursery):
+async def registry(nursery: trio.Nursery):
     return Registry()
 
 
-async def until(registry, condition):
+async def until(registry, condition) -> None:
     with trio.fail_after(30):
         while not condition(registry.discovered.value):
             await registry.discovered.after(registry.discovered.version)
 
 
-async def test_a_static_source_says_what_it_was_given(registry, nursery):
+async def test_a_static_source_says_what_it_was_given(registry, nursery: trio.Nursery) -> None:
     nursery.start_soon(registry.run, [StaticSource([workload("b"), workload("a")])])
     await until(registry, lambda state: not state.trouble)
     assert [found.name for found in registry.discovered.value.workloads] == ["a", "b"]
 
 
-async def test_without_sources_nothing_runs(registry):
+async def test_without_sources_nothing_runs(registry) -> None:
     await registry.run([])
     assert registry.discovered.value == Discovered()
 
 
-async def test_what_is_known_waits_for_every_source(registry, nursery):
+async def test_what_is_known_waits_for_every_source(registry, nursery: trio.Nursery) -> None:
     slow = Scripted()
     nursery.start_soon(registry.run, [StaticSource([workload("a")]), slow])
     await until(registry, lambda state: state.workloads)
@@ -65,7 +66,9 @@ async def test_what_is_known_waits_for_every_source(registry, nursery):
     assert [found.name for found in registry.discovered.value.impostors] == ["x"]
 
 
-async def test_a_source_that_raises_is_called_again_and_its_state_stays(registry, nursery, autojump_clock):
+async def test_a_source_that_raises_is_called_again_and_its_state_stays(
+    registry, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     source = Scripted()
     nursery.start_soon(registry.run, [source])
     await source.send.send(Discovered((workload("a"),)))
@@ -80,7 +83,9 @@ async def test_a_source_that_raises_is_called_again_and_its_state_stays(registry
     assert source.runs == 2
 
 
-async def test_one_sources_trouble_is_not_anothers(registry, nursery, autojump_clock):
+async def test_one_sources_trouble_is_not_anothers(
+    registry, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     broken, well = Scripted(), Scripted()
     nursery.start_soon(registry.run, [broken, well])
     await broken.send.send(ValueError("no"))
@@ -89,14 +94,14 @@ async def test_one_sources_trouble_is_not_anothers(registry, nursery, autojump_c
     assert well.runs == 1
 
 
-def test_the_earlier_source_is_believed():
+def test_the_earlier_source_is_believed() -> None:
     assert merge([Discovered((workload("a", pid=1),)), Discovered((workload("a", pid=2),))]).workloads[0].pid == 1
 
 
-def test_the_same_trouble_is_said_once():
+def test_the_same_trouble_is_said_once() -> None:
     assert merge([Discovered(trouble="x."), Discovered(trouble="y."), Discovered(trouble="x.")]).trouble == "x. y."
 
 
-def test_the_order_of_the_sources_answers_does_not_show():
+def test_the_order_of_the_sources_answers_does_not_show() -> None:
     first, second = workload("a"), workload("b")
     assert merge([Discovered((second, first))]) == merge([Discovered((first, second))])

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from composemesh.discovery.docker.client import DockerClient
 from composemesh.discovery.docker.ledger import STOP_MARGIN
@@ -23,7 +24,7 @@ class Watched:
         self.feed = Latest(Discovered(trouble="nothing published yet"))
         self.history: list[Discovered] = []
 
-    def publish(self, state):
+    def publish(self, state) -> None:
         if self.feed.publish(state):
             self.history.append(state)
 
@@ -35,17 +36,17 @@ class Watched:
     def states(self):
         return {workload.name: workload.state for workload in self.now.workloads}
 
-    async def until(self, condition, seconds=60):
+    async def until(self, condition, seconds=60) -> None:
         with trio.fail_after(seconds):
             while not condition():
                 await self.feed.after(self.feed.version)
 
-    async def live(self):
+    async def live(self) -> None:
         await self.until(lambda: not self.now.trouble)
 
 
 @pytest.fixture
-def watched(engine, nursery):
+def watched(engine, nursery: trio.Nursery):
     made = Watched(engine)
     nursery.start_soon(made.source.watch, made.publish)
     return made
@@ -54,7 +55,7 @@ def watched(engine, nursery):
 # -- the first look ------------------------------------------------------------------------------------------
 
 
-async def test_it_subscribes_before_it_lists(engine, watched, autojump_clock):
+async def test_it_subscribes_before_it_lists(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1), inspected(2, service="api"))
     async with engine.running():
         await watched.live()
@@ -63,13 +64,13 @@ async def test_it_subscribes_before_it_lists(engine, watched, autojump_clock):
         assert [len(state.workloads) for state in watched.history if state.workloads] == [2], "everything at once"
 
 
-async def test_a_project_without_containers_is_known_to_have_none(engine, watched, autojump_clock):
+async def test_a_project_without_containers_is_known_to_have_none(engine, watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         assert watched.now == Discovered()
 
 
-async def test_replicas_share_one_look_at_their_image(engine, watched, autojump_clock):
+async def test_replicas_share_one_look_at_their_image(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(*(inspected(number) for number in range(1, 4)))
     async with engine.running():
         await watched.live()
@@ -80,8 +81,10 @@ async def test_replicas_share_one_look_at_their_image(engine, watched, autojump_
         assert engine.asked == [f"/containers/{identity(4)}/json"]
 
 
-async def test_a_container_that_the_engine_is_slow_about_does_not_hide_the_others(engine, watched, autojump_clock):
-    async def slow(stream):
+async def test_a_container_that_the_engine_is_slow_about_does_not_hide_the_others(
+    engine, watched, autojump_clock: MockClock
+) -> None:
+    async def slow(stream) -> None:
         await trio.sleep(5)
         await stream.send_all(answer(engine.containers[identity(1)]))
 
@@ -98,7 +101,9 @@ async def test_a_container_that_the_engine_is_slow_about_does_not_hide_the_other
         assert list(watched.states) == ["shop-web-1", "shop-web-2"]
 
 
-async def test_one_that_ends_between_the_list_and_the_look_is_no_trouble(engine, watched, autojump_clock):
+async def test_one_that_ends_between_the_list_and_the_look_is_no_trouble(
+    engine, watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     engine.scripts[f"/containers/{identity(1)}/"] = _sends(answer({"message": "No such container"}, 404, "Not Found"))
     async with engine.running():
@@ -106,7 +111,7 @@ async def test_one_that_ends_between_the_list_and_the_look_is_no_trouble(engine,
         assert watched.now == Discovered()
 
 
-async def test_an_impostor_is_named_and_not_taken_in(engine, watched, autojump_clock):
+async def test_an_impostor_is_named_and_not_taken_in(engine, watched, autojump_clock: MockClock) -> None:
     inspect = inspected(1, service="billing", image="sha256:evil")
     engine.put(inspect)
     engine.images["sha256:evil"] = {"Config": {"Labels": inspect["Config"]["Labels"]}}
@@ -116,7 +121,7 @@ async def test_an_impostor_is_named_and_not_taken_in(engine, watched, autojump_c
         assert [(found.claims, found.image) for found in watched.now.impostors] == [("billing", "shop/web:1")]
 
 
-async def test_without_the_image_there_is_no_proof(engine, watched, autojump_clock):
+async def test_without_the_image_there_is_no_proof(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1))
     engine.images.clear()
     async with engine.running():
@@ -127,7 +132,7 @@ async def test_without_the_image_there_is_no_proof(engine, watched, autojump_clo
 # -- changes ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_life_from_start_to_end(engine, watched, autojump_clock):
+async def test_a_life_from_start_to_end(engine, watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         engine.put(inspected(1, state={"Health": {"Status": "starting"}}))
@@ -137,7 +142,7 @@ async def test_a_life_from_start_to_end(engine, watched, autojump_clock):
 
         engine.put(inspected(1, state={"Health": {"Status": "healthy"}}))
         await engine.say(event("health_status: healthy", 1))
-        await watched.until(lambda: watched.now.workloads[0].health is Health.HEALTHY)
+        await watched.until(lambda: {each.health for each in watched.now.workloads} == {Health.HEALTHY})
 
         engine.put(inspected(1, state={"Paused": True, "Status": "paused"}))
         await engine.say(event("pause", 1))
@@ -164,7 +169,7 @@ async def test_a_life_from_start_to_end(engine, watched, autojump_clock):
         assert engine.asked == [], "neither the drain nor the end waits for an answer"
 
 
-async def test_a_restart_is_a_new_life_with_the_same_id(engine, watched, autojump_clock):
+async def test_a_restart_is_a_new_life_with_the_same_id(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1))
     async with engine.running():
         await watched.live()
@@ -180,7 +185,7 @@ async def test_a_restart_is_a_new_life_with_the_same_id(engine, watched, autojum
         assert lives == [State.STOPPING, None, State.RUNNING]
 
 
-async def test_one_that_survives_its_stop_serves_on(engine, watched, autojump_clock):
+async def test_one_that_survives_its_stop_serves_on(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1))
     async with engine.running():
         await watched.live()
@@ -191,11 +196,13 @@ async def test_one_that_survives_its_stop_serves_on(engine, watched, autojump_cl
         assert trio.current_time() - told == pytest.approx(3 + STOP_MARGIN, abs=0.1)
 
 
-async def test_an_answer_from_before_the_end_does_not_bring_the_dead_back(engine, watched, autojump_clock):
+async def test_an_answer_from_before_the_end_does_not_bring_the_dead_back(
+    engine, watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     asked, ended = trio.Event(), trio.Event()
 
-    async def late(stream):
+    async def late(stream) -> None:
         asked.set()
         await ended.wait()
         await stream.send_all(answer(inspected(1)))
@@ -216,11 +223,11 @@ async def test_an_answer_from_before_the_end_does_not_bring_the_dead_back(engine
         assert list(watched.states) == ["shop-web-2"]
 
 
-async def test_what_happens_during_a_look_is_looked_at_again(engine, watched, autojump_clock):
+async def test_what_happens_during_a_look_is_looked_at_again(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1))
     asked, changed = trio.Event(), trio.Event()
 
-    async def overtaken(stream):
+    async def overtaken(stream) -> None:
         answered = answer(engine.containers[identity(1)])
         engine.scripts.clear()
         asked.set()
@@ -239,7 +246,7 @@ async def test_what_happens_during_a_look_is_looked_at_again(engine, watched, au
         await watched.until(lambda: watched.states == {"shop-web-1": State.PAUSED}, seconds=1)
 
 
-async def test_containers_of_others_are_never_asked_about(engine, watched, autojump_clock):
+async def test_containers_of_others_are_never_asked_about(engine, watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         engine.heads.clear()
@@ -249,7 +256,7 @@ async def test_containers_of_others_are_never_asked_about(engine, watched, autoj
         assert engine.asked == [f"/containers/{identity(1)}/json"]
 
 
-async def test_a_crowd_starts_at_once(engine, watched, autojump_clock):
+async def test_a_crowd_starts_at_once(engine, watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         crowd = range(1, 61)
@@ -261,7 +268,7 @@ async def test_a_crowd_starts_at_once(engine, watched, autojump_clock):
 # -- a missed event ------------------------------------------------------------------------------------------
 
 
-async def test_what_no_event_told_is_found_all_the_same(engine, watched, autojump_clock):
+async def test_what_no_event_told_is_found_all_the_same(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1), inspected(2))
     async with engine.running():
         await watched.live()
@@ -274,7 +281,9 @@ async def test_what_no_event_told_is_found_all_the_same(engine, watched, autojum
 
 
 @pytest.mark.parametrize("line", [b"nonsense\n", b"[]\n", b"{}\n"])
-async def test_an_unreadable_event_makes_it_look_at_everything(engine, watched, autojump_clock, line):
+async def test_an_unreadable_event_makes_it_look_at_everything(
+    engine, watched, autojump_clock: MockClock, line
+) -> None:
     async with engine.running():
         await watched.live()
         began = trio.current_time()
@@ -284,7 +293,9 @@ async def test_an_unreadable_event_makes_it_look_at_everything(engine, watched, 
         assert trio.current_time() - began < 1.1
 
 
-async def test_a_flood_of_unreadable_events_costs_one_list_a_second(engine, watched, autojump_clock):
+async def test_a_flood_of_unreadable_events_costs_one_list_a_second(
+    engine, watched, autojump_clock: MockClock
+) -> None:
     async with engine.running():
         await watched.live()
         engine.heads.clear()
@@ -295,7 +306,9 @@ async def test_a_flood_of_unreadable_events_costs_one_list_a_second(engine, watc
         assert 4 <= engine.asked.count("/containers/json") <= 6
 
 
-async def test_a_container_that_cannot_be_looked_at_is_asked_about_again(engine, watched, autojump_clock):
+async def test_a_container_that_cannot_be_looked_at_is_asked_about_again(
+    engine, watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1), inspected(2))
     script = f"/containers/{identity(1)}/"
     engine.scripts[script] = _sends(answer({"message": "layer broken"}, 500, "Internal Server Error"))
@@ -310,7 +323,7 @@ async def test_a_container_that_cannot_be_looked_at_is_asked_about_again(engine,
         assert list(watched.states) == ["shop-web-1", "shop-web-2"]
 
 
-async def test_a_failed_look_after_an_event_is_made_up_for_soon(engine, watched, autojump_clock):
+async def test_a_failed_look_after_an_event_is_made_up_for_soon(engine, watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         engine.put(inspected(1))
@@ -325,7 +338,7 @@ async def test_a_failed_look_after_an_event_is_made_up_for_soon(engine, watched,
 # -- an engine that goes away ------------------------------------------------------------------------------------
 
 
-async def test_an_engine_that_is_not_there_yet(engine, watched, autojump_clock):
+async def test_an_engine_that_is_not_there_yet(engine, watched, autojump_clock: MockClock) -> None:
     await watched.until(lambda: "does not exist: start Docker" in watched.now.trouble)
     await trio.sleep(60)
     engine.put(inspected(1))
@@ -341,7 +354,9 @@ async def test_an_engine_that_is_not_there_yet(engine, watched, autojump_clock):
         assert trio.current_time() - began < 0.5, "patience is for engines that stay away"
 
 
-async def test_while_the_engine_restarts_the_last_known_state_stays(engine, watched, autojump_clock):
+async def test_while_the_engine_restarts_the_last_known_state_stays(
+    engine, watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1), inspected(2))
     async with engine.running():
         await watched.live()
@@ -364,7 +379,7 @@ async def test_while_the_engine_restarts_the_last_known_state_stays(engine, watc
 
 
 @pytest.mark.parametrize("cut", [b"", b'{"Type": "contai'])
-async def test_an_event_stream_that_ends_is_taken_up_again(engine, watched, autojump_clock, cut):
+async def test_an_event_stream_that_ends_is_taken_up_again(engine, watched, autojump_clock: MockClock, cut) -> None:
     async with engine.running():
         await watched.live()
         if cut:
@@ -377,7 +392,7 @@ async def test_an_event_stream_that_ends_is_taken_up_again(engine, watched, auto
         await watched.until(lambda: watched.states)
 
 
-async def test_an_engine_that_hangs_is_noticed_without_any_event(engine, watched, autojump_clock):
+async def test_an_engine_that_hangs_is_noticed_without_any_event(engine, watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1))
     async with engine.running():
         await watched.live()
@@ -388,13 +403,13 @@ async def test_an_engine_that_hangs_is_noticed_without_any_event(engine, watched
         await watched.live()
 
 
-async def test_an_engine_that_refuses_says_so(engine, watched, autojump_clock):
+async def test_an_engine_that_refuses_says_so(engine, watched, autojump_clock: MockClock) -> None:
     engine.scripts["/events"] = _sends(answer({"message": "denied by policy"}, 403, "Forbidden"))
     async with engine.running():
         await watched.until(lambda: "403: denied by policy" in watched.now.trouble)
 
 
-async def test_cancelled_it_leaves_no_connection(engine, autojump_clock):
+async def test_cancelled_it_leaves_no_connection(engine, autojump_clock: MockClock) -> None:
     watched = Watched(engine)
     async with engine.running(), trio.open_nursery() as nursery:
         nursery.start_soon(watched.source.watch, watched.publish)
@@ -404,11 +419,11 @@ async def test_cancelled_it_leaves_no_connection(engine, autojump_clock):
 
 
 def _sends(data):
-    async def script(stream):
+    async def script(stream) -> None:
         await stream.send_all(data)
 
     return script
 
 
-async def _is_silent(stream):
+async def _is_silent(stream) -> None:
     await trio.sleep_forever()

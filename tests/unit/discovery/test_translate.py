@@ -30,7 +30,7 @@ def workload(inspect, image_labels=None):
     return found
 
 
-def test_a_container_of_compose():
+def test_a_container_of_compose() -> None:
     found = workload(inspected(1, labels={"tier": "front", "made.by": "image"}), {"made.by": "image"})
     assert found == Workload(
         id=identity(1),
@@ -53,17 +53,17 @@ def test_a_container_of_compose():
 # -- belonging ------------------------------------------------------------------------------------------------
 
 
-def test_another_project_is_nobodys_business():
+def test_another_project_is_nobodys_business() -> None:
     assert translate(inspected(1, labels={COMPOSE + "project": "bank"}), {}, PROJECT) is None
 
 
-def test_only_the_living_count():
+def test_only_the_living_count() -> None:
     assert translate(inspected(1, state={"Running": False}), {}, PROJECT) is None
     assert translate(inspected(1, state={"Restarting": True}), {}, PROJECT) is None
     assert translate(inspected(1, state={"Running": "yes"}), {}, PROJECT) is None
 
 
-def test_an_image_that_carries_every_label_of_its_container_is_an_impostor():
+def test_an_image_that_carries_every_label_of_its_container_is_an_impostor() -> None:
     inspect = inspected(1, service="billing")
     assert translate(inspect, labels_of(inspect), PROJECT) == Impostor(
         identity(1), "shop-billing-1", image="shop/web:1", claims="billing"
@@ -88,7 +88,7 @@ def test_an_image_that_carries_every_label_of_its_container_is_an_impostor():
         ({"container-number": "1"}, {"container-number": "1"}, True),
     ],
 )
-def test_proof_is_what_the_image_cannot_have_said(container, image, belongs):
+def test_proof_is_what_the_image_cannot_have_said(container, image, belongs) -> None:
     inspect = inspected(1)
     labels = inspect["Config"]["Labels"]
     for key, value in container.items():
@@ -97,25 +97,25 @@ def test_proof_is_what_the_image_cannot_have_said(container, image, belongs):
     assert isinstance(found, Workload if belongs else Impostor)
 
 
-def test_without_a_service_there_is_nothing_to_be():
+def test_without_a_service_there_is_nothing_to_be() -> None:
     inspect = inspected(1, labels={COMPOSE + "service": ""})
     assert translate(inspect, {}, PROJECT) == Impostor(identity(1), "shop-web-1", "shop/web:1", claims="")
 
 
-def test_a_label_that_the_image_says_too_is_not_taken_for_the_operators():
+def test_a_label_that_the_image_says_too_is_not_taken_for_the_operators() -> None:
     inspect = inspected(1, labels={"mesh.route": "evil", "version": "v2"})
     labels = workload(inspect, {"mesh.route": "evil", "version": "v1"}).labels
     assert "mesh.route" not in labels
     assert labels["version"] == "v2"
 
 
-def test_an_environment_file_that_only_the_image_names_is_not_read():
+def test_an_environment_file_that_only_the_image_names_is_not_read() -> None:
     key = COMPOSE + "project.environment_file"
     assert key not in workload(inspected(1, labels={key: "/etc/shadow"}), {key: "/etc/shadow"}).labels
     assert workload(inspected(1, labels={key: "/srv/.env"})).labels[key] == "/srv/.env"
 
 
-def test_a_one_off_container_says_so():
+def test_a_one_off_container_says_so() -> None:
     assert workload(inspected(1, labels={COMPOSE + "oneoff": "True"})).oneoff
     assert not workload(inspected(1)).oneoff
 
@@ -134,11 +134,11 @@ def test_a_one_off_container_says_so():
         (None, Health.NONE),
     ],
 )
-def test_health(status, health):
+def test_health(status, health) -> None:
     assert workload(inspected(1, state={"Health": status})).health is health
 
 
-def test_a_paused_container():
+def test_a_paused_container() -> None:
     assert workload(inspected(1, state={"Paused": True})).state is State.PAUSED
     assert workload(inspected(1)).state is State.RUNNING
 
@@ -159,13 +159,13 @@ def test_a_paused_container():
         (17, "own"),
     ],
 )
-def test_network_mode(mode, expected):
+def test_network_mode(mode, expected) -> None:
     found = workload(inspected(1, mode=mode))
     assert found.network_mode == expected
     assert bool(found.attachments) is (expected == "own")
 
 
-def test_networks_come_in_the_order_of_their_names_and_without_an_address_there_is_no_place():
+def test_networks_come_in_the_order_of_their_names_and_without_an_address_there_is_no_place() -> None:
     inspect = inspected(1)
     inspect["NetworkSettings"]["Networks"] = {
         "zoo": {"NetworkID": "3", "IPAddress": "10.0.0.3"},
@@ -179,7 +179,7 @@ def test_networks_come_in_the_order_of_their_names_and_without_an_address_there_
     )
 
 
-def test_aliases_are_what_people_use():
+def test_aliases_are_what_people_use() -> None:
     inspect = inspected(1, name="shop-web-1")
     (network,) = inspect["NetworkSettings"]["Networks"].values()
     network["Aliases"] = ["web", "www", identity(1)[:12], identity(1), "web", identity(1)[:2]]
@@ -187,7 +187,7 @@ def test_aliases_are_what_people_use():
     assert workload(inspect).attachments[0].aliases == ("web", "www", "00", "shop-web-1", "host.name")
 
 
-def test_the_default_bridge_has_no_names():
+def test_the_default_bridge_has_no_names() -> None:
     inspect = inspected(1)
     inspect["NetworkSettings"]["Networks"] = {
         "bridge": {"NetworkID": "b", "IPAddress": "172.17.0.2", "Aliases": None}
@@ -195,8 +195,8 @@ def test_the_default_bridge_has_no_names():
     assert workload(inspect).attachments == (Attachment("b", "bridge", ("172.17.0.2",)),)
 
 
-def test_ports_are_of_tcp():
-    exposed = {
+def test_ports_are_of_tcp() -> None:
+    exposed: dict[str, object] = {
         "80/tcp": {},
         "53/udp": {},
         "99/sctp": {},
@@ -212,7 +212,7 @@ def test_ports_are_of_tcp():
     assert workload(inspect).ports == (80, 8080)
 
 
-def test_what_people_write_is_kept_as_data():
+def test_what_people_write_is_kept_as_data() -> None:
     odd = "a\x00\x1b[31m\n\u202eé"
     labels = workload(inspected(1, labels={odd: odd})).labels
     assert labels[odd] == odd
@@ -230,11 +230,11 @@ def test_what_people_write_is_kept_as_data():
         *(("0", 0), ("65", 0), ("-9", 0), ("SIGRTMIN+99", 0), ("SIGNONSENSE", 0), ("", 0), (None, 0), (15, 0)),
     ],
 )
-def test_signals_as_images_spell_them(said, number):
+def test_signals_as_images_spell_them(said, number) -> None:
     assert signal_number(said) == number
 
 
-def test_how_a_container_is_stopped():
+def test_how_a_container_is_stopped() -> None:
     assert stop_of(inspected(1)) == Stop(signal=10, timeout=3)
     assert stop_of({}) == Stop(signal=15, timeout=10.0)
     assert stop_of({"Config": {"StopSignal": "HUP?", "StopTimeout": -1}}) == Stop()
@@ -242,7 +242,7 @@ def test_how_a_container_is_stopped():
     assert stop_of({"Config": {"StopTimeout": True}}) == Stop()
 
 
-def test_which_signals_end_a_container():
+def test_which_signals_end_a_container() -> None:
     stop = Stop(signal=10)
     assert [signal for signal in range(65) if stop.ends_with(signal)] == [2, 3, 9, 10, 15]
 
@@ -258,7 +258,7 @@ def test_which_signals_end_a_container():
         ("", 0),
     ],
 )
-def test_when_a_life_began(started, nanoseconds):
+def test_when_a_life_began(started, nanoseconds) -> None:
     assert instant(started) == nanoseconds
 
 
@@ -296,7 +296,7 @@ def changed(document, path, value):
 
 @settings(max_examples=400)
 @given(path=st.sampled_from(list(paths(inspected(1, state={"Health": {"Status": "healthy"}})))), value=ODD)
-def test_any_field_may_be_anything(path, value):
+def test_any_field_may_be_anything(path, value) -> None:
     inspect = changed(inspected(1, state={"Health": {"Status": "healthy"}}), path, value)
     found = translate(inspect, {}, PROJECT)
     assert found is None or isinstance(found, Workload | Impostor)
@@ -310,7 +310,7 @@ def test_any_field_may_be_anything(path, value):
 
 @settings(max_examples=400)
 @given(path=st.sampled_from(list(paths(event("kill", 1, signal="15")))), value=ODD, network=st.booleans())
-def test_any_event_may_be_anything(path, value, network):
+def test_any_event_may_be_anything(path, value, network) -> None:
     ledger = Ledger(PROJECT)
     said = event("connect", 1, type="network") if network else event("kill", 1, signal="15")
     odd = changed(said, path, value) if set(path) <= {"Type", "Action", "Actor", "Attributes", "ID"} else said
@@ -319,6 +319,6 @@ def test_any_event_may_be_anything(path, value, network):
         assert not heard.look or heard.look.isalnum()
 
 
-def test_the_image_of_a_container():
+def test_the_image_of_a_container() -> None:
     assert image_of(inspected(1)) == IMAGE
     assert image_of(None) == ""

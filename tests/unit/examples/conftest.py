@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ class Standin:
     """Answers every GET with one JSON document, once `gate` is open, and remembers the requests' headers."""
 
     def __init__(self, document: object = None) -> None:
-        self.asked: list[http.client.HTTPMessage] = []
+        self.asked: list[Message[str, str]] = []
         self.gate = threading.Event()
         self.gate.set()
         standin = self

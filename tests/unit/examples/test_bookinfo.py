@@ -66,7 +66,7 @@ def login(service: Service, name: str) -> str:
 # The page.
 
 
-def test_v1_shows_reviews_and_no_stars(town):
+def test_v1_shows_reviews_and_no_stars(town: Town) -> None:
     text = page(town, {}).get("/productpage").text
     assert "<title>Simple Bookstore App</title>" in text
     assert "The slapstick humour is refreshing!" in text
@@ -76,12 +76,12 @@ def test_v1_shows_reviews_and_no_stars(town):
 
 
 @pytest.mark.parametrize(("version", "color"), [(BLACK, "black"), (RED, "red")])
-def test_v2_and_v3_show_stars_in_their_color(town, version, color):
+def test_v2_and_v3_show_stars_in_their_color(town: Town, version, color) -> None:
     text = page(town, version).get("/productpage").text
     assert re.findall(r'class="stars" style="color: (\w+)"[^>]*>(★+)', text) == [(color, "★★★★★"), (color, "★★★★")]
 
 
-def test_ratings_down(town, nowhere):
+def test_ratings_down(town: Town, nowhere) -> None:
     reviews = town.start("reviews", {"ratings": nowhere}, **BLACK)
     front = town.start("productpage", {"details": town.start("details"), "reviews": reviews})
     reply = front.get("/productpage")
@@ -91,7 +91,7 @@ def test_ratings_down(town, nowhere):
     assert reviews.get("/reviews/0").json["reviews"][0]["rating"] == {"error": NO_RATINGS}
 
 
-def test_reviews_and_details_down(town, nowhere):
+def test_reviews_and_details_down(town: Town, nowhere) -> None:
     front = town.start("productpage", {"details": nowhere, "reviews": nowhere, "ratings": nowhere})
     reply = front.get("/productpage")
     assert reply.status == 200
@@ -102,7 +102,7 @@ def test_reviews_and_details_down(town, nowhere):
     assert "Sorry, product ratings are" in front.get("/api/v1/products/0/ratings").text
 
 
-def test_a_status_of_reviews_is_handed_on(town):
+def test_a_status_of_reviews_is_handed_on(town: Town) -> None:
     """A fault that a mesh injects is seen as what it is: 503 stays 503 in the API."""
     faulty = town.start("ratings", SERVICE_VERSION="v1")  # knows no /reviews: 404
     front = town.start("productpage", {"reviews": faulty, "details": faulty})
@@ -113,14 +113,14 @@ def test_a_status_of_reviews_is_handed_on(town):
 # Patience.
 
 
-def test_patience_is_istios():
+def test_patience_is_istios() -> None:
     values = "productpage.TIMEOUT, productpage.REVIEWS_ATTEMPTS, reviews.RATINGS_TIMEOUT"
     code = f"import productpage, reviews; print({values})"
     said = subprocess.run([sys.executable, "-B", "-c", code], cwd=SRC, capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["3.0", "2", "10.0"]
 
 
-def test_slow_reviews_are_asked_twice_and_given_up(town):
+def test_slow_reviews_are_asked_twice_and_given_up(town: Town) -> None:
     slow = town.standin()
     slow.gate.clear()
     front = town.start("productpage", {"reviews": slow, "details": town.start("details")}, PRODUCTPAGE_TIMEOUT="0.2")
@@ -130,7 +130,7 @@ def test_slow_reviews_are_asked_twice_and_given_up(town):
     assert len(slow.asked) == 2
 
 
-def test_slow_ratings_are_given_up(town):
+def test_slow_ratings_are_given_up(town: Town) -> None:
     slow = town.standin()
     slow.gate.clear()
     reviews = town.start("reviews", {"ratings": slow}, RATINGS_TIMEOUT="0.2", **RED)
@@ -141,7 +141,7 @@ def test_slow_ratings_are_given_up(town):
 # Who asks.
 
 
-def test_login_travels_as_end_user(town):
+def test_login_travels_as_end_user(town: Town) -> None:
     ratings = town.standin({"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}})
     details = town.standin({})
     reviews = town.start("reviews", {"ratings": ratings}, **BLACK)
@@ -156,7 +156,7 @@ def test_login_travels_as_end_user(town):
     assert front.get("/logout").headers["set-cookie"].startswith("session=; Max-Age=0")
 
 
-def test_names_in_any_script_and_none_that_break_out(town):
+def test_names_in_any_script_and_none_that_break_out(town: Town) -> None:
     details = town.standin({})
     front = town.start("productpage", {"details": details, "reviews": details})
     front.get("/productpage", cookie=login(front, "%EC%9E%AC%EC%8A%A8"))
@@ -166,7 +166,7 @@ def test_names_in_any_script_and_none_that_break_out(town):
         assert front.ask("POST", "/login", f"username={name}").status == 400
 
 
-def test_a_forged_session_is_nobodys(town):
+def test_a_forged_session_is_nobodys(town: Town) -> None:
     details = town.standin({})
     front = town.start("productpage", {"details": details, "reviews": details})
     name, _, signature = login(front, "jason").removeprefix("session=").partition(".")
@@ -176,7 +176,7 @@ def test_a_forged_session_is_nobodys(town):
         assert "end-user" not in details.asked[-1]
 
 
-def test_trace_headers_are_passed_on(town):
+def test_trace_headers_are_passed_on(town: Town) -> None:
     ratings = town.standin({"ratings": {}})
     reviews = town.start("reviews", {"ratings": ratings}, **BLACK)
     front = town.start("productpage", {"details": ratings, "reviews": reviews})
@@ -205,7 +205,7 @@ def test_trace_headers_are_passed_on(town):
 # The API and the services by themselves.
 
 
-def test_products(town):
+def test_products(town: Town) -> None:
     front = page(town, BLACK)
     (product,) = front.get("/api/v1/products").json
     assert (product["id"], product["title"]) == (0, "The Comedy of Errors")
@@ -218,7 +218,7 @@ def test_products(town):
 
 
 @pytest.mark.parametrize("name", ["details", "ratings", "reviews"])
-def test_a_service_by_itself(town, name):
+def test_a_service_by_itself(town: Town, name: str) -> None:
     service = town.start(name)
     assert service.get("/health").json == {"status": f"{name.capitalize()} is healthy"}
     assert service.get(f"/{name}/0").status == 200
@@ -228,7 +228,7 @@ def test_a_service_by_itself(town, name):
     assert int(head.headers["content-length"]) == len(service.get(f"/{name}/0").text)
 
 
-def test_ratings_are_kept(town):
+def test_ratings_are_kept(town: Town) -> None:
     ratings = town.start("ratings")
     new = '{"Reviewer1": 1, "Reviewer2": 2}'
     assert ratings.ask("POST", "/ratings/0", new).json["ratings"]["Reviewer1"] == 1
@@ -237,7 +237,7 @@ def test_ratings_are_kept(town):
     assert ratings.ask("POST", "/ratings/0", "[").status == 400
 
 
-def test_a_chunked_body_is_understood(town):
+def test_a_chunked_body_is_understood(town: Town) -> None:
     ratings = town.start("ratings")
     connection = http.client.HTTPConnection(ratings.host, ratings.port, timeout=20)
     connection.request("POST", "/ratings/0", iter([b'{"Reviewer1"', b": 3}"]), encode_chunked=True)
@@ -257,7 +257,7 @@ def test_a_chunked_body_is_understood(town):
         ("Transfer-Encoding: chunked", 400),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(town, head, status):
+def test_a_body_that_cannot_be_read_is_refused(town: Town, head, status) -> None:
     ratings = town.start("ratings")
     with socket.create_connection((ratings.host, ratings.port), timeout=20) as connection:
         connection.sendall(f"POST /ratings/0 HTTP/1.1\r\nHost: ratings\r\n{head}\r\n\r\nzz\r\n".encode())
@@ -265,7 +265,7 @@ def test_a_body_that_cannot_be_read_is_refused(town, head, status):
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
 
 
-def test_faulty_and_unavailable_ratings(town):
+def test_faulty_and_unavailable_ratings(town: Town) -> None:
     faulty = town.start("ratings", SERVICE_VERSION="v-faulty")
     assert {faulty.get("/ratings/0").status for _ in range(64)} == {200, 503}
 
@@ -274,7 +274,7 @@ def test_faulty_and_unavailable_ratings(town):
 
 
 @pytest.mark.parametrize("name", ["details", "productpage"])
-def test_sigterm_ends_an_idle_service_at_once(town, name):
+def test_sigterm_ends_an_idle_service_at_once(town: Town, name: str) -> None:
     service = town.start(name)
     began = time.monotonic()
     with socket.create_connection((service.host, service.port)) as kept_alive:
@@ -284,7 +284,7 @@ def test_sigterm_ends_an_idle_service_at_once(town, name):
     assert time.monotonic() - began < 2
 
 
-def test_sigterm_lets_a_request_end(town):
+def test_sigterm_lets_a_request_end(town: Town) -> None:
     ratings = town.standin({"ratings": {"Reviewer1": 2}})
     ratings.gate.clear()
     reviews = town.start("reviews", {"ratings": ratings}, **RED)

@@ -11,7 +11,7 @@ from .conftest import EXAMPLES, Service
 SRC = EXAMPLES / "helloworld" / "src"
 
 
-def test_hello():
+def test_hello() -> None:
     service = Service(SRC / "helloworld.py", SERVICE_VERSION="v2", HOSTNAME="helloworld-v2-1")
     try:
         reply = service.get("/hello")
@@ -28,7 +28,7 @@ def test_hello():
         service.close()
 
 
-def test_the_caller_prints_what_it_hears():
+def test_the_caller_prints_what_it_hears() -> None:
     service = Service(SRC / "helloworld.py", HOSTNAME="one")
     url = f"http://{service.host}:{service.port}/hello"
     environment = {"HELLOWORLD_URL": url, "INTERVAL": "0.01"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_bounds_are_obeyed() -> None:
         ({"ciphers": ["ROT13"]}, "none of the cipher suites"),
     ],
 )
-def test_what_cannot_be_is_said(bounds: dict[str, object], reason: str) -> None:
+def test_what_cannot_be_is_said(bounds: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         server_context(LEAF, **bounds)
     with pytest.raises(ValueError, match=reason):

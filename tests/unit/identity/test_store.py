@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from composemesh.identity import store
 from composemesh.identity.ca import ROOT_LIFE, Authority
 from composemesh.identity.store import FILE, Unusable, load_or_create
 
@@ -81,7 +80,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Unusable, match="No space left"):
         load_or_create(tmp_path, "shop", NOW)
     assert os.listdir(tmp_path) == []

@@ -35,7 +35,9 @@ async def test_each_rings_once_when_it_is_due(alarms: Alarms, autojump_clock: tr
     assert rung == [("b", 1.0), ("c", 1.5), ("a", 2.0), ("d", 2.5)]
     alarms.set(1.0, partial(ring, "e"))
     await trio.sleep(10)
-    assert rung[4:] == [("e", pytest.approx(11.5))]
+    [(last, when)] = rung[4:]
+    assert last == "e"
+    assert abs(when - 11.5) < 1e-5
 
 
 async def test_what_is_taken_back_does_not_ring_nor_delay_the_next(
@@ -83,7 +85,7 @@ async def test_a_million_that_never_ring_are_not_kept(alarms: Alarms, autojump_c
     alarms.set(3600.0, lambda: None).off()
     assert len(queue.alarms) <= FEW + 4
     assert queue.set == 1
-    rung = []
+    rung: list[str] = []
     keeper.ring = partial(rung.append, "kept")
     await trio.sleep(3601)
     assert rung == ["kept"]

@@ -79,7 +79,7 @@ KEYS = [b"user-%d" % number for number in range(20_000)]
 
 
 def spread(ring: Picker, some: list[Target]) -> dict[bytes, str]:
-    return {key: ring.pick(some, [], Asked(key=key)).name for key in KEYS}  # type: ignore[union-attr]
+    return {key: ring.pick(some, [], Asked(key=key)).name for key in KEYS}
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])

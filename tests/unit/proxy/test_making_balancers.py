@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Never
+
 import pytest
 
 from composemesh.model.policy import Balance, Balancer
@@ -32,7 +34,7 @@ class Unmade(Last):
 
 
 class Leaving(Last):
-    def pick(self, targets, passed_over, asked):
+    def pick(self, targets, passed_over, asked) -> Never:
         raise SystemExit("enough")
 
 
@@ -60,7 +62,7 @@ def test_every_word_of_the_model_has_one() -> None:
     assert set(BALANCERS) == set(Balancer)
 
 
-def test_a_plugins_balancer_picks(balancers) -> None:
+def test_a_plugins_balancer_picks(balancers: Balancers) -> None:
     picker = balancers.make(Balance("last"))
     assert picker.pick(SOME, (), Asked()) is SOME[2]
     assert picker.pick(SOME, (SOME[2],), Asked()) is SOME[1]
@@ -79,7 +81,7 @@ def test_a_plugins_balancer_picks(balancers) -> None:
         ("unheard of", "KeyError"),
     ],
 )
-def test_one_that_fails_is_named_and_another_picks(balancers, name: str, words: str) -> None:
+def test_one_that_fails_is_named_and_another_picks(balancers: Balancers, name: str, words: str) -> None:
     picker = balancers.make(Balance(name))
     passed_over = SOME if name == "last" else ()
     picked = picker.pick(SOME, passed_over, Asked())
@@ -89,5 +91,5 @@ def test_one_that_fails_is_named_and_another_picks(balancers, name: str, words: 
     assert words in problem.message
 
 
-def test_whatever_a_plugin_does_the_mesh_has_a_sound_balancer(balancers) -> None:
+def test_whatever_a_plugin_does_the_mesh_has_a_sound_balancer(balancers: Balancers) -> None:
     check_balancer(lambda: balancers.make(Balance("stranger")))

@@ -16,7 +16,7 @@ from composemesh.proxy.retry import (
     wants_another,
 )
 
-ENDS = {
+ENDS: dict[str, Answered | Unanswered] = {
     "200": Answered(200),
     "404": Answered(404),
     "409": Answered(409),

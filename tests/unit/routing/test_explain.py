@@ -75,7 +75,7 @@ def steps(said, stage):
     return [step for step in said["steps"] if step["stage"] == stage]
 
 
-def test_the_rule_that_matches_and_where_it_is_written():
+def test_the_rule_that_matches_and_where_it_is_written() -> None:
     said = ask(JASON, REST, end_user="jason")
     decision = said["decision"]
     assert decision["route"] == "jason"
@@ -89,7 +89,7 @@ def test_the_rule_that_matches_and_where_it_is_written():
     assert (step["matched"], step["file"], step["line"]) == (True, "reviews.yaml", 9)
 
 
-def test_the_condition_that_failed_first():
+def test_the_condition_that_failed_first() -> None:
     said = ask(JASON, REST, end_user="daisy")
     first, second = steps(said, "route")
     assert (first["candidate"], first["matched"]) == ("jason", False)
@@ -103,26 +103,26 @@ def test_the_condition_that_failed_first():
     assert passed_over[0]["because"] == "not of the subset: version is v2, not v1"
 
 
-def test_no_rule_at_all_is_the_default_route():
+def test_no_rule_at_all_is_the_default_route() -> None:
     decision = ask()["decision"]
     assert (decision["route"], decision["backend"]) == ("default", "reviews")
     assert len(decision["endpoints"]) == 2
 
 
-def test_rules_that_do_not_match_are_a_404():
+def test_rules_that_do_not_match_are_a_404() -> None:
     said = ask(JASON)
     assert said["decision"]["route"] is None
     assert said["decision"]["endpoints"] == []
     assert "404" in steps(said, "route")[-1]["because"]
 
 
-def test_a_name_that_means_one_version_meets_no_rules_of_the_service():
+def test_a_name_that_means_one_version_meets_no_rules_of_the_service() -> None:
     said = ask(JASON, REST, url="http://reviews-v1:9080/")
     assert said["decision"]["route"] == "default"
     assert [each["version"] for each in said["decision"]["endpoints"]] == ["v1"]
 
 
-def test_who_is_on_no_network_of_the_callers_is_out_of_reach():
+def test_who_is_on_no_network_of_the_callers_is_out_of_reach() -> None:
     discovered = Discovered((workload("productpage", 1), workload("reviews-v1", 2, "elsewhere")))
     said = ask(discovered=discovered)
     assert said["decision"]["endpoints"] == []
@@ -130,11 +130,11 @@ def test_who_is_on_no_network_of_the_callers_is_out_of_reach():
 
 
 @pytest.mark.parametrize("url", ["reviews", "http://", "", "http://[::1]:9080/x?y=é", "http://reviews:99999/"])
-def test_odd_urls_have_an_answer_too(url):
+def test_odd_urls_have_an_answer_too(url) -> None:
     assert ask(JASON, url=url)["decision"]
 
 
-def test_what_is_no_url_is_a_value_error():
+def test_what_is_no_url_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="URL"):
         ask(url="http://[::")
 
@@ -148,7 +148,7 @@ def outside(*rules, url="http://api.example.com/", **snapshot):
     )
 
 
-def test_a_host_of_an_entry():
+def test_a_host_of_an_entry() -> None:
     origin = Origin("ServiceEntry", "api", "se.yaml", 3)
     endpoints = (EntryEndpoint("192.0.2.1", labels={"version": "v7"}), EntryEndpoint("192.0.2.2"))
     said = outside(entries=(ServiceEntry(("*.example.com",), endpoints=endpoints, origin=origin),))
@@ -160,20 +160,20 @@ def test_a_host_of_an_entry():
     assert (step["matched"], step["file"], step["line"]) == (True, "se.yaml", 3)
 
 
-def test_a_host_that_nobody_declares():
+def test_a_host_that_nobody_declares() -> None:
     assert outside()["decision"]["endpoints"][0]["address"] == "api.example.com"
     closed = outside(mesh=MeshSettings(egress=Egress.REGISTRY_ONLY))
     assert closed["decision"]["endpoints"] == []
     assert "registry_only" in steps(closed, "egress")[0]["because"]
 
 
-def test_a_rule_that_leads_to_nobody():
+def test_a_rule_that_leads_to_nobody() -> None:
     said = outside(HttpRule((), (WeightedDestination(Destination("nowhere")),)))
     assert said["decision"]["endpoints"] == []
     assert "NC" in steps(said, "endpoint")[0]["because"]
 
 
-def test_a_gateway_serves_the_hosts_of_its_servers():
+def test_a_gateway_serves_the_hosts_of_its_servers() -> None:
     def through(url, caller="web"):
         hosts = (VirtualHost(("*",), ("web",), http=(REST,)),)
         gateways = {"web": Gateway("web", (Server(8080, hosts=("shop.localhost",)),))}
@@ -188,7 +188,7 @@ def test_a_gateway_serves_the_hosts_of_its_servers():
         assert "404" in steps(said, "gateway")[0]["because"]
 
 
-def test_an_alias_that_everybody_has_is_another_name_of_the_service():
+def test_an_alias_that_everybody_has_is_another_name_of_the_service() -> None:
     def running(*aliases):
         return tuple(
             replace(each, attachments=(replace(each.attachments[0], aliases=aliases),))
@@ -227,7 +227,7 @@ def names(said):
     return [(each["name"], each["service"]) for each in said["decision"]["filters"]]
 
 
-def test_filters_in_the_order_in_which_they_run():
+def test_filters_in_the_order_in_which_they_run() -> None:
     own = (used("c", 9), used("a", 10, fail_open=True))
     said = filtered(REST, mesh=(used("b", 3), used("a", 4)), reviews=own, ratings=(used("d", 20),))
     assert names(said) == [("b", None), ("a", None), ("c", "reviews"), ("a", "reviews")]
@@ -237,7 +237,7 @@ def test_filters_in_the_order_in_which_they_run():
     assert stages.index("filter") < stages.index("route") < len(stages) - 1 - stages[::-1].index("filter")
 
 
-def test_each_service_that_it_may_be_sent_to_has_its_filters_once():
+def test_each_service_that_it_may_be_sent_to_has_its_filters_once() -> None:
     ratings = WeightedDestination(Destination("ratings"), 10)
     rule = HttpRule((), (to("v1", 40), to("v2", 50), ratings), origin=at(5))
     assert names(filtered(rule, reviews=(used("a", 3),), ratings=(used("b", 4),))) == [
@@ -246,17 +246,17 @@ def test_each_service_that_it_may_be_sent_to_has_its_filters_once():
     ]
 
 
-def test_a_part_of_a_service_has_the_services_filters():
+def test_a_part_of_a_service_has_the_services_filters() -> None:
     assert names(filtered(url="http://reviews-v1:9080/", reviews=(used("a", 3),))) == [("a", "reviews")]
 
 
-def test_where_the_mesh_answers_only_its_own_filters_are_met():
+def test_where_the_mesh_answers_only_its_own_filters_are_met() -> None:
     gone = HttpRule((), direct_response=DirectResponse(410), origin=at(5))
     for rule in (gone, JASON):  # an answer of a rule; and a 404, because no rule matches
         assert names(filtered(rule, mesh=(used("a", 3),), reviews=(used("b", 4),))) == [("a", None)]
 
 
-def test_a_filter_that_is_not_there_says_what_becomes_of_requests():
+def test_a_filter_that_is_not_there_says_what_becomes_of_requests() -> None:
     said = filtered(mesh=(used("lost", 3, missing='there is no filter "lost".'),))
     (step,) = steps(said, "filter")
     assert not step["matched"]

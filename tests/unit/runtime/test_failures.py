@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from composemesh.model.origin import Origin
 from composemesh.proxy.chain.fields import FieldView
@@ -90,7 +91,7 @@ def test_an_exception_is_one_line_that_names_its_place(problem: BaseException, w
     [
         lambda: json.loads("{"),  # Python's own code raises
         lambda: FieldView([], lambda fields: None).set("a b", "c"),  # ours
-        lambda: trio.open_memory_channel("many"),  # trio's
+        lambda: trio.open_memory_channel("many"),  # type: ignore[arg-type] # trio's
     ],
 )
 def test_the_place_is_the_plugins_own(fail: Callable[[], object]) -> None:
@@ -111,7 +112,9 @@ def test_figures_are_sums_over_all_places() -> None:
 
 
 @pytest.mark.parametrize("problem", [ValueError("no"), SystemExit(3), GeneratorExit()])
-async def test_what_runs_is_started_again_whatever_it_raises(autojump_clock, problem: BaseException) -> None:
+async def test_what_runs_is_started_again_whatever_it_raises(
+    autojump_clock: MockClock, problem: BaseException
+) -> None:
     failures = Failures("source", "nomad")
 
     async def run() -> None:

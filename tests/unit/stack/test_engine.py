@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from unit.stack.fake_docker import FakeDocker
 DEFAULT = "unix:///var/run/docker.sock"
 
 
-def home(tmp_path: Path, **config: object) -> dict[str, str]:
+def home(tmp_path: Path, **config: Any) -> dict[str, str]:
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text(json.dumps(config))
     return {"HOME": str(tmp_path)}

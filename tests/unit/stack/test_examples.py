@@ -18,17 +18,17 @@ PACKAGE = Path(composemesh.__file__).parent
 EXAMPLES = PACKAGE.parent / "examples"
 
 
-def test_beside_the_package():
+def test_beside_the_package() -> None:
     with example("bookinfo") as folder:
         assert folder == EXAMPLES / "bookinfo"
 
 
-def test_one_that_is_missing_is_named():
+def test_one_that_is_missing_is_named() -> None:
     with pytest.raises(UserError, match="no example 'nothing'"), example("nothing"):
         pass
 
 
-def test_out_of_a_zip(tmp_path):
+def test_out_of_a_zip(tmp_path: Path) -> None:
     """As in composemesh.pyz: the package is imported from the zip, the example copied out of it, and removed."""
     archive = tmp_path / "one.pyz"
     with zipfile.ZipFile(archive, "w") as file:
@@ -55,7 +55,7 @@ def test_out_of_a_zip(tmp_path):
     assert said[1:] == ["True", "False"]
 
 
-def test_inside_an_installed_package(tmp_path):
+def test_inside_an_installed_package(tmp_path: Path) -> None:
     installed = tmp_path / "composemesh"
     shutil.copytree(PACKAGE / "stack", installed / "stack", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PACKAGE / "__init__.py", installed)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import trio
@@ -35,7 +36,7 @@ STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)" + SERV
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path: Path):
     """Two processes of one script, one of which calls the other; their doors; a source; what it publishes."""
     script = tmp_path / "server.py"
     script.write_text(SERVER)
@@ -65,7 +66,7 @@ async def connected(address) -> trio.SocketStream:
                 await trio.sleep(0.01)
 
 
-async def test_they_live_where_they_were_told_to(world, nursery, tmp_path):
+async def test_they_live_where_they_were_told_to(world, nursery: trio.Nursery, tmp_path: Path) -> None:
     source, doors, published = world
     nursery.start_soon(source.watch, published.publish)
     state = await until(published, 2)
@@ -85,7 +86,7 @@ async def test_they_live_where_they_were_told_to(world, nursery, tmp_path):
     assert said.endswith(f"{host} page\n")
 
 
-async def test_one_that_ends_is_another_life(world, nursery):
+async def test_one_that_ends_is_another_life(world, nursery: trio.Nursery) -> None:
     source, doors, published = world
     nursery.start_soon(source.watch, published.publish)
     before = await until(published, 2)
@@ -98,7 +99,7 @@ async def test_one_that_ends_is_another_life(world, nursery):
     assert {life[0] for life in lives[0]} == {life[0] for life in lives[1]}
 
 
-async def test_cancelled_they_have_ended(world):
+async def test_cancelled_they_have_ended(world) -> None:
     source, _, published = world
     async with trio.open_nursery() as nursery:
         nursery.start_soon(source.watch, published.publish)
@@ -110,7 +111,9 @@ async def test_cancelled_they_have_ended(world):
             os.kill(pid, 0)
 
 
-async def test_one_that_will_not_end_is_killed(tmp_path, nursery, monkeypatch):
+async def test_one_that_will_not_end_is_killed(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("composemesh.stack.command.GRACE", 0.2)
     script = tmp_path / "stubborn.py"
     script.write_text(STUBBORN)
@@ -118,8 +121,12 @@ async def test_one_that_will_not_end_is_killed(tmp_path, nursery, monkeypatch):
     doors = open_doors([process.member])
     source = Processes([process], doors, tmp_path, {})
     published = Latest(Discovered())
+
+    def publish(state: Discovered) -> None:
+        published.publish(state)
+
     async with trio.open_nursery() as inner:
-        inner.start_soon(source.watch, published.publish)
+        inner.start_soon(source.watch, publish)
         pid = (await until(published, 1)).workloads[0].pid
         async with await connected(doors[process.member.id].home):
             pass  # by now it ignores SIGTERM
@@ -128,7 +135,7 @@ async def test_one_that_will_not_end_is_killed(tmp_path, nursery, monkeypatch):
         os.kill(pid, 0)
 
 
-def test_nothing_stays_behind_a_killed_mesh(tmp_path):
+def test_nothing_stays_behind_a_killed_mesh(tmp_path: Path) -> None:
     """kill -9 of the process that holds the lifeline: the child ends by itself."""
     script = tmp_path / "server.py"
     script.write_text(SERVER)
@@ -151,13 +158,13 @@ trio.run(source.watch, lambda state: print(*(workload.pid for workload in state.
             os.close(child)
 
 
-async def test_the_last_words_are_kept(world):
+async def test_the_last_words_are_kept(world) -> None:
     source, _, _ = world
     (source.logs / "page.log").write_text("one\ntwo\n")
     assert (source.last_words("page"), source.last_words("nobody")) == ("two", "")
 
 
-def test_a_member_has_all_its_names(tmp_path):
+def test_a_member_has_all_its_names(tmp_path: Path) -> None:
     process = Process("reviews-v2", tmp_path, 1, aliases=("reviews",))
     assert process.member.names == ("reviews-v2", "reviews")
     assert replace(process, aliases=()).member.names == ("reviews-v2",)

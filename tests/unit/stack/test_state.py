@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def folder(tmp_path: Path) -> StateFolder:
     return folder
 
 
-def mine(project: str = "shop", **fields: str) -> MeshEntry:
+def mine(project: str = "shop", **fields: Any) -> MeshEntry:
     return replace(MeshEntry.of_this_process(project, {"files": ["/x/compose.yaml"]}), **fields)
 
 

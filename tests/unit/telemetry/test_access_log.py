@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import trio
 import trio.testing
 
 from composemesh.model.flag import Flag
+from composemesh.model.peer import Peer
 from composemesh.model.record import Record
 from composemesh.model.snapshot import AccessLog, MeshSettings, Snapshot
 from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.records import MOST_WAITING
 from composemesh.telemetry.sinks.access_log import AccessLogSink, json_line, text_line
 from composemesh.telemetry.sinks.running import Sinks
+from unit.telemetry.conftest import Tell
 
 
 @pytest.fixture
-def record(peer) -> Record:
+def record(peer: Callable[..., Peer]) -> Record:
     record = Record(peer("productpage"), peer("reviews/v2"), "http")
     record.start = 1763667164.1234
     record.method, record.path, record.authority = "GET", "/reviews/0?token=secret", "reviews:9080"
@@ -57,14 +60,14 @@ def test_a_text_line_is_envoys(record: Record) -> None:
 
 
 @pytest.mark.parametrize(("version", "said"), [(10, "HTTP/1.0"), (11, "HTTP/1.1"), (20, "HTTP/2"), (0, "HTTP")])
-def test_the_protocol_is_named_with_its_version(peer, version: int, said: str) -> None:
+def test_the_protocol_is_named_with_its_version(peer: Callable[..., Peer], version: int, said: str) -> None:
     record = Record(peer("a/v1"), peer("b/v1"), "http")
     record.method, record.path, record.http_version = "GET", "/", version
     assert f'"GET / {said}" ' in text_line(record)
     assert json.loads(json_line(record))["protocol"] == said
 
 
-def test_what_is_not_known_is_a_dash(peer) -> None:
+def test_what_is_not_known_is_a_dash(peer: Callable[..., Peer]) -> None:
     record = Record(peer("a"), peer("b"), "tcp")
     record.flag = Flag.UPSTREAM_CONNECTION_FAILURE
     assert text_line(record) == '[1970-01-01T00:00:00.000Z] "- - TCP" 0 UF 0 0 0 - "-" "-" "-" "-" "-" a/v1 b/v1\n'
@@ -104,11 +107,13 @@ async def lines(descriptor: int, count: int) -> list[str]:
     return data.decode().splitlines()
 
 
-def sinks(hub, descriptor: int) -> Sinks:
+def sinks(hub: Hub, descriptor: int) -> Sinks:
     return Sinks(hub, lambda name, config: AccessLogSink(config, descriptor))
 
 
-async def test_off_by_default_and_switched_live(hub, tell, peer, pipe) -> None:
+async def test_off_by_default_and_switched_live(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], pipe: tuple[int, int]
+) -> None:
     snapshot = Latest(mode(AccessLog.OFF))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sinks(hub, pipe[1]).run, snapshot)
@@ -134,7 +139,9 @@ async def test_off_by_default_and_switched_live(hub, tell, peer, pipe) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_waits_at_the_end_is_still_written(hub, tell, peer, pipe) -> None:
+async def test_what_waits_at_the_end_is_still_written(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], pipe: tuple[int, int]
+) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sinks(hub, pipe[1]).run, Latest(mode(AccessLog.TEXT)))
         await trio.testing.wait_all_tasks_blocked()
@@ -146,7 +153,9 @@ async def test_what_waits_at_the_end_is_still_written(hub, tell, peer, pipe) -> 
     assert hub.feeds == ()
 
 
-async def test_a_reader_that_does_not_read_costs_lines_and_not_time(hub, tell, peer, pipe) -> None:
+async def test_a_reader_that_does_not_read_costs_lines_and_not_time(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], pipe: tuple[int, int]
+) -> None:
     """The pipe is full and a thread waits: requests go on, the rest is lost and counted, the end does not hang."""
     os.set_blocking(pipe[1], False)
     while True:
@@ -173,7 +182,9 @@ async def test_a_reader_that_does_not_read_costs_lines_and_not_time(hub, tell, p
     os.close(pipe[0])  # lets the abandoned thread go
 
 
-async def test_a_reader_that_has_gone_is_survived(hub, tell, peer, pipe) -> None:
+async def test_a_reader_that_has_gone_is_survived(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], pipe: tuple[int, int]
+) -> None:
     os.close(pipe[0])
     sink = sinks(hub, pipe[1])
     async with trio.open_nursery() as nursery:

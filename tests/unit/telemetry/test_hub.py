@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from composemesh.model.flag import Flag
-from composemesh.model.peer import UNKNOWN, PeerKind
+from composemesh.model.peer import UNKNOWN, Peer, PeerKind
 from composemesh.model.record import Record
 from composemesh.telemetry import hub as module
 from composemesh.telemetry.hub import Hub
+from unit.telemetry.conftest import Tell
 
 
-def test_exchanges_are_counted_by_how_they_ended(hub, peer, tell) -> None:
+def test_exchanges_are_counted_by_how_they_ended(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     page, reviews = peer("productpage"), peer("reviews/v2")
     for code in (200, 200, 404, 503):
         tell(page, reviews, code)
@@ -41,13 +43,15 @@ def test_exchanges_are_counted_by_how_they_ended(hub, peer, tell) -> None:
         ("tcp", 0, Flag.UPSTREAM_CONNECTION_FAILURE, 1),
     ],
 )
-def test_what_counts_as_an_error(hub, peer, tell, protocol: str, code: int, flag: Flag, errors: int) -> None:
+def test_what_counts_as_an_error(
+    hub: Hub, peer: Callable[..., Peer], tell: Tell, protocol: str, code: int, flag: Flag, errors: int
+) -> None:
     tell(peer("a"), peer("b"), code, flag=flag, protocol=protocol)
     (edge,) = hub.edges
     assert edge.window.over(hub.clock(), None).errors == errors
 
 
-def test_durations_fall_into_istios_buckets(hub, peer, tell) -> None:
+def test_durations_fall_into_istios_buckets(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     for duration in (0.0, 0.0005, 0.00051, 0.005, 3600.0, 3601.0):
         tell(peer("a"), peer("b"), duration=duration)
     (series,) = hub.series
@@ -60,7 +64,7 @@ def test_durations_fall_into_istios_buckets(hub, peer, tell) -> None:
     assert series.durations.total == pytest.approx(7201.00601)
 
 
-def test_peers_made_again_find_their_old_counters(hub, peer, tell) -> None:
+def test_peers_made_again_find_their_old_counters(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     for _ in range(3):
         tell(peer("a"), peer("b"))
         hub.tcp(peer("a"), peer("b")).opened += 1
@@ -70,7 +74,7 @@ def test_peers_made_again_find_their_old_counters(hub, peer, tell) -> None:
     assert tcp.opened == 3
 
 
-def test_replicas_share_an_edge_but_not_a_series(hub, peer, tell) -> None:
+def test_replicas_share_an_edge_but_not_a_series(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     one, two = peer("b"), peer("b")
     two.workload = "shop-b-2"
     tell(peer("a"), one)
@@ -80,7 +84,9 @@ def test_replicas_share_an_edge_but_not_a_series(hub, peer, tell) -> None:
     assert edge.window.over(hub.clock(), None).requests == 2
 
 
-def test_replaced_peers_do_not_pile_up(hub, peer, tell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_peers_do_not_pile_up(
+    hub: Hub, peer: Callable[..., Peer], tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST_REMEMBERED", 50)
     for _ in range(500):
         tell(peer("a"), peer("b"))
@@ -89,7 +95,9 @@ def test_replaced_peers_do_not_pile_up(hub, peer, tell, monkeypatch: pytest.Monk
     assert series.requests == 500
 
 
-def test_a_flood_of_addresses_ends_in_other_and_is_still_counted(hub, peer, tell) -> None:
+def test_a_flood_of_addresses_ends_in_other_and_is_still_counted(
+    hub: Hub, peer: Callable[..., Peer], tell: Tell
+) -> None:
     caller = peer("a")
     for number in range(module.MOST_EDGES + 200):
         place = peer(f"host-{number}", PeerKind.EXTERNAL, captured=False)
@@ -103,7 +111,9 @@ def test_a_flood_of_addresses_ends_in_other_and_is_still_counted(hub, peer, tell
     assert (late.source.service, late.destination.service) == ("other", "other")
 
 
-def test_a_flood_of_codes_ends_in_other_by_their_class(hub, peer, tell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_of_codes_ends_in_other_by_their_class(
+    hub: Hub, peer: Callable[..., Peer], tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST_SERIES", 50)
     for code in range(200, 600):
         tell(peer("a"), peer("b"), code)
@@ -118,7 +128,7 @@ def test_a_flood_of_codes_ends_in_other_by_their_class(hub, peer, tell, monkeypa
     assert sum(edge.window.over(hub.clock(), None).errors for edge in hub.edges) == 100
 
 
-def test_feeds_get_each_record_while_they_are_there(hub, peer, tell) -> None:
+def test_feeds_get_each_record_while_they_are_there(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     class Keeper:
         def __init__(self) -> None:
             self.records: list[Record] = []
@@ -136,7 +146,7 @@ def test_feeds_get_each_record_while_they_are_there(hub, peer, tell) -> None:
     assert hub.feeds == ()
 
 
-def test_telling_is_cheap_enough_for_the_request_path(peer) -> None:
+def test_telling_is_cheap_enough_for_the_request_path(peer: Callable[..., Peer]) -> None:
     """Measured at 0.7 µs; 3 µs is the budget. The best of several rounds, since the machine is shared."""
     hub = Hub()
     record = Record(peer("a"), peer("b"), "http")
@@ -150,7 +160,7 @@ def test_telling_is_cheap_enough_for_the_request_path(peer) -> None:
     assert min(rounds) < 3e-6
 
 
-def test_unknown_callers_are_one_edge(hub, peer, tell) -> None:
+def test_unknown_callers_are_one_edge(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     tell(UNKNOWN, peer("a"))
     tell(UNKNOWN, peer("a"))
     (edge,) = hub.edges

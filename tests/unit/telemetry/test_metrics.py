@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from composemesh.model.flag import Flag
-from composemesh.model.peer import UNKNOWN, PeerKind
+from composemesh.model.peer import UNKNOWN, Peer, PeerKind
 from composemesh.model.record import unreached
 from composemesh.telemetry import metrics
+from composemesh.telemetry.hub import Hub
 from environment import tools
+from unit.telemetry.conftest import Tell
 
 
-def samples(hub) -> list:
+def samples(hub: Hub) -> list[Sample]:
     return [
         sample
         for family in text_string_to_metric_families(metrics.text(hub, "shop").decode())
@@ -23,12 +27,12 @@ def samples(hub) -> list:
     ]
 
 
-def requests(hub) -> list:
+def requests(hub: Hub) -> list[Sample]:
     return [sample for sample in samples(hub) if sample.name == "istio_requests_total"]
 
 
 @pytest.fixture
-def everything(hub, peer, tell):
+def everything(hub: Hub, peer: Callable[..., Peer], tell: Tell):
     """Every kind of peer and ending that there is."""
     page, reviews = peer("productpage"), peer("reviews/v2")
     for duration in (0.0001, 0.02, 4000.0):
@@ -48,7 +52,7 @@ def everything(hub, peer, tell):
     return hub
 
 
-def test_istios_labels_for_both_reporters(hub, peer, tell) -> None:
+def test_istios_labels_for_both_reporters(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     tell(peer("productpage/v1"), peer("reviews/v2"))
     source, destination = requests(hub)
     assert source.value == destination.value == 1
@@ -90,12 +94,14 @@ def test_istios_labels_for_both_reporters(hub, peer, tell) -> None:
         (False, False, ["destination"]),  # only a callee's sidecar can have seen it
     ],
 )
-def test_who_reports(hub, peer, tell, from_captured: bool, to_captured: bool, reporters: list[str]) -> None:
+def test_who_reports(
+    hub: Hub, peer: Callable[..., Peer], tell: Tell, from_captured: bool, to_captured: bool, reporters: list[str]
+) -> None:
     tell(peer("a", captured=from_captured), peer("b", captured=to_captured))
     assert [sample.labels["reporter"] for sample in requests(hub)] == reporters
 
 
-def test_a_workload_captured_late_is_not_listed_twice(hub, peer, tell) -> None:
+def test_a_workload_captured_late_is_not_listed_twice(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> None:
     tell(peer("a"), peer("b", captured=False), duration=0.001)
     tell(peer("a"), peer("b"), duration=0.003)
     by_reporter = {sample.labels["reporter"]: sample.value for sample in requests(hub)}
@@ -143,7 +149,7 @@ def test_no_sample_stands_there_twice(everything) -> None:
     assert [one for one, count in seen.items() if count > 1] == []
 
 
-def test_every_metric_is_announced_before_it_has_values(hub) -> None:
+def test_every_metric_is_announced_before_it_has_values(hub: Hub) -> None:
     names = {family.name for family in text_string_to_metric_families(metrics.text(hub, "shop").decode())}
     assert {
         "istio_requests",
@@ -159,7 +165,9 @@ def test_every_metric_is_announced_before_it_has_values(hub) -> None:
     } <= names
 
 
-def test_pages_joined_are_one_text_with_each_family_in_one_piece(hub, peer, tell) -> None:
+def test_pages_joined_are_one_text_with_each_family_in_one_piece(
+    hub: Hub, peer: Callable[..., Peer], tell: Tell
+) -> None:
     for number in range(3 * metrics.PAGE):
         tell(peer("a"), peer(f"b{number}"))
     lines = metrics.text(hub, "shop").decode().splitlines()

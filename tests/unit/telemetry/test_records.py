@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
+from composemesh.model.peer import Peer
 from composemesh.model.record import Record
 from composemesh.telemetry.records import AT_ONCE, TOGETHER, Records
 
 
 @pytest.fixture
-def make(peer):
+def make(peer: Callable[..., Peer]):
     def number(count: int, start: int = 0) -> list[Record]:
         made = [Record(peer("a"), peer("b"), "http") for _ in range(count)]
         for index, record in enumerate(made, start):
@@ -109,7 +112,7 @@ async def test_a_long_queue_lets_others_have_their_turn(make) -> None:
     assert turns >= 9
 
 
-async def test_a_sink_is_woken_for_many_records_and_not_for_each(make, autojump_clock) -> None:
+async def test_a_sink_is_woken_for_many_records_and_not_for_each(make, autojump_clock: MockClock) -> None:
     records, batches = Records(), []
 
     async def read() -> None:

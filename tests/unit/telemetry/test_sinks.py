@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
+from composemesh.model.peer import Peer
 from composemesh.model.problem import Severity
 from composemesh.model.snapshot import MeshSettings, Snapshot
 from composemesh.runtime.latest import Latest
+from composemesh.telemetry.hub import Hub
 from composemesh.telemetry.records import MOST_WAITING, TOGETHER, Records
 from composemesh.telemetry.sinks.running import GRACE, Sinks
+from unit.telemetry.conftest import Tell
 
 
 class Keeper:
@@ -55,7 +61,9 @@ def naming(**sinks: str) -> Snapshot:
     return Snapshot("shop", MeshSettings(sinks=sinks))
 
 
-async def test_sinks_come_change_and_go_with_the_configuration(hub, tell, peer, autojump_clock) -> None:
+async def test_sinks_come_change_and_go_with_the_configuration(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], autojump_clock: MockClock
+) -> None:
     kept: list[str] = []
     heard: list[list[str]] = []
     snapshot = Latest(naming())
@@ -76,7 +84,9 @@ async def test_sinks_come_change_and_go_with_the_configuration(hub, tell, peer, 
     assert hub.feeds == ()
 
 
-async def test_the_end_of_the_mesh_leaves_time_for_what_waits(hub, tell, peer, autojump_clock) -> None:
+async def test_the_end_of_the_mesh_leaves_time_for_what_waits(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], autojump_clock: MockClock
+) -> None:
     kept: list[str] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Sinks(hub, lambda name, config: Keeper(config, kept)).run, Latest(naming(one="A")))
@@ -87,7 +97,9 @@ async def test_the_end_of_the_mesh_leaves_time_for_what_waits(hub, tell, peer, a
 
 
 @pytest.mark.parametrize("problem", [ValueError("no such host"), SystemExit(3), ExceptionGroup("x", [OSError("y")])])
-async def test_a_sink_that_raises_starts_again_and_is_named(hub, tell, peer, autojump_clock, problem) -> None:
+async def test_a_sink_that_raises_starts_again_and_is_named(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], autojump_clock: MockClock, problem
+) -> None:
     kept: list[str] = []
     made = 0
 
@@ -116,7 +128,9 @@ async def test_a_sink_that_raises_starts_again_and_is_named(hub, tell, peer, aut
     assert type(problem).__name__ in told.message
 
 
-async def test_a_sink_that_hangs_loses_records_and_holds_up_nobody(hub, tell, peer, autojump_clock) -> None:
+async def test_a_sink_that_hangs_loses_records_and_holds_up_nobody(
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], autojump_clock: MockClock
+) -> None:
     kept: list[str] = []
     sinks = Sinks(hub, lambda name, config: {"one": Hanging, "two": Keeper}[name](config, kept))
     async with trio.open_nursery() as nursery:
@@ -139,7 +153,7 @@ async def test_a_sink_that_hangs_loses_records_and_holds_up_nobody(hub, tell, pe
     assert hung.lost == 2 * MOST_WAITING, "what it never took is lost, too"
 
 
-async def test_a_sink_that_returns_too_early_starts_again(hub, autojump_clock) -> None:
+async def test_a_sink_that_returns_too_early_starts_again(hub: Hub, autojump_clock: MockClock) -> None:
     sinks = Sinks(hub, lambda name, config: Returning(config, []))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sinks.run, Latest(naming(one="A")))
@@ -149,7 +163,7 @@ async def test_a_sink_that_returns_too_early_starts_again(hub, autojump_clock) -
     assert "returned" in told.message
 
 
-async def test_a_sink_that_cannot_be_made_is_named(hub, autojump_clock) -> None:
+async def test_a_sink_that_cannot_be_made_is_named(hub: Hub, autojump_clock: MockClock) -> None:
     def make(name: str, config: str) -> Keeper:
         raise OSError("no such socket")
 

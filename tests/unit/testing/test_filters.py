@@ -10,6 +10,7 @@ import trio
 import trio.lowlevel
 
 from composemesh.builtin import FILTERS
+from composemesh.plugin import Then
 from composemesh.proxy.filters.header_filter import HeaderFilter, Operations
 from composemesh.proxy.refuse import Reply
 from composemesh.testing import Broken, MemoryExchange, check_filter
@@ -33,12 +34,12 @@ def test_every_built_in_filter_is_tested() -> None:
 class Stamp:
     """Has every plain hook, and keeps its contract."""
 
-    def on_request(self, x):
+    def on_request(self, x) -> None:
         if x.path.endswith("/forbidden"):
             raise Reply(403)
         x.headers.set("x-stamp", str(len(x.path)))
 
-    def on_response(self, x):
+    def on_response(self, x) -> None:
         x.response_headers.remove("server")
 
     def on_request_body(self, x, data):
@@ -55,20 +56,20 @@ class Limit:
     def __init__(self) -> None:
         self.limit = trio.CapacityLimiter(1)
 
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         async with self.limit:
             await then()
 
 
 class Answering:
-    async def around(self, x, then):
+    async def around(self, x, then: Then):
         raise Reply(503)
 
 
 class GrpcOnly:
     """Answers everything but gRPC by itself."""
 
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         if not x.is_grpc:
             raise Reply(415)
         await then()
@@ -80,7 +81,7 @@ class Few:
     def __init__(self) -> None:
         self.left = 2
 
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         if not self.left:
             raise Reply(429)
         self.left -= 1
@@ -90,33 +91,33 @@ class Few:
 class Prefixing:
     """Asks for what is below another path."""
 
-    def on_request(self, x):
+    def on_request(self, x) -> None:
         if x.path.startswith("/"):
             x.path = "/v1" + x.path
 
 
 class Hookless:
-    def on_reqest(self, x):
+    def on_reqest(self, x) -> None:
         pass
 
 
 class Waiting:
-    async def on_request(self, x):
+    async def on_request(self, x) -> None:
         await trio.lowlevel.checkpoint()
 
 
 class Fragile:
-    def on_request(self, x):
+    def on_request(self, x) -> None:
         x.headers.get("authorization").split()[1]
 
 
 class Misleading:
-    def on_request(self, x):
+    def on_request(self, x) -> None:
         x.path = x.path.removeprefix("/")
 
 
 class Asking:
-    def on_response(self, x):
+    def on_response(self, x) -> None:
         int(x.response_headers.get("content-length"))
 
 
@@ -145,25 +146,25 @@ class Shared:
 
 
 class Slow:
-    def on_request(self, x):
+    def on_request(self, x) -> None:
         began = time.process_time()
         while time.process_time() - began < 0.0001:
             pass
 
 
 class Twice:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         await then()
         await then()
 
 
 class Never:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         pass
 
 
 class Silencing:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         try:
             await then()
         except Exception:
@@ -173,7 +174,7 @@ class Silencing:
 class SilencingOthers:
     """Answers gRPC by itself, and silences what all others run into."""
 
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         if x.is_grpc:
             raise Reply(503)
         try:
@@ -183,7 +184,7 @@ class SilencingOthers:
 
 
 class Wrapping:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         try:
             await then()
         except Exception:
@@ -191,18 +192,18 @@ class Wrapping:
 
 
 class Holding:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         await trio.sleep_forever()
 
 
 class Blocking:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         time.sleep(0.15 if x.path == "/" and x.method == "GET" and not list(x.headers) else 0)
         await then()
 
 
 class Stubborn:
-    async def around(self, x, then):
+    async def around(self, x, then: Then) -> None:
         try:
             await then()
         except trio.Cancelled:
@@ -236,7 +237,7 @@ async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
         (Stubborn, "answered its cancellation with OSError", "raise nothing there"),
     ],
 )
-async def test_a_broken_one_is_told_what_to_do(monkeypatch, made, seen, instead) -> None:
+async def test_a_broken_one_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, made, seen, instead) -> None:
     monkeypatch.setattr("composemesh.testing.filters.PATIENCE", 0.2 if made is Holding else 5.0)
     with pytest.raises(Broken) as broken:
         await check_filter(made)

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from composemesh.config.kinds import Kinds
+from composemesh.config.loaders.said import Place
 from composemesh.model.policy import ConnectionLimits
 from composemesh.plugins import Plugins
 from composemesh.testing import check_kind, running_mesh
@@ -27,7 +28,7 @@ TESTS = re.findall(r"^(?:async )?def (test_\w+)", PYTHON["test_plugins.py"], re.
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The page's files, importable by each other; it is not the `tmp_path` of the page's tests."""
     folder = tmp_path / "plugins"
     folder.mkdir(mode=0o700)
@@ -123,7 +124,7 @@ async def test_the_canary_gets_a_tenth(folder: Path) -> None:
 
 async def test_the_kind_passes_its_suite_and_is_applied(folder: Path) -> None:
     plugins = Plugins()
-    await plugins.load_files([(folder / "busy.py", _nowhere())])
+    await plugins.load_files([(folder / "busy.py", Place())])
     assert plugins.problems.value == ()
     kind = Kinds(plugins.catalogs.kinds)["example.com", "Busy"]
     draft = check_kind(lambda: kind, DOCUMENT)
@@ -137,9 +138,3 @@ async def test_the_kind_passes_its_suite_and_is_applied(folder: Path) -> None:
         assert (Path(problem.file).name, problem.line) == ("busy.yaml", 4)
         with trio.fail_after(5):
             assert (await mesh.get("web")).status == 200
-
-
-def _nowhere() -> object:
-    from composemesh.config.loaders.said import Place
-
-    return Place()

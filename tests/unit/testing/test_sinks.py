@@ -114,7 +114,7 @@ async def test_a_sink_that_keeps_its_contract_passes() -> None:
         (Possessive, "did not take over", "in a `with` block"),
     ],
 )
-async def test_a_broken_one_is_told_what_to_do(monkeypatch, sink, seen, instead) -> None:
+async def test_a_broken_one_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, sink, seen, instead) -> None:
     monkeypatch.setattr("composemesh.testing.sinks.PATIENCE", 0.2 if sink is Deaf else 5.0)
     monkeypatch.setattr(Possessive, "taken", False)
     with pytest.raises(Broken) as broken:

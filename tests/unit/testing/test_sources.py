@@ -118,7 +118,7 @@ def placed(address: str):
         (Saying, ("reviews",), "'reviews' as a workload", "Make a Workload"),
     ],
 )
-async def test_a_broken_one_is_told_what_to_do(monkeypatch, source, given, seen, instead) -> None:
+async def test_a_broken_one_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, source, given, seen, instead) -> None:
     monkeypatch.setattr("composemesh.testing.sources.PATIENCE", 0.2 if source is Silent else 5.0)
     monkeypatch.setattr("composemesh.testing.sources.IDLE", 0.1)
     with pytest.raises(Broken) as broken:

@@ -53,7 +53,7 @@ class Talk:
         return heard
 
     def state(self, word: str) -> str:
-        return next(watch.state for watch in self.session.watches if watch.type.url == URLS[word])
+        return str(next(watch.state for watch in self.session.watches if watch.type.url == URLS[word]))
 
     def refused(self, word: str) -> tuple[str, ...]:
         return next(watch.refused for watch in self.session.watches if watch.type.url == URLS[word])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ def world(members: dict[str, tuple[str, str]]) -> dict[str, dict[str, Resource]]
 @pytest.mark.parametrize("make", [StateModel, DeltaModel])
 @given(script=steps, last=worlds)
 @settings(max_examples=200)
-def test_a_client_ends_up_with_what_there_is(make: type[Model], script: list[Any], last: Any) -> None:
+def test_a_client_ends_up_with_what_there_is(make: Callable[[], Model], script: list[Any], last: Any) -> None:
     client = make()
     client.session.see(world({}))
     for step in script:

@@ -11,7 +11,8 @@ def test_messages_come_out_however_their_bytes_are_cut() -> None:
     said = [b"", b"a", b"x" * 300]
     wire = b"".join(map(framed, said))
     for size in (1, 2, 7, len(wire)):
-        messages, heard = Messages(), []
+        messages = Messages()
+        heard: list[bytes] = []
         for start in range(0, len(wire), size):
             messages.feed(wire[start : start + size])
             heard += messages

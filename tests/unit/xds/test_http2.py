@@ -205,8 +205,8 @@ async def test_goodbye(autojump_clock: trio.testing.MockClock) -> None:
     assert (goodbye.error_code, goodbye.last_stream_id) == (0, number)
     *_, last = [frame for frame in frames if frame.stream_id == number and isinstance(frame, HeadersFrame)]
     assert "END_STREAM" in last.flags
-    said = dict(hpack.Decoder().decode(next(f for f in frames if isinstance(f, HeadersFrame)).data))
-    assert said[":status"] == "200"
+    said = dict(hpack.Decoder().decode(next(f for f in frames if isinstance(f, HeadersFrame)).data, raw=True))
+    assert said[b":status"] == b"200"
 
 
 async def frames_until_the_end(client: Client) -> list[Frame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import pytest
 import structlog
 import trio
 
@@ -22,7 +23,7 @@ async def turned_away(server: Server) -> list[str]:
     return [line["why"] for line in logs if line["event"] == "xds client turned away"]
 
 
-async def test_the_log_says_why_a_client_is_turned_away(monkeypatch) -> None:
+async def test_the_log_says_why_a_client_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("composemesh.xds.server.MOST_CONNECTIONS", 0)
     server = Server(Latest(snapshot()), Latest(Discovered()))
     assert await turned_away(server) == ["there are 0 already"]

@@ -82,6 +82,7 @@ class Theirs:
 
     def forward(self, data: bytes) -> bytes:
         opened, came, *_ = self.server.receive_data(data)
+        assert isinstance(opened, h2.events.RequestReceived)
         assert isinstance(came, h2.events.DataReceived)
         self.server.acknowledge_received_data(came.flow_controlled_length, opened.stream_id)
         self.client.send_headers(opened.stream_id, opened.headers)
@@ -90,6 +91,9 @@ class Theirs:
 
     def answer(self, data: bytes) -> bytes:
         head, came, trailers, *_ = self.client.receive_data(data)
+        assert isinstance(head, h2.events.ResponseReceived)
+        assert isinstance(came, h2.events.DataReceived)
+        assert isinstance(trailers, h2.events.TrailersReceived)
         self.client.acknowledge_received_data(came.flow_controlled_length, head.stream_id)
         self.server.send_headers(head.stream_id, head.headers)
         self.server.send_data(head.stream_id, came.data)

@@ -50,8 +50,8 @@ def check(connection: Connection, events: list[Event]) -> None:
                 assert again.values.keys() == head.values.keys()
                 assert again.body == max(head.body, 0)
         elif isinstance(event, ResponseHeadCame | InterimCame) and event.head.status != 101:
-            again = parse_response(encode_response(event.head.status, event.head.reason, event.head.fields), b"GET")
-            assert again.status == event.head.status
+            back = parse_response(encode_response(event.head.status, event.head.reason, event.head.fields), b"GET")
+            assert back.status == event.head.status
     ends = [at for at, event in enumerate(events) if isinstance(event, Ended)]
     assert ends in ([], [len(events) - 1])
     assert (connection.ended is not None) == (ends != []) or not events

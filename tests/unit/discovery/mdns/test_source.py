@@ -63,8 +63,12 @@ async def running(wanted: Wish) -> AsyncIterator[Running]:
     source = MdnsSource("test")
     known: Latest[Discovered] = Latest(Discovered())
     source._wish.publish(wanted)
+
+    def publish(state: Discovered) -> None:
+        known.publish(state)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(source.watch, known.publish)
+        nursery.start_soon(source.watch, publish)
         yield Running(source, known)
         nursery.cancel_scope.cancel()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from composemesh.proxy.codec.collect import TrailerBuffer
@@ -11,7 +13,7 @@ from composemesh.proxy.codec.parts import Limits, Malformed
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n"
 
 
-def refused_after(pieces: list[bytes], **kwargs: bool) -> int:
+def refused_after(pieces: list[bytes], **kwargs: Any) -> int:
     """The status with which the last of the pieces is refused, all before it being taken."""
     buffer = HeadBuffer(**kwargs)
     for piece in pieces[:-1]:

@@ -34,7 +34,7 @@ class Pair:
         return told + self.client.receive(self.server.data_to_send())
 
     def request(self, fields: Fields = [], end: bool = True, method: bytes = b"GET", **more: bytes) -> RequestHead:  # noqa: B006
-        self.stream = self.client.send_head(method, b"reviews:9080", b"/1?a=b", fields, end, **more)  # type: ignore[arg-type]
+        self.stream = self.client.send_head(method, b"reviews:9080", b"/1?a=b", fields, end, **more)
         opened = self.turn()[0]
         assert isinstance(opened, RequestOpened)
         return opened.head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,9 +73,12 @@ def test_a_location_is_one_url_and_no_second_header(
     assert FIELDS.fullmatch(b"location: " + where + b"\r\n")
 
 
+NOBODY: Any = None
+
+
 def changed_by(fields: Fields, *changes: HeaderChange) -> Fields:
     """What operations make of fields, whatever the request: none of these values speaks of it."""
-    return Change(*changes).on(None, None)(fields)
+    return Change(*changes).on(NOBODY, NOBODY)(fields)
 
 
 FIELD = st.tuples(TEXTS, TEXTS)
