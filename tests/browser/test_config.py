@@ -142,7 +142,7 @@ def test_who_types_on_while_the_verdict_arrives_gets_the_next_one(
     page.locator(".cm-line", has_text="weight: 90").wait_for()
     page.evaluate(SLOW_VERDICT)
     write(page, SPLIT % (70, 30))
-    page.wait_for_function("window.asked")
+    page.wait_for_function("() => window.asked")
     write(page, SPLIT % (60, 40))
     page.get_by_role("button", name="Review and apply").click()
     page.get_by_label("What would change").wait_for()

@@ -215,7 +215,7 @@ def test_colours_follow_the_system_until_somebody_says_otherwise(open_page: Call
     dark, light = open_page("graph", color_scheme="dark"), open_page("graph", color_scheme="light")
     assert dark.evaluate(ground) != light.evaluate(ground)
     light.keyboard.press("t")
-    light.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    light.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
     assert light.evaluate(ground) == dark.evaluate(ground)
     light.reload()
     light.locator("nav a").first.wait_for()
