@@ -2,7 +2,7 @@
 
 port        where it opens; what follows is loaded when the first client comes
 server      connections: `http2` carries calls (`call`), `http1` requests of who polls; `budget`, `frames` limit
-            calls; `outlet` writes
+            calls; `attention` says whom to leave; `outlet` writes
 streams     gRPC's methods, a stream each; `rest` the same for who polls
 worlds      what each client is to have; `roster` who has what; `complaints` a few lines about the rest
 session     what is said on one stream, in which order; `state` and `delta`, on `watch`, its part about one type;

@@ -22,6 +22,7 @@ from hyperframe.frame import GoAwayFrame
 
 from composemesh.runtime.groups import leaves
 from composemesh.xds import grpc
+from composemesh.xds.attention import WHY, Attention, Verdict
 from composemesh.xds.budget import RESET, Budget, Exhausted
 from composemesh.xds.call import Call
 from composemesh.xds.frames import Frames
@@ -36,16 +37,8 @@ WINDOW = 256 << 10
 """Bytes that a call may send ahead of what is taken."""
 READ = 16 << 10
 """Bytes read at a time: the smallest frames in them are judged in milliseconds."""
-SILENCE = 30.0
-"""Seconds without a word after which a client is asked for a sign of life."""
-NO_ANSWER = 15.0
-"""Seconds it has to give one."""
-FIRST_CALL = 10.0
-"""Seconds until the first call must have come."""
-IDLE = 300.0
-"""Seconds without a call after which the connection ends; a client that wants one connects again."""
 LOOK = 5.0
-"""Seconds between looks at all that."""
+"""Seconds between looks at who is silent or idle."""
 
 Answer = Callable[[Call], Awaitable[object]]
 
@@ -63,9 +56,7 @@ class Connection:
         self._budget = Budget(trio.current_time())
         self._frames = Frames()
         self._outlet = Outlet(stream)
-        self._heard = self._idle_since = trio.current_time()
-        self._asked = 0.0
-        self._patience = FIRST_CALL
+        self._attention = Attention(trio.current_time())
         self._draining = False
         self._drained = trio.Event()
         self._over = trio.CancelScope()
@@ -128,7 +119,7 @@ class Connection:
                     return
                 if not data:
                     return
-            self._heard, self._asked = trio.current_time(), 0.0
+            self._attention.heard(trio.current_time())
             try:
                 self._frames.feed(data)
                 for event in self._h2.receive_data(data):
@@ -178,7 +169,7 @@ class Connection:
 
     def _open(self, number: int, headers: grpc.Headers) -> None:
         call = self._calls[number] = Call(self, number, headers)
-        self._patience = IDLE
+        self._attention.called()
         if self._draining:
             call.scope.cancel()
         self._nursery.start_soon(self._serve, call)
@@ -201,7 +192,7 @@ class Connection:
                 call.fail(Status.UNAVAILABLE, "the mesh ends, or is overtaxed: try again")
         finally:
             del self._calls[call.number]
-            self._idle_since = trio.current_time()
+            self._attention.ended(trio.current_time())
             self._end_if_drained()
 
     # === writing ===
@@ -271,15 +262,12 @@ class Connection:
     async def _look_after(self) -> None:
         while True:
             await trio.sleep(LOOK)
-            now = trio.current_time()
-            if not self._calls and now - self._idle_since > self._patience:
-                self._end("" if self._patience == IDLE else "it made no call")
-            elif self._asked and now - self._asked > NO_ANSWER:
-                self._end("it gives no sign of life")
-            elif not self._asked and now - self._heard > SILENCE:
-                self._asked = now
+            verdict = self._attention.look(trio.current_time(), busy=self.busy)
+            if verdict is Verdict.ASK:
                 self._h2.ping(b"alive?  ")
                 self._flush()
+            elif verdict in WHY:
+                self._end(WHY[verdict])
 
     def _end_if_drained(self) -> None:
         if self._draining and not self._calls:

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame
 
-from composemesh.xds import http2
+from composemesh.xds import attention, http2
 from composemesh.xds.call import CLOSED_WINDOW, Call
 from composemesh.xds.grpc import RpcError, Status, head
 from composemesh.xds.http2 import Answer, Connection
@@ -148,7 +148,7 @@ async def seconds_until_the_end(client: Client, meanwhile: Callable[[], object] 
 
 async def test_who_never_calls_is_left(autojump_clock: trio.testing.MockClock) -> None:
     async with connected(echo) as (client, connection):
-        assert await seconds_until_the_end(client) <= http2.FIRST_CALL + 2 * http2.LOOK
+        assert await seconds_until_the_end(client) <= attention.FIRST_CALL + 2 * http2.LOOK
         assert connection.why == "it made no call"
 
 
@@ -158,7 +158,7 @@ async def test_who_calls_no_more_is_left_later_and_in_peace(autojump_clock: trio
         client.h2.end_stream(number)
         await client.flush()
         await client.status(number)
-        assert http2.IDLE <= await seconds_until_the_end(client) <= http2.IDLE + 2 * http2.LOOK
+        assert attention.IDLE <= await seconds_until_the_end(client) <= attention.IDLE + 2 * http2.LOOK
         assert connection.why == ""
 
 
