@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,8 @@ HAS = {
 def test_a_table_names_every_public_attribute_and_no_other(title: str) -> None:
     written = re.findall(r"^\| `(\w+)", SECTIONS[title], re.MULTILINE)
     assert sorted(written) == sorted(HAS[title])
+
+
+def test_a_plugins_author_has_types_to_check_it_with() -> None:
+    """Without this file type checkers take all that a plugin imports for Any (PEP 561)."""
+    assert (files("composemesh") / "py.typed").is_file()
