@@ -6,8 +6,9 @@ import io
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
@@ -18,7 +19,7 @@ import trio
 from composemesh.discovery.docker.client import DEFAULT_ENDPOINT, DockerClient
 from composemesh.discovery.docker.source import DockerSource
 from composemesh.discovery.registry import Registry
-from composemesh.model.workload import Health, State
+from composemesh.model.workload import Discovered, Health, State, Workload
 from e2e.relay import relay
 from environment.project import Project, project
 
@@ -52,8 +53,11 @@ async def quietly(*command: str) -> None:
     await trio.run_process(command, capture_stdout=True, capture_stderr=True)
 
 
+Run = Callable[..., Awaitable[str]]
+
+
 @pytest.fixture(scope="module")
-def busybox_image(docker_engine: str):
+def busybox_image(docker_engine: str) -> Iterator[str]:
     if not BUSYBOX.exists():
         pytest.skip("needs /bin/busybox: apt-get install busybox-static")
     image = import_image(f"discovery-busybox:{uuid4().hex[:10]}")
@@ -62,13 +66,13 @@ def busybox_image(docker_engine: str):
 
 
 @pytest.fixture
-def stack(busybox_image, tmp_path: Path):
+def stack(busybox_image: str, tmp_path: Path) -> Iterator[Project]:
     with project(tmp_path, busybox_image) as made:
         yield made
 
 
 @pytest.fixture
-def run(stack: Project):
+def run(stack: Project) -> Iterator[Run]:
     """`docker run -d` with these arguments; the container is gone after the test."""
     started: list[str] = []
 
@@ -90,16 +94,19 @@ class Watch:
         self.feed = self.registry.discovered
 
     @property
-    def now(self):
+    def now(self) -> Discovered:
         return self.feed.value
 
     @property
     def states(self) -> dict[str, State]:
         return {workload.name.split("-", 3)[3]: workload.state for workload in self.now.workloads}
 
-    def named(self, name: str):
+    def named(self, name: str) -> Workload:
         (found,) = (workload for workload in self.now.workloads if workload.name.endswith(name))
         return found
+
+    def is_in(self, state: State) -> bool:
+        return self.states == {"web-1": state}
 
     async def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
         with trio.move_on_after(seconds):
@@ -110,7 +117,7 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(stack: Project, endpoint: str = DEFAULT_ENDPOINT):
+async def watching(stack: Project, endpoint: str = DEFAULT_ENDPOINT) -> AsyncIterator[Watch]:
     watch = Watch()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.registry.run, [DockerSource(DockerClient(endpoint), stack.name)])
@@ -231,7 +238,7 @@ services:
         assert oneoff.attachments
 
 
-async def test_an_image_that_poses_as_a_service_is_not_taken_in(stack: Project, run) -> None:
+async def test_an_image_that_poses_as_a_service_is_not_taken_in(stack: Project, run: Run) -> None:
     claim = {"project": stack.name, "service": "reviews", "config-hash": "4c146bb0", "container-number": "1"}
     labels = " ".join(f'{COMPOSE}{key}="{value}"' for key, value in claim.items())
     evil = import_image(f"discovery-evil:{stack.name}", f"LABEL {labels} mesh.route=evil")
@@ -271,7 +278,7 @@ async def test_what_is_known_follows_the_event_within_milliseconds(stack: Projec
             for state in (State.PAUSED, State.RUNNING) * 5:
                 action = "pause" if state is State.PAUSED else "unpause"
                 nursery.start_soon(quietly, "docker", action, container)
-                await watch.until(lambda state=state: watch.states == {"web-1": state})
+                await watch.until(partial(watch.is_in, state))
                 known = time.time_ns()
                 delays.append((known - (await anext(events))["timeNano"]) / 1e6)
         print(f"event to publish: median {median(delays):.1f} ms, worst {max(delays):.1f} ms")

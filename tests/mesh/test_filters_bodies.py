@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import h2.events
 import pytest
@@ -236,7 +236,7 @@ async def test_a_refusal_is_no_body_of_the_application_s(net: Net) -> None:
 # === failures ===
 
 
-def failing_at(number: int):
+def failing_at(number: int) -> Callable[[Exchange, bytes], bytes]:
     def hook(x: Exchange, data: bytes) -> bytes:
         seen = x.state["seen"] = x.state.get("seen", 0) + 1
         if seen == number:

@@ -12,7 +12,7 @@ import trio
 
 from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
 from composemesh.model.workload import Workload
-from mesh.net import GET, OK, PORT, Net, answering, ask
+from mesh.net import GET, OK, PORT, Handler, Net, answering, ask
 
 CONVERSATIONS = 10_000
 AT_ONCE = 40
@@ -69,7 +69,7 @@ async def babble(stream: trio.SocketStream, chance: random.Random) -> None:
         await trio.aclose_forcefully(stream)
 
 
-def mad(chance: random.Random):
+def mad(chance: random.Random) -> Handler:
     """An application that answers properly now and then."""
 
     async def handle(stream: trio.SocketStream) -> None:

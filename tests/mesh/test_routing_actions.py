@@ -9,6 +9,7 @@ from composemesh.model.route import (
     DirectResponse,
     HeaderChange,
     HttpMatch,
+    HttpRule,
     MatchKind,
     PortOfRedirect,
     Redirect,
@@ -32,7 +33,7 @@ from mesh.routes import (
 )
 
 
-async def seeing(net: Net, *rules) -> tuple[Client, list[bytes]]:
+async def seeing(net: Net, *rules: HttpRule) -> tuple[Client, list[bytes]]:
     """A client of `reviews`, of one version, with these rules; and what its instance sees."""
     seen: list[bytes] = []
     versions = await add_versions(net, "v1", handler=telling(b"v1", seen))

@@ -13,11 +13,11 @@ from composemesh.model.origin import Origin
 from composemesh.model.route import ConnectionMatch, ConnectionRule, Destination, VirtualHost, WeightedDestination
 from composemesh.model.snapshot import Protocol
 from composemesh.model.workload import Workload
-from mesh.net import PORT, Net, read_until
+from mesh.net import PORT, Handler, Net, read_until
 from mesh.routes import add_versions, applied, apply, connect, rule, to
 
 
-def greeting(name: bytes):
+def greeting(name: bytes) -> Handler:
     """A server that speaks first."""
 
     async def greet(stream: trio.SocketStream) -> None:
@@ -28,7 +28,7 @@ def greeting(name: bytes):
     return greet
 
 
-def echoing(name: bytes):
+def echoing(name: bytes) -> Handler:
     """A server that says its name before what it hears."""
 
     async def echo(stream: trio.SocketStream) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from composemesh.config.resources import compile_resources, load_documents
 from composemesh.model.flag import Flag
-from composemesh.model.route import Delay
+from composemesh.model.route import Delay, HttpRule, VirtualHost
 from mesh.net import Net
 from mesh.routes import Client, add_versions, applied, connect, telling, version
 from unit.config.istio import BOOKINFO, text_of
@@ -46,10 +46,10 @@ async def bookinfo(net: Net, *files: str) -> tuple[dict[str, Client], float]:
     return clients, max(delays, default=0.0)
 
 
-def impatient(host):
+def impatient(host: VirtualHost) -> VirtualHost:
     """The same rules, with faults that hold a request back for 50 ms."""
 
-    def rule(each):
+    def rule(each: HttpRule) -> HttpRule:
         if each.fault is None or each.fault.delay is None:
             return each
         return replace(each, fault=replace(each.fault, delay=Delay(0.05, each.fault.delay.percent)))

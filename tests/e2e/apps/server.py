@@ -36,11 +36,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(("::", 8080), Handler)
         self.clients: set[Any] = set()
 
-    def process_request(self, request, client_address) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         self.clients.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request) -> None:
+    def shutdown_request(self, request: Any) -> None:
         self.clients.discard(request)
         super().shutdown_request(request)
 

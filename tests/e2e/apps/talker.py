@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseRequestHandler, ThreadingTCPServer, ThreadingUDPServer
 from typing import Any
@@ -82,7 +83,7 @@ class Web(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.whole(str(sum(len(piece) for piece in self.body())))
 
-    def body(self):
+    def body(self) -> Iterator[bytes]:
         if self.headers.get("Transfer-Encoding") == "chunked":
             while size := int(self.rfile.readline(), 16):
                 yield self.rfile.read(size)

@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
 
-def workload(compose_service: str, number: int = 1, **more) -> Workload:
+def workload(compose_service: str, number: int = 1, **more: Any) -> Workload:
     name = f"shop-{compose_service}-{number}"
     address = f"10.0.0.{len(compose_service) + number}"
     place = Attachment("n1", "shop_default", (address, "fd00::1"), (compose_service,))
@@ -44,7 +44,7 @@ def workload(compose_service: str, number: int = 1, **more) -> Workload:
 
 
 def captured(*workloads: Workload, refused: dict[str, str] | None = None) -> Captures:
-    def nowhere(_sock) -> None:
+    def nowhere(_sock: object) -> None:
         return None
 
     made = {one.life: Captured(one, HostNamespace(), (), (), nowhere, frozenset) for one in workloads}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
@@ -53,7 +54,7 @@ class Here:
 
 
 @pytest.fixture
-async def here(monkeypatch: pytest.MonkeyPatch):
+async def here(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Here]:
     monkeypatch.setattr("composemesh.capture.doors._with_one_port", lambda *_: ())  # root alone may listen at 80
     made = Here()
     async with trio.open_nursery() as nursery:

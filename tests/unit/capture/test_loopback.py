@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ MEMBERS = (PAGE, DETAILS, OLD, NEW, RATINGS)
 
 
 @pytest.fixture
-def doors():
+def doors() -> Iterator[dict[str, Doors]]:
     opened = open_doors(MEMBERS)
     yield opened
     for each in opened.values():

@@ -52,7 +52,7 @@ def test_nobody_is_missing() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_each_one_is_missed(service) -> None:
+def test_each_one_is_missed(service: str) -> None:
     assert missing(graph(*without(service))) == [service]
 
 
@@ -109,7 +109,7 @@ class Page:
         (b"", 0),
     ],
 )
-async def test_only_a_whole_page_counts(nursery: trio.Nursery, answer: bytes, status) -> None:
+async def test_only_a_whole_page_counts(nursery: trio.Nursery, answer: bytes, status: int) -> None:
     page = Page(answer)
     listeners = await nursery.start(partial(trio.serve_tcp, page, 0, host="127.0.0.1"))
     reader = Reader("127.0.0.1", listeners[0].socket.getsockname()[1], per_second=1000)
@@ -129,7 +129,7 @@ async def test_nobody_there() -> None:
 async def test_the_reader_takes_its_time(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader("nowhere", 1, per_second=10)
 
-    async def ask(self) -> int:
+    async def ask(self: Reader) -> int:
         return 200
 
     monkeypatch.setattr(Reader, "ask", ask)

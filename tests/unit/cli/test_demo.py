@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,11 @@ def _environment(state: Path, source: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(source), "COMPOSEMESH_STATE_DIR": str(state), "PATH": "/usr/bin:/bin"}
 
 
+Start = Callable[..., Demo]
+
+
 @pytest.fixture
-def start(tmp_path: Path):
+def start(tmp_path: Path) -> Iterator[Start]:
     demos: list[Demo] = []
 
     def start(*arguments: str, **how: Path) -> Demo:
@@ -63,7 +67,7 @@ def start(tmp_path: Path):
             demo.end()
 
 
-def test_everyone_answers(start) -> None:
+def test_everyone_answers(start: Start) -> None:
     code, out, err = start("--requests", "12").end()
     assert (code, out.splitlines()[-1]) == (
         0,
@@ -72,7 +76,7 @@ def test_everyone_answers(start) -> None:
     assert "reviews-v2 is there: captured" in out
 
 
-def test_it_ends_after_the_seconds(start) -> None:
+def test_it_ends_after_the_seconds(start: Start) -> None:
     code, out, err = start("--seconds", "2").end()
     assert code == 0, err
     asked = re.search(r"(\d+) of \1 pages were good", out)
@@ -80,7 +84,7 @@ def test_it_ends_after_the_seconds(start) -> None:
     assert 10 <= int(asked[1]) <= 21
 
 
-def test_who_does_not_answer_is_named(start, tmp_path: Path) -> None:
+def test_who_does_not_answer_is_named(start: Start, tmp_path: Path) -> None:
     """A ratings service that answers 500 only: the page still comes, but the demo tells on it."""
     (tmp_path / "composemesh").symlink_to(REPOSITORY / "composemesh")
     shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
@@ -91,7 +95,7 @@ def test_who_does_not_answer_is_named(start, tmp_path: Path) -> None:
     assert err.splitlines()[-1] == ("composemesh: did not answer through the mesh: ratings (6 of 6 pages were good).")
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(start, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
     demo = start()
     assert demo.process.stdout is not None
     url = demo.process.stdout.readline().removeprefix("Open ").strip()
@@ -107,7 +111,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(start, tmp_path: Path) -> None:
         urllib.request.urlopen(url, timeout=10)
 
 
-def test_cut_short_it_has_shown_nothing(start) -> None:
+def test_cut_short_it_has_shown_nothing(start: Start) -> None:
     demo = start("--seconds", "60")
     assert demo.process.stdout is not None
     demo.process.stdout.readline()
@@ -115,7 +119,7 @@ def test_cut_short_it_has_shown_nothing(start) -> None:
     assert demo.end()[0] == 130
 
 
-def test_one_at_a_time(start) -> None:
+def test_one_at_a_time(start: Start) -> None:
     first = start()
     assert first.process.stdout is not None
     first.process.stdout.readline()
@@ -126,13 +130,13 @@ def test_one_at_a_time(start) -> None:
 
 
 @pytest.mark.parametrize("wrong", [("--seconds", "0"), ("--requests", "none"), ("--secnds", "3")])
-def test_a_wrong_call(start, wrong) -> None:
+def test_a_wrong_call(start: Start, wrong: tuple[str, ...]) -> None:
     code, _, err = start(*wrong).end()
     assert code == 2
     assert err.count("\n") == 1
 
 
-def test_tap_says_of_whom_nothing_is_known(start, tmp_path: Path) -> None:
+def test_tap_says_of_whom_nothing_is_known(start: Start, tmp_path: Path) -> None:
     demo = start()
     assert demo.process.stdout is not None
     demo.process.stdout.readline()
@@ -152,7 +156,7 @@ def test_tap_says_of_whom_nothing_is_known(start, tmp_path: Path) -> None:
         assert tap.wait(timeout=20) in (0, 1)  # with the mesh: in order, or cut off
 
 
-def test_what_was_applied_to_a_demo_is_not_there_in_the_next(start, tmp_path: Path) -> None:
+def test_what_was_applied_to_a_demo_is_not_there_in_the_next(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "state" / "demo"
     folder.mkdir(parents=True, mode=0o700)
     fault = "fault: {abort: {percentage: {value: 100}, httpStatus: 500}}, route: [{destination: {host: reviews}}]"

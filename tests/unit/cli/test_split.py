@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from composemesh.cli.get import evaluate
@@ -12,12 +14,12 @@ V1 = {"destination": {"host": "reviews", "subset": "v1"}}
 JASON = {"match": [{"headers": {"end-user": {"exact": "jason"}}}], "route": [V1]}
 
 
-def virtual(*rules):
+def virtual(*rules: dict[str, Any]) -> dict[str, Any]:
     spec = {"hosts": ["reviews.default.svc"], "http": [*rules]}
     return {"kind": "VirtualService", "metadata": {"name": "mine"}, "spec": spec}
 
 
-def weights(document):
+def weights(document: dict[str, Any]) -> dict[str, int]:
     return {arm["destination"]["subset"]: arm["weight"] for arm in document["spec"]["http"][-1]["route"]}
 
 

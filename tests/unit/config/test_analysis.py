@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -18,7 +19,7 @@ GATEWAY = spec(
 SUBSETS = spec("DestinationRule", "host: reviews\nsubsets: [{name: v1}, {name: v2}]", name="subsets")
 
 
-def found(*texts: str, services=SERVICES) -> list[tuple[str, str]]:
+def found(*texts: str, services: Mapping[str, Collection[int]] | None = SERVICES) -> list[tuple[str, str]]:
     """Code and message of each finding."""
     made = compiled("---\n".join(texts), services or ())
     assert made.sound, made.problems
@@ -61,7 +62,7 @@ def test_istios_bookinfo_is_in_order() -> None:
         (virtual("http: [{redirect: {uri: /}}]", extra="gateways: [nowhere]\n"), "gateway not found"),
     ],
 )  # fmt: skip
-def test_references(text, wanted) -> None:
+def test_references(text: str, wanted: str | None) -> None:
     external = spec(
         "ServiceEntry", "hosts: [api.example.com, '*.wild.example']\nports: [{number: 443, name: https}]", name="out"
     )
@@ -168,7 +169,7 @@ def reach(*matches: str) -> list[tuple[str, str]]:
         (("{queryParams: {q: {exact: a}}}", "{queryParams: {q: {exact: a}, r: {exact: b}}}"), ["IST0131", "IST0130"]),
     ],
 )
-def test_rules_that_no_request_reaches(matches, codes) -> None:
+def test_rules_that_no_request_reaches(matches: tuple[str, ...], codes: list[str]) -> None:
     assert [code for code, _ in reach(*matches)] == codes
 
 

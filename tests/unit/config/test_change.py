@@ -14,7 +14,7 @@ from composemesh.config import moment
 from composemesh.config.compile import compile_mesh
 from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.publish import Publisher
-from composemesh.config.resources import ResourceKey, load_documents
+from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
 
@@ -27,7 +27,7 @@ def key(name: str) -> ResourceKey:
     return ResourceKey("networking.istio.io", "ServiceEntry", name)
 
 
-def documents(*names: str):
+def documents(*names: str) -> tuple[Resource, ...]:
     resources, problems = load_documents("\n---\n".join(GOOD % (name, name) for name in names), "given.yaml")
     assert not problems
     return resources

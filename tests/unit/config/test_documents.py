@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from composemesh.config.resources import load_documents
-from composemesh.model.problem import Severity
+from composemesh.model.problem import Problem, Severity
 
 RULE = """\
 apiVersion: networking.istio.io/v1
@@ -17,7 +17,7 @@ spec:
 """
 
 
-def only_problem(text: str | bytes):
+def only_problem(text: str | bytes) -> Problem:
     resources, problems = load_documents(text, "mesh.yaml")
     assert not resources
     assert len(problems) == 1, problems
@@ -44,7 +44,7 @@ def test_who_may_be_long_is_asked_for_its_limit() -> None:
 
 
 @pytest.mark.parametrize("version", ["v1alpha3", "v1beta1", "v1"])
-def test_every_version_is_the_same_resource(version) -> None:
+def test_every_version_is_the_same_resource(version: str) -> None:
     (resource,), problems = load_documents(RULE.replace("/v1", f"/{version}"))
     assert not problems
     assert resource.key.group == "networking.istio.io"
@@ -76,13 +76,13 @@ def test_what_is_for_kubernetes_is_passed_over_with_a_word() -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "batch/v1", "policy/v1", "rbac.authorization.k8s.io/v1"])
-def test_kubernetes_own_groups_are_noted(version) -> None:
+def test_kubernetes_own_groups_are_noted(version: str) -> None:
     problem = only_problem(f"apiVersion: {version}\nkind: Role\nmetadata: {{name: a}}\n")
     assert (problem.severity, problem.code) == (Severity.INFO, "passed-over")
 
 
 @pytest.mark.parametrize("version", ["example.com/v1", "cert-manager.io/v1", "cluster.x-k8s.io/v1", "busy/v1"])
-def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version) -> None:
+def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version: str) -> None:
     text = f"apiVersion: {version}\nkind: Busy\nmetadata: {{name: a}}\n---\n{RULE}"
     resources, (problem,) = load_documents(text, "mesh.yaml")
     assert [resource.name for resource in resources] == ["reviews"]
@@ -114,7 +114,9 @@ def test_a_group_that_nobody_knows_is_warned_of_and_passed_over(version) -> None
         ("apiVersion: networking.istio.io/v1\n", "", "missing-field", 1, "apiVersion"),
     ],
 )
-def test_an_envelope_that_is_wrong_is_refused_where_it_stands(old, new, code, line, words) -> None:
+def test_an_envelope_that_is_wrong_is_refused_where_it_stands(
+    old: str, new: str, code: str, line: int, words: str
+) -> None:
     assert old in RULE
     problem = only_problem(RULE.replace(old, new, 1))
     assert problem.severity is Severity.ERROR
@@ -143,6 +145,6 @@ def test_a_name_stands_once() -> None:
     ],
     ids=["no-yaml", "no-text", "no-mapping", "compose", "list", "50-mib", "billion-laughs"],
 )  # fmt: skip
-def test_hostile_text_is_one_problem(text: str | bytes, code) -> None:
+def test_hostile_text_is_one_problem(text: str | bytes, code: str) -> None:
     problem = only_problem(text)
     assert (problem.code, problem.severity) == (code, Severity.ERROR)

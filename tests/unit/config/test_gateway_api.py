@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from composemesh.config.resources import Compiled
 from composemesh.model.gateway import ServerProtocol, TlsMode
 from composemesh.model.route import (
     Destination,
@@ -21,7 +22,7 @@ API = "gateway.networking.k8s.io/v1"
 AT_WEB = "parentRefs: [{name: web}]\nhostnames: [Shop.example]"
 
 
-def route(rules: str, parents: str = AT_WEB, kind: str = "HTTPRoute"):
+def route(rules: str, parents: str = AT_WEB, kind: str = "HTTPRoute") -> Compiled:
     return compiled(spec(kind, f"{parents}\nrules:\n{rules}", API))
 
 
@@ -213,7 +214,7 @@ def test_a_gateway_of_either_dialect_has_one_name() -> None:
         ("- backendRef: []", "`backendRefs`"),
     ],
 )  # fmt: skip
-def test_what_a_route_cannot_be(rules: str, words) -> None:
+def test_what_a_route_cannot_be(rules: str, words: str) -> None:
     made = route(rules)
     assert words in " ".join(map(str, errors(made)))
     assert not made.virtual_hosts

@@ -10,7 +10,7 @@ import pytest
 from composemesh.config import history
 from composemesh.config.history import MOST_STEPS, CannotUndo
 from composemesh.config.publish import Publisher
-from composemesh.config.resources import ResourceKey, load_documents
+from composemesh.config.resources import Resource, ResourceKey, load_documents
 from composemesh.config.trying import Conflict
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
@@ -28,7 +28,7 @@ def key(name: str) -> ResourceKey:
     return ResourceKey("networking.istio.io", "ServiceEntry", name)
 
 
-def documents(**hosts: str):
+def documents(**hosts: str) -> tuple[Resource, ...]:
     resources, problems = load_documents("---\n".join(ENTRY % pair for pair in hosts.items()), "given.yaml")
     assert not problems
     return resources

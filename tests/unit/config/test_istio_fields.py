@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from composemesh.config.kinds import KINDS
-from composemesh.config.resources import compile_resources, load_documents
+from composemesh.config.resources import Compiled, compile_resources, load_documents
 from composemesh.config.schema.messages import Message, rows
 from composemesh.model.origin import Origin
 
@@ -256,7 +256,7 @@ REPLACES = [
 ]
 
 
-def compiled(kind: str, spec: Mapping[str, Any]):
+def compiled(kind: str, spec: Mapping[str, Any]) -> Compiled:
     team = {"http": [{"route": [{"destination": DEST}]}]}
     documents = [(kind, "x", spec), ("VirtualService", "team", team)]
     text = yaml.safe_dump_all(
@@ -279,7 +279,7 @@ def meaning(value: Any) -> Any:
     return [meaning(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def model(made) -> Any:
+def model(made: Compiled) -> Any:
     return meaning([made.virtual_hosts, made.policies, made.entries, made.scopes, made.gateways])
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from composemesh.model.policy import Balancer, HashKey
-from composemesh.model.route import Abort, Delay, Destination, MatchKind, StringMatch
+from composemesh.model.route import Abort, Delay, Destination, MatchKind, StringMatch, VirtualHost
 from unit.config.istio import FOLDER, compiled, errors, files, text_of, warnings
 
 SAMPLES = ("bookinfo", "config", "extauthz", "helloworld", "httpbin", "ratelimit", "tcp-echo", "websockets")
@@ -73,7 +73,7 @@ def test_what_istio_refuses_is_refused_for_the_same_reason() -> None:
 # === the named behaviours of the samples ===
 
 
-def virtual(path: str):
+def virtual(path: str) -> tuple[VirtualHost, ...]:
     made = compiled(text_of(path))
     assert not errors(made)
     return made.virtual_hosts
@@ -96,7 +96,7 @@ def test_jason_gets_stars() -> None:
         ("v2-v3", {"v2": 50, "v3": 50}),
     ],
 )
-def test_splits_of_reviews(name: str, arms) -> None:
+def test_splits_of_reviews(name: str, arms: dict[str, int]) -> None:
     (reviews,) = virtual(f"bookinfo/virtual-service-reviews-{name}.yaml")
     assert {arm.destination.subset: arm.weight for arm in reviews.http[0].destinations} == arms
 

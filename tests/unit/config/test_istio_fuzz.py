@@ -130,6 +130,6 @@ def test_anything_at_all(said: Any) -> None:
 
 @settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))
-def test_bytes(text) -> None:
+def test_bytes(text: bytes) -> None:
     resources, _ = load_documents(text)
     told(compile_resources(resources, "shop", []))

@@ -10,6 +10,7 @@ import pytest
 from composemesh.config.analysis import findings
 from composemesh.config.analysis.findings import Message
 from composemesh.config.kinds import KINDS
+from composemesh.config.kinds.kind import Kind
 from composemesh.config.kinds.reference import WITH_FIELDS, rewritten
 from unit.config.istio import compiled
 
@@ -33,7 +34,7 @@ def test_the_tables_are_made_of_the_kinds() -> None:
 
 
 @pytest.mark.parametrize("kind", WITH_FIELDS, ids=lambda kind: f"{kind.group} {kind.name}")
-def test_a_kind_has_its_table(kind) -> None:
+def test_a_kind_has_its_table(kind: Kind) -> None:
     assert f"<!-- fields of {kind.group} {kind.name} -->\n| field" in TEXT
 
 

@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from composemesh.config.kinds import KINDS
+from composemesh.config.kinds.kind import Kind
 from unit.config.istio import compiled, errors, files, spec
 
 SAMPLES = ("bookinfo", "config", "helloworld", "httpbin", "tcp-echo", "websockets", "extauthz")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.group} {kind.name}")
-def test_a_kind_has_a_schema(kind) -> None:
+def test_a_kind_has_a_schema(kind: Kind) -> None:
     schema = kind.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["properties"]["apiVersion"]["enum"][-1] == kind.api_version
@@ -43,7 +44,7 @@ def test_every_sample_is_valid() -> None:
         ("Gateway", "servers: [{hosts: [a]}]"),
     ],
 )
-def test_what_is_refused_is_not_valid(kind, body) -> None:
+def test_what_is_refused_is_not_valid(kind: str, body: str) -> None:
     text = spec(kind, body)
     assert errors(compiled(text))
     with pytest.raises(jsonschema.ValidationError):

@@ -12,6 +12,7 @@ from composemesh.model.policy import (
     Balancer,
     ConnectionLimits,
     ConsistentHash,
+    DestinationPolicy,
     H2Upgrade,
     HashKey,
     KeepAlive,
@@ -21,7 +22,7 @@ from composemesh.model.policy import (
 from unit.config.istio import compiled, errors, spec, warnings
 
 
-def rule(body: str):
+def rule(body: str) -> DestinationPolicy:
     made = compiled(spec("DestinationRule", f"host: reviews\n{body}"))
     assert not made.problems, made.problems
     return made.policies["reviews"]
@@ -96,7 +97,7 @@ subsets:
         ),
     ],
 )
-def test_consistent_hashes(said, key) -> None:
+def test_consistent_hashes(said: str, key: ConsistentHash) -> None:
     made = rule(f"trafficPolicy: {{loadBalancer: {{consistentHash: {{{said}}}}}}}")
     assert made.policy.balance == Balance(Balancer.CONSISTENT_HASH, key)
 
@@ -126,7 +127,7 @@ def test_consistent_hashes(said, key) -> None:
         ),
     ],
 )
-def test_an_old_field_is_the_modern_one_and_a_warning(body: str, modern) -> None:
+def test_an_old_field_is_the_modern_one_and_a_warning(body: str, modern: str) -> None:
     made = compiled(spec("DestinationRule", f"host: reviews\n{body}"))
     assert made.policies == {"reviews": rule(modern)}
     assert made.problems
@@ -269,7 +270,7 @@ def test_a_selector_picks_workload_entries() -> None:
         ("hosts: [a.b]\nresolution: SOMETIMES", "STATIC"),
     ],
 )
-def test_what_an_entry_cannot_be(body: str, words) -> None:
+def test_what_an_entry_cannot_be(body: str, words: str) -> None:
     made = compiled(spec("ServiceEntry", body))
     assert words in " ".join(map(str, errors(made)))
     assert not made.entries
@@ -340,7 +341,7 @@ def test_a_namespace_of_istios_holds_nothing_here() -> None:
         ("{}", "is empty"),
     ],
 )
-def test_what_a_sidecar_cannot_be(body: str, words) -> None:
+def test_what_a_sidecar_cannot_be(body: str, words: str) -> None:
     made = compiled(spec("Sidecar", body))
     assert words in " ".join(map(str, errors(made)))
     assert not made.scopes
@@ -427,7 +428,7 @@ def test_a_secret_of_kubernetes_is_a_certificate_of_the_meshs_own() -> None:
         ("port: {number: 80, protocol: HTTP, name: a}\n  hosts: ['*']\n  bind: here", "an IP address"),
     ],
 )  # fmt: skip
-def test_what_a_server_cannot_be(server, words) -> None:
+def test_what_a_server_cannot_be(server: str, words: str) -> None:
     made = compiled(spec("Gateway", f"servers:\n- {server}"))
     assert words in " ".join(map(str, errors(made)))
     assert not made.gateways

@@ -94,7 +94,9 @@ async def test_it_is_applied_to_the_mesh_and_survives_a_start(plugins: Plugins, 
         ("kind: Budget", "kind: Wrong", 2, "plugin-broken", "0123456789"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_line(plugins: Plugins, before, after, line, code, words) -> None:
+def test_what_is_wrong_is_told_at_its_line(
+    plugins: Plugins, before: str, after: str, line: int, code: str, words: str
+) -> None:
     text = DOCUMENT.replace(before, after, 1)
     kinds = Kinds(plugins.catalogs.kinds)
     resources, problems = load_documents(text, "budget.yaml", kinds=kinds)

@@ -10,10 +10,12 @@ from composemesh.config.loaders.resolved import Resolved
 from composemesh.config.loaders.sources import Sources
 from composemesh.config.yaml import parse
 from composemesh.model.gateway import ServerProtocol
+from composemesh.model.problem import Problem
+from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Kind, Workload
 
 
-def compiled(text: str, *workloads: Workload):
+def compiled(text: str, *workloads: Workload) -> tuple[Snapshot, tuple[Problem, ...]]:
     document = load_compose(Resolved(text), Sources({Path("x.yaml"): parse(text, "x.yaml")}))
     return compile_mesh("shop", document, workloads=workloads)
 

@@ -15,11 +15,12 @@ from composemesh.config.yaml import parse
 from composemesh.model.gateway import ServerProtocol
 from composemesh.model.listener import ListenerLimits
 from composemesh.model.policy import Balancer, HashKey
-from composemesh.model.problem import Severity
-from composemesh.model.route import Destination, MatchKind
+from composemesh.model.problem import Problem, Severity
+from composemesh.model.route import Destination, HttpMatch, HttpRule, MatchKind
+from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Attachment, Workload
 from composemesh.routing.request import Request
-from composemesh.routing.resolve import candidates, resolve
+from composemesh.routing.resolve import Decision, candidates, resolve
 
 FILE = Path("/shop/compose.yaml")
 SHOP = """\
@@ -53,12 +54,16 @@ services:
 """
 
 
-def compiled(text: str, resources: str = "", workloads: tuple[Workload, ...] = ()):
+def compiled(
+    text: str, resources: str = "", workloads: tuple[Workload, ...] = ()
+) -> tuple[Snapshot, tuple[Problem, ...]]:
     document = load_compose(Resolved(text, (FILE,)), Sources({FILE: parse(text, str(FILE))}))
     return compile_mesh("shop", document, (), load_documents(resources, "mesh.yaml")[0], workloads)
 
 
-def ask(snapshot, host: str, target: bytes = b"/", *, draw: float = 0.0, method: bytes = b"GET", **headers: str):
+def ask(
+    snapshot: Snapshot, host: str, target: bytes = b"/", *, draw: float = 0.0, method: bytes = b"GET", **headers: str
+) -> Decision[HttpRule, HttpMatch] | None:
     hosts = [virtual for virtual in snapshot.virtual_hosts if host in virtual.hosts and "mesh" in virtual.gateways]
     values = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     request = Request(b"", method, target, values, port=9080, source_labels={})

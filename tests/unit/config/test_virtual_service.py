@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from composemesh.config.resources import Compiled
 from composemesh.model.policy import RETRY_ON
 from composemesh.model.problem import Severity
 from composemesh.model.route import (
@@ -11,6 +12,7 @@ from composemesh.model.route import (
     Delay,
     Destination,
     DirectResponse,
+    HttpRule,
     MatchKind,
     Mirror,
     PortOfRedirect,
@@ -25,13 +27,13 @@ def service(body: str) -> str:
     return spec("VirtualService", body)
 
 
-def rules(body: str):
+def rules(body: str) -> tuple[HttpRule, ...]:
     made = compiled(service(f"hosts: [reviews]\nhttp:\n{body}"))
     assert not made.problems, made.problems
     return made.virtual_hosts[0].http
 
 
-def rule(body: str):
+def rule(body: str) -> HttpRule:
     (one,) = rules(f"- route: [{{destination: {{host: reviews}}}}]\n{body}")
     return one
 
@@ -269,8 +271,8 @@ http:
         ),
     ],
 )
-def test_an_old_field_is_the_modern_one_and_a_warning(old, modern, hint) -> None:
-    def make(body: str):
+def test_an_old_field_is_the_modern_one_and_a_warning(old: str, modern: str, hint: str) -> None:
+    def make(body: str) -> Compiled:
         text = f"hosts: [reviews]\nhttp:\n- route: [{{destination: {{host: reviews}}}}]\n  {body}"
         return compiled(service(text))
 
@@ -391,7 +393,7 @@ def test_a_fault_without_percentage_is_no_fault() -> None:
         ("hosts: [a]\nhttps: []", 7, "`http`"),
     ],
 )  # fmt: skip
-def test_what_contradicts_itself_is_refused_where_it_stands(body: str, line, words) -> None:
+def test_what_contradicts_itself_is_refused_where_it_stands(body: str, line: int, words: str) -> None:
     body = body.replace("ROUTE", "route: [{destination: {host: a}}]").replace("LONG", "x" * 1025)
     made = compiled(service(body))
     found = errors(made)

@@ -168,13 +168,13 @@ def test_what_is_just_allowed() -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [fd00::]", "a: [1.2.3.4, fd00::, fd01::]\nb: 1", "{a: [b, ff::]}"])
-def test_a_colon_may_end_a_scalar_as_for_compose(text) -> None:
+def test_a_colon_may_end_a_scalar_as_for_compose(text: str) -> None:
     parsed = parse(text)
     assert not parsed.problems
     assert parsed.documents[0].value["a"][-1] in ("fd00::", "fd01::", "ff::")
 
 
 @pytest.mark.parametrize("text", ["[a: ::, b: c::]", "[x::" + "]" * 3, "[" + ", ".join(["x::"] * 100) + "]"])
-def test_a_text_full_of_such_colons_is_refused(text) -> None:
+def test_a_text_full_of_such_colons_is_refused(text: str) -> None:
     (problem,) = parse(text).problems
     assert (problem.code, problem.line) == ("invalid-yaml", 1)

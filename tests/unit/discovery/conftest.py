@@ -10,6 +10,6 @@ from unit.discovery.engine import Engine
 
 
 @pytest.fixture
-def engine(tmp_path: Path):
+def engine(tmp_path: Path) -> Engine:
     """An engine that is not running yet: `async with engine.running()`."""
     return Engine(tmp_path / "docker.sock")

@@ -16,12 +16,12 @@ PROJECT = "shop"
 IMAGE = "sha256:" + "ab" * 32
 
 
-def identity(number) -> str:
+def identity(number: int) -> str:
     """A container's id, as long as the engine's."""
     return f"{number:064x}"
 
 
-def inspected(number, service="web", **changes):
+def inspected(number: int, service: str = "web", **changes: Any) -> dict[str, Any]:
     """What an engine says of a container that Compose made, as far as anybody reads it."""
     name = changes.pop("name", f"{PROJECT}-{service}-{number}")
     state = {
@@ -69,7 +69,14 @@ def inspected(number, service="web", **changes):
     }
 
 
-def event(action, number, *, type="container", at=None, **attributes):  # noqa: A002 - the engine's own word
+def event(
+    action: str,
+    number: int,
+    *,
+    type: str = "container",  # noqa: A002 - the engine's own word
+    at: float | None = None,
+    **attributes: str,
+) -> dict[str, Any]:
     """One event as the engine words it; `at` in seconds since the epoch, far in the future where unsaid."""
     nanoseconds = int((at if at is not None else 4_000_000_000) * 1e9)
     if type == "network":
@@ -140,7 +147,7 @@ class Engine:
         """Wait until the events were subscribed to so many times."""
         await self.until(lambda: self.subscriptions >= times)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something about the questions asked."""
         async with self._changed:
             while not condition():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import socket
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -24,15 +26,15 @@ from composemesh.discovery.docker.client import (
     EventStream,
 )
 from composemesh.discovery.docker.connection import Endpoint
-from unit.discovery.engine import answer
+from unit.discovery.engine import Engine, answer
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
-def says(data, *, then_close=False):
+def says(data: bytes, *, then_close: bool = False) -> Callable[[trio.SocketStream], Awaitable[None]]:
     """A script that sends these bytes."""
 
-    async def script(stream) -> None:
+    async def script(stream: trio.SocketStream) -> None:
         await stream.send_all(data)
         if then_close:
             await stream.aclose()
@@ -40,11 +42,11 @@ def says(data, *, then_close=False):
     return script
 
 
-async def is_silent(stream) -> None:
+async def is_silent(stream: trio.SocketStream) -> None:
     await trio.sleep_forever()
 
 
-def a_line(text):
+def a_line(text: str) -> bool:
     return text == "".join(char for char in text if char.isprintable()) and text.endswith((".", "?"))
 
 
@@ -60,7 +62,7 @@ def a_line(text):
         ("http://[::1]:2375", "", "::1", 2375, "[::1]:2375"),
     ],
 )
-def test_an_endpoint_is_spelled_as_in_docker_host(text, path, host, port, authority) -> None:
+def test_an_endpoint_is_spelled_as_in_docker_host(text: str, path: str, host: str, port: int, authority: str) -> None:
     endpoint = Endpoint.parse(text)
     assert (endpoint.path, endpoint.host, endpoint.port, endpoint.authority) == (path, host, port, authority)
 
@@ -68,7 +70,7 @@ def test_an_endpoint_is_spelled_as_in_docker_host(text, path, host, port, author
 @pytest.mark.parametrize(
     "text", ["", "ssh://me@host", "unix://", "tcp://host:many", "tcp://", "npipe:////./pipe/x", "//["]
 )
-def test_an_endpoint_of_another_kind_is_refused_in_one_line(text) -> None:
+def test_an_endpoint_of_another_kind_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(EngineUnreachable) as refused:
         DockerClient(text)
     assert a_line(str(refused.value))
@@ -88,7 +90,7 @@ async def test_a_socket_without_a_listener_is_told_from_a_missing_one(tmp_path: 
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
-def test_a_lack_of_permission_says_how_to_get_it(number) -> None:
+def test_a_lack_of_permission_says_how_to_get_it(number: int) -> None:
     # Said by the kernel to users only; the tests may run as root.
     reason = Endpoint.parse("unix:///var/run/docker.sock").explain(PermissionError(number, "Permission denied"))
     assert (
@@ -105,7 +107,7 @@ async def test_a_tcp_port_where_nothing_listens() -> None:
     assert a_line(str(refused.value))
 
 
-async def test_tcp_works_like_the_socket(engine, nursery: trio.Nursery) -> None:
+async def test_tcp_works_like_the_socket(engine: Engine, nursery: trio.Nursery) -> None:
     listeners = await nursery.start(trio.serve_tcp, engine._serve, 0)
     port = listeners[0].socket.getsockname()[1]
     async with DockerClient(f"tcp://127.0.0.1:{port}") as client:
@@ -129,7 +131,9 @@ async def test_tcp_works_like_the_socket(engine, nursery: trio.Nursery) -> None:
         ("1" * 50 + ".1", "", "1.51"),
     ],
 )
-async def test_the_newest_version_that_both_know_is_spoken(engine, newest, oldest, agreed) -> None:
+async def test_the_newest_version_that_both_know_is_spoken(
+    engine: Engine, newest: object, oldest: object, agreed: str
+) -> None:
     engine.scripts["/version"] = says(answer({"ApiVersion": newest, "MinAPIVersion": oldest}))
     async with engine.running(), DockerClient(engine.endpoint) as client:
         assert await client.negotiate() == agreed
@@ -138,14 +142,14 @@ async def test_the_newest_version_that_both_know_is_spoken(engine, newest, oldes
         assert engine.heads[-1].startswith(f"GET /v{agreed}/nothing HTTP/1.1".encode())
 
 
-async def test_questions_share_one_connection(engine) -> None:
+async def test_questions_share_one_connection(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         for _ in range(5):
             await client.get("version")
         assert engine.most_connections == 1
 
 
-async def test_many_questions_at_once_take_few_connections(engine) -> None:
+async def test_many_questions_at_once_take_few_connections(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         await client.negotiate()
         async with trio.open_nursery() as nursery:
@@ -155,7 +159,7 @@ async def test_many_questions_at_once_take_few_connections(engine) -> None:
         assert engine.most_connections <= CONNECTIONS
 
 
-async def test_what_goes_into_a_path_is_quoted_and_only_get_is_spoken(engine) -> None:
+async def test_what_goes_into_a_path_is_quoted_and_only_get_is_spoken(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         with pytest.raises(EngineError):
             await client.get("containers", "../images/x\r\nEvil: y?a=b#c", "json", filters='{"a": "&"}')
@@ -166,7 +170,7 @@ async def test_what_goes_into_a_path_is_quoted_and_only_get_is_spoken(engine) ->
     assert b"evil" not in engine.heads[-1].lower().partition(b"\r\n")[2]
 
 
-async def test_an_idle_connection_that_the_engine_closed_is_replaced_in_silence(engine) -> None:
+async def test_an_idle_connection_that_the_engine_closed_is_replaced_in_silence(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         await client.negotiate()
         (idle,) = engine.connections
@@ -175,7 +179,7 @@ async def test_an_idle_connection_that_the_engine_closed_is_replaced_in_silence(
         assert engine.asked == ["/version", "/version"]
 
 
-async def test_a_connection_that_the_engine_wants_closed_is_not_kept(engine) -> None:
+async def test_a_connection_that_the_engine_wants_closed_is_not_kept(engine: Engine) -> None:
     engine.scripts["/version"] = says(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}", then_close=True)
     async with engine.running(), DockerClient(engine.endpoint) as client:
         assert await client.get("version") == {}
@@ -197,7 +201,7 @@ async def test_a_connection_that_the_engine_wants_closed_is_not_kept(engine) -> 
         (HEAD + b"Content-Length: 60000\r\n\r\n" + b"[" * 60000, "no Docker engine"),
     ],
 )
-async def test_what_is_no_answer_of_an_engine_is_one_clear_line(engine, said, message) -> None:
+async def test_what_is_no_answer_of_an_engine_is_one_clear_line(engine: Engine, said: bytes, message: str) -> None:
     engine.scripts["/version"] = says(said, then_close=True)
     async with engine.running(), DockerClient(engine.endpoint) as client:
         with pytest.raises(EngineUnreachable, match=message) as refused:
@@ -205,8 +209,8 @@ async def test_what_is_no_answer_of_an_engine_is_one_clear_line(engine, said, me
     assert a_line(str(refused.value))
 
 
-async def test_an_endless_answer_is_given_up(engine) -> None:
-    async def for_ever(stream) -> None:
+async def test_an_endless_answer_is_given_up(engine: Engine) -> None:
+    async def for_ever(stream: trio.SocketStream) -> None:
         await stream.send_all(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         piece = b" " * (1 << 20)
         while True:
@@ -219,7 +223,7 @@ async def test_an_endless_answer_is_given_up(engine) -> None:
 
 
 async def test_an_engine_that_hangs_is_given_up_and_the_next_question_gets_a_new_connection(
-    engine, autojump_clock: MockClock
+    engine: Engine, autojump_clock: MockClock
 ) -> None:
     engine.scripts["/version"] = is_silent
     async with engine.running(), DockerClient(engine.endpoint, timeout=7) as client:
@@ -242,7 +246,7 @@ async def test_an_engine_that_hangs_is_given_up_and_the_next_question_gets_a_new
         (b'{"other": 1}', '{"other": 1}'),
     ],
 )
-async def test_the_engines_own_error_in_one_printable_line(engine, body, message) -> None:
+async def test_the_engines_own_error_in_one_printable_line(engine: Engine, body: bytes, message: str) -> None:
     wire = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     engine.scripts["/containers"] = says(wire)
     async with engine.running(), DockerClient(engine.endpoint) as client:
@@ -254,7 +258,7 @@ async def test_the_engines_own_error_in_one_printable_line(engine, body, message
         assert engine.most_connections == 1
 
 
-async def test_cancelled_midway_the_connection_is_closed(engine) -> None:
+async def test_cancelled_midway_the_connection_is_closed(engine: Engine) -> None:
     engine.scripts["/slow"] = is_silent
     async with engine.running(), DockerClient(engine.endpoint) as client:
         await client.negotiate()
@@ -269,7 +273,7 @@ async def test_cancelled_midway_the_connection_is_closed(engine) -> None:
 # -- events ---------------------------------------------------------------------------------------------------
 
 
-async def test_events_come_whole_however_they_are_cut(engine) -> None:
+async def test_events_come_whole_however_they_are_cut(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         await engine.say_bytes(b'{"a"')
         await engine.say_bytes(b': 1}\n{"a": 2}\n\n{"a"')
@@ -277,7 +281,7 @@ async def test_events_come_whole_however_they_are_cut(engine) -> None:
         assert [await anext(events) for _ in range(3)] == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
-async def test_filters_and_since_are_asked_for(engine) -> None:
+async def test_filters_and_since_are_asked_for(engine: Engine) -> None:
     filters = {"type": ["container"]}
     async with (
         engine.running(),
@@ -288,13 +292,13 @@ async def test_filters_and_since_are_asked_for(engine) -> None:
     assert b"/v1.41/events?filters=%7B%22type%22%3A+%5B%22container%22%5D%7D&since=12.5 " in engine.heads[-1]
 
 
-async def test_an_unreadable_event_is_told_as_an_empty_one(engine) -> None:
+async def test_an_unreadable_event_is_told_as_an_empty_one(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         await engine.say_bytes(b'nonsense\n[1]\n{"a": 1}\n' + b"[" * 50000 + b"\n")
         assert [await anext(events) for _ in range(4)] == [{}, {}, {"a": 1}, {}]
 
 
-async def test_an_endless_event_is_skipped_and_never_kept(engine, nursery: trio.Nursery) -> None:
+async def test_an_endless_event_is_skipped_and_never_kept(engine: Engine, nursery: trio.Nursery) -> None:
     async def shout() -> None:
         await engine.say_bytes(b'{"a": "')
         for _ in range(6):
@@ -306,14 +310,14 @@ async def test_an_endless_event_is_skipped_and_never_kept(engine, nursery: trio.
         assert [await anext(events), await anext(events)] == [{}, {"a": 1}]
 
 
-async def test_the_feed_ends_with_the_engines_stream(engine) -> None:
+async def test_the_feed_ends_with_the_engines_stream(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client, client.events() as events:
         await engine.say_bytes(b'{"a": 1}\n{"cut')
         await engine.end_events()
         assert [event async for event in events] == [{"a": 1}]
 
 
-async def test_an_engine_that_dies_midway_through_an_event(engine) -> None:
+async def test_an_engine_that_dies_midway_through_an_event(engine: Engine) -> None:
     async with DockerClient(engine.endpoint) as client:
         async with engine.running():
             subscription = client.events()
@@ -325,7 +329,7 @@ async def test_an_engine_that_dies_midway_through_an_event(engine) -> None:
         await subscription.__aexit__(None, None, None)
 
 
-async def test_a_refused_subscription_is_the_engines_error(engine) -> None:
+async def test_a_refused_subscription_is_the_engines_error(engine: Engine) -> None:
     engine.scripts["/events"] = says(answer({"message": "denied by policy"}, 403, "Forbidden"))
     async with engine.running(), DockerClient(engine.endpoint) as client:
         with pytest.raises(EngineError, match="403: denied by policy"):
@@ -333,7 +337,7 @@ async def test_a_refused_subscription_is_the_engines_error(engine) -> None:
                 pytest.fail("nobody subscribed us")
 
 
-async def test_a_subscription_is_over_when_its_block_is(engine) -> None:
+async def test_a_subscription_is_over_when_its_block_is(engine: Engine) -> None:
     async with engine.running(), DockerClient(engine.endpoint) as client:
         async with client.events():
             await engine.subscribed()
@@ -343,10 +347,10 @@ async def test_a_subscription_is_over_when_its_block_is(engine) -> None:
 class _Pieces:
     """A connection that delivers these pieces of body."""
 
-    def __init__(self, pieces) -> None:
+    def __init__(self, pieces: Iterable[bytes]) -> None:
         self.pieces = list(pieces)
 
-    async def data(self):
+    async def data(self) -> bytes:
         return self.pieces.pop(0) if self.pieces else b""
 
 
@@ -354,7 +358,7 @@ class _Pieces:
 @given(
     events=st.lists(st.dictionaries(st.text(), st.text(), min_size=1), max_size=8), cuts=st.lists(st.integers(1, 40))
 )
-def test_any_cutting_gives_the_same_events(events, cuts) -> None:
+def test_any_cutting_gives_the_same_events(events: list[dict[str, str]], cuts: list[int]) -> None:
     wire = b"".join(json.dumps(event).encode() + b"\n" for event in events)
     pieces = []
     for cut in cuts:
@@ -362,7 +366,7 @@ def test_any_cutting_gives_the_same_events(events, cuts) -> None:
         wire = wire[cut:]
     pieces.append(wire)
 
-    async def collect():
+    async def collect() -> list[dict[str, Any]]:
         stream = EventStream(_Pieces(piece for piece in pieces if piece))  # type: ignore[arg-type]
         return [event async for event in stream]
 

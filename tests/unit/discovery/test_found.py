@@ -16,6 +16,7 @@ from composemesh.discovery.registry import Registry
 from composemesh.discovery.static import StaticSource
 from composemesh.model.snapshot import MeshSettings, ServiceSettings, Snapshot
 from composemesh.model.workload import HOST, Discovered, Kind, Workload
+from composemesh.plugin import Source
 from composemesh.runtime.latest import Latest
 from composemesh.testing import make_workload
 
@@ -29,7 +30,7 @@ class Saying:
     def __init__(self, config: tuple[Workload, ...], then: Callable[[], object] | None = None) -> None:
         self.config, self.then = config, then
 
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         publish(Discovered(self.config))
         if self.then is not None:
             self.then()
@@ -43,7 +44,9 @@ def naming(**sources: Any) -> Snapshot:
 class Mesh:
     """A registry with the project's own workload and the sources of a configuration."""
 
-    def __init__(self, nursery: trio.Nursery, make=lambda name, config: Saying(config)) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, make: Callable[[str, Any], Source] = lambda name, config: Saying(config)
+    ) -> None:
         self.snapshot = Latest(naming())
         self.found = FoundSources(make)
         self.registry = Registry()
@@ -140,7 +143,7 @@ def leaving() -> None:
 
 @pytest.mark.parametrize(("then", "words"), [(raising, "connection refused"), (leaving, "SystemExit(3)")])
 async def test_one_that_raises_is_watched_again_and_what_it_said_stands(
-    autojump_clock: MockClock, then: Callable[[], object] | None, words
+    autojump_clock: MockClock, then: Callable[[], object] | None, words: str
 ) -> None:
     made = 0
 
@@ -162,9 +165,9 @@ async def test_one_that_raises_is_watched_again_and_what_it_said_stands(
 
 
 @pytest.mark.parametrize("state", ["nonsense", (PRINTER,), Discovered(("nonsense",))])  # type: ignore[arg-type]
-async def test_nonsense_is_its_own_trouble(nursery: trio.Nursery, state) -> None:
+async def test_nonsense_is_its_own_trouble(nursery: trio.Nursery, state: Any) -> None:
     class Nonsense:
-        async def watch(self, publish) -> None:
+        async def watch(self, publish: Callable[[Discovered], object]) -> None:
             publish(state)
             await trio.sleep_forever()
 
@@ -186,7 +189,7 @@ async def test_one_that_cannot_be_made_is_named(nursery: trio.Nursery) -> None:
 
 async def test_trouble_of_a_source_is_a_warning(nursery: trio.Nursery) -> None:
     class Stale:
-        async def watch(self, publish) -> None:
+        async def watch(self, publish: Callable[[Discovered], object]) -> None:
             publish(Discovered(trouble="The registry is away."))
             await trio.sleep_forever()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -11,7 +13,7 @@ from composemesh.discovery.static import StaticSource
 from composemesh.model.workload import Discovered, Impostor, Workload
 
 
-def workload(name, service="web", pid=1):
+def workload(name: str, service: str = "web", pid: int = 1) -> Workload:
     return Workload(id=f"id-{name}", name=name, compose_service=service, started="", pid=pid)
 
 
@@ -25,7 +27,7 @@ class Scripted:
     def __repr__(self) -> str:
         return "<Scripted>"
 
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         self.runs += 1
         async for step in self._receive:
             if isinstance(step, Exception):
@@ -34,30 +36,30 @@ class Scripted:
 
 
 @pytest.fixture
-async def registry(nursery: trio.Nursery):
+async def registry(nursery: trio.Nursery) -> Registry:
     return Registry()
 
 
-async def until(registry, condition) -> None:
+async def until(registry: Registry, condition: Callable[[Discovered], object]) -> None:
     with trio.fail_after(30):
         while not condition(registry.discovered.value):
             await registry.discovered.after(registry.discovered.version)
 
 
-async def test_a_static_source_says_what_it_was_given(registry, nursery: trio.Nursery) -> None:
+async def test_a_static_source_says_what_it_was_given(registry: Registry, nursery: trio.Nursery) -> None:
     nursery.start_soon(registry.run, [StaticSource([workload("b"), workload("a")])])
     await until(registry, lambda state: not state.trouble)
     assert [found.name for found in registry.discovered.value.workloads] == ["a", "b"]
 
 
-async def test_without_sources_nothing_runs(registry) -> None:
+async def test_without_sources_nothing_runs(registry: Registry) -> None:
     await registry.run([])
     assert registry.discovered.value == Discovered()
 
 
-async def test_what_is_known_waits_for_every_source(registry, nursery: trio.Nursery) -> None:
+async def test_what_is_known_waits_for_every_source(registry: Registry, nursery: trio.Nursery) -> None:
     slow = Scripted()
-    nursery.start_soon(registry.run, [StaticSource([workload("a")]), slow])
+    nursery.start_soon(registry.run, (StaticSource([workload("a")]), slow))
     await until(registry, lambda state: state.workloads)
     assert registry.discovered.value.trouble == UNHEARD.trouble
     await slow.send.send(Discovered((workload("b"),), (Impostor("id-x", "x", "evil", "web"),)))
@@ -67,7 +69,7 @@ async def test_what_is_known_waits_for_every_source(registry, nursery: trio.Nurs
 
 
 async def test_a_source_that_raises_is_called_again_and_its_state_stays(
-    registry, nursery: trio.Nursery, autojump_clock: MockClock
+    registry: Registry, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     source = Scripted()
     nursery.start_soon(registry.run, [source])
@@ -84,7 +86,7 @@ async def test_a_source_that_raises_is_called_again_and_its_state_stays(
 
 
 async def test_one_sources_trouble_is_not_anothers(
-    registry, nursery: trio.Nursery, autojump_clock: MockClock
+    registry: Registry, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     broken, well = Scripted(), Scripted()
     nursery.start_soon(registry.run, [broken, well])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -13,30 +14,30 @@ from composemesh.discovery.docker.ledger import STOP_MARGIN
 from composemesh.discovery.docker.source import PATIENCE, RELIST_EVERY, DockerSource
 from composemesh.model.workload import Discovered, Health, State
 from composemesh.runtime.latest import Latest
-from unit.discovery.engine import answer, event, identity, inspected
+from unit.discovery.engine import Engine, answer, event, identity, inspected
 
 
 class Watched:
     """A source at work, and everything that it published."""
 
-    def __init__(self, engine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.source = DockerSource(DockerClient(engine.endpoint), "shop")
         self.feed = Latest(Discovered(trouble="nothing published yet"))
         self.history: list[Discovered] = []
 
-    def publish(self, state) -> None:
+    def publish(self, state: Discovered) -> None:
         if self.feed.publish(state):
             self.history.append(state)
 
     @property
-    def now(self):
+    def now(self) -> Discovered:
         return self.feed.value
 
     @property
-    def states(self):
+    def states(self) -> dict[str, State]:
         return {workload.name: workload.state for workload in self.now.workloads}
 
-    async def until(self, condition, seconds=60) -> None:
+    async def until(self, condition: Callable[[], object], seconds: int = 60) -> None:
         with trio.fail_after(seconds):
             while not condition():
                 await self.feed.after(self.feed.version)
@@ -46,7 +47,7 @@ class Watched:
 
 
 @pytest.fixture
-def watched(engine, nursery: trio.Nursery):
+def watched(engine: Engine, nursery: trio.Nursery) -> Watched:
     made = Watched(engine)
     nursery.start_soon(made.source.watch, made.publish)
     return made
@@ -55,7 +56,7 @@ def watched(engine, nursery: trio.Nursery):
 # -- the first look ------------------------------------------------------------------------------------------
 
 
-async def test_it_subscribes_before_it_lists(engine, watched, autojump_clock: MockClock) -> None:
+async def test_it_subscribes_before_it_lists(engine: Engine, watched: Watched, autojump_clock: MockClock) -> None:
     engine.put(inspected(1), inspected(2, service="api"))
     async with engine.running():
         await watched.live()
@@ -64,13 +65,17 @@ async def test_it_subscribes_before_it_lists(engine, watched, autojump_clock: Mo
         assert [len(state.workloads) for state in watched.history if state.workloads] == [2], "everything at once"
 
 
-async def test_a_project_without_containers_is_known_to_have_none(engine, watched, autojump_clock: MockClock) -> None:
+async def test_a_project_without_containers_is_known_to_have_none(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     async with engine.running():
         await watched.live()
         assert watched.now == Discovered()
 
 
-async def test_replicas_share_one_look_at_their_image(engine, watched, autojump_clock: MockClock) -> None:
+async def test_replicas_share_one_look_at_their_image(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(*(inspected(number) for number in range(1, 4)))
     async with engine.running():
         await watched.live()
@@ -82,9 +87,9 @@ async def test_replicas_share_one_look_at_their_image(engine, watched, autojump_
 
 
 async def test_a_container_that_the_engine_is_slow_about_does_not_hide_the_others(
-    engine, watched, autojump_clock: MockClock
+    engine: Engine, watched: Watched, autojump_clock: MockClock
 ) -> None:
-    async def slow(stream) -> None:
+    async def slow(stream: trio.SocketStream) -> None:
         await trio.sleep(5)
         await stream.send_all(answer(engine.containers[identity(1)]))
 
@@ -102,7 +107,7 @@ async def test_a_container_that_the_engine_is_slow_about_does_not_hide_the_other
 
 
 async def test_one_that_ends_between_the_list_and_the_look_is_no_trouble(
-    engine, watched, autojump_clock: MockClock
+    engine: Engine, watched: Watched, autojump_clock: MockClock
 ) -> None:
     engine.put(inspected(1))
     engine.scripts[f"/containers/{identity(1)}/"] = _sends(answer({"message": "No such container"}, 404, "Not Found"))
@@ -111,7 +116,9 @@ async def test_one_that_ends_between_the_list_and_the_look_is_no_trouble(
         assert watched.now == Discovered()
 
 
-async def test_an_impostor_is_named_and_not_taken_in(engine, watched, autojump_clock: MockClock) -> None:
+async def test_an_impostor_is_named_and_not_taken_in(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     inspect = inspected(1, service="billing", image="sha256:evil")
     engine.put(inspect)
     engine.images["sha256:evil"] = {"Config": {"Labels": inspect["Config"]["Labels"]}}
@@ -121,7 +128,9 @@ async def test_an_impostor_is_named_and_not_taken_in(engine, watched, autojump_c
         assert [(found.claims, found.image) for found in watched.now.impostors] == [("billing", "shop/web:1")]
 
 
-async def test_without_the_image_there_is_no_proof(engine, watched, autojump_clock: MockClock) -> None:
+async def test_without_the_image_there_is_no_proof(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     engine.images.clear()
     async with engine.running():
@@ -132,7 +141,7 @@ async def test_without_the_image_there_is_no_proof(engine, watched, autojump_clo
 # -- changes ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_life_from_start_to_end(engine, watched, autojump_clock: MockClock) -> None:
+async def test_a_life_from_start_to_end(engine: Engine, watched: Watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         engine.put(inspected(1, state={"Health": {"Status": "starting"}}))
@@ -169,7 +178,9 @@ async def test_a_life_from_start_to_end(engine, watched, autojump_clock: MockClo
         assert engine.asked == [], "neither the drain nor the end waits for an answer"
 
 
-async def test_a_restart_is_a_new_life_with_the_same_id(engine, watched, autojump_clock: MockClock) -> None:
+async def test_a_restart_is_a_new_life_with_the_same_id(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     async with engine.running():
         await watched.live()
@@ -185,7 +196,9 @@ async def test_a_restart_is_a_new_life_with_the_same_id(engine, watched, autojum
         assert lives == [State.STOPPING, None, State.RUNNING]
 
 
-async def test_one_that_survives_its_stop_serves_on(engine, watched, autojump_clock: MockClock) -> None:
+async def test_one_that_survives_its_stop_serves_on(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     async with engine.running():
         await watched.live()
@@ -197,12 +210,12 @@ async def test_one_that_survives_its_stop_serves_on(engine, watched, autojump_cl
 
 
 async def test_an_answer_from_before_the_end_does_not_bring_the_dead_back(
-    engine, watched, autojump_clock: MockClock
+    engine: Engine, watched: Watched, autojump_clock: MockClock
 ) -> None:
     engine.put(inspected(1))
     asked, ended = trio.Event(), trio.Event()
 
-    async def late(stream) -> None:
+    async def late(stream: trio.SocketStream) -> None:
         asked.set()
         await ended.wait()
         await stream.send_all(answer(inspected(1)))
@@ -223,11 +236,13 @@ async def test_an_answer_from_before_the_end_does_not_bring_the_dead_back(
         assert list(watched.states) == ["shop-web-2"]
 
 
-async def test_what_happens_during_a_look_is_looked_at_again(engine, watched, autojump_clock: MockClock) -> None:
+async def test_what_happens_during_a_look_is_looked_at_again(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     asked, changed = trio.Event(), trio.Event()
 
-    async def overtaken(stream) -> None:
+    async def overtaken(stream: trio.SocketStream) -> None:
         answered = answer(engine.containers[identity(1)])
         engine.scripts.clear()
         asked.set()
@@ -246,17 +261,21 @@ async def test_what_happens_during_a_look_is_looked_at_again(engine, watched, au
         await watched.until(lambda: watched.states == {"shop-web-1": State.PAUSED}, seconds=1)
 
 
-async def test_containers_of_others_are_never_asked_about(engine, watched, autojump_clock: MockClock) -> None:
+async def test_containers_of_others_are_never_asked_about(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     async with engine.running():
         await watched.live()
         engine.heads.clear()
         foreign = {"com.docker.compose.project": "bank"}
-        await engine.say(event("start", 7, **foreign), event("connect", 8, type="network"), event("start", 1))
+        await engine.say(
+            event("start", 7, at=None, **foreign), event("connect", 8, type="network"), event("start", 1)
+        )
         await engine.until(lambda: engine.heads)
         assert engine.asked == [f"/containers/{identity(1)}/json"]
 
 
-async def test_a_crowd_starts_at_once(engine, watched, autojump_clock: MockClock) -> None:
+async def test_a_crowd_starts_at_once(engine: Engine, watched: Watched, autojump_clock: MockClock) -> None:
     async with engine.running():
         await watched.live()
         crowd = range(1, 61)
@@ -268,7 +287,9 @@ async def test_a_crowd_starts_at_once(engine, watched, autojump_clock: MockClock
 # -- a missed event ------------------------------------------------------------------------------------------
 
 
-async def test_what_no_event_told_is_found_all_the_same(engine, watched, autojump_clock: MockClock) -> None:
+async def test_what_no_event_told_is_found_all_the_same(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1), inspected(2))
     async with engine.running():
         await watched.live()
@@ -282,7 +303,7 @@ async def test_what_no_event_told_is_found_all_the_same(engine, watched, autojum
 
 @pytest.mark.parametrize("line", [b"nonsense\n", b"[]\n", b"{}\n"])
 async def test_an_unreadable_event_makes_it_look_at_everything(
-    engine, watched, autojump_clock: MockClock, line
+    engine: Engine, watched: Watched, autojump_clock: MockClock, line: bytes
 ) -> None:
     async with engine.running():
         await watched.live()
@@ -294,7 +315,7 @@ async def test_an_unreadable_event_makes_it_look_at_everything(
 
 
 async def test_a_flood_of_unreadable_events_costs_one_list_a_second(
-    engine, watched, autojump_clock: MockClock
+    engine: Engine, watched: Watched, autojump_clock: MockClock
 ) -> None:
     async with engine.running():
         await watched.live()
@@ -307,7 +328,7 @@ async def test_a_flood_of_unreadable_events_costs_one_list_a_second(
 
 
 async def test_a_container_that_cannot_be_looked_at_is_asked_about_again(
-    engine, watched, autojump_clock: MockClock
+    engine: Engine, watched: Watched, autojump_clock: MockClock
 ) -> None:
     engine.put(inspected(1), inspected(2))
     script = f"/containers/{identity(1)}/"
@@ -323,7 +344,9 @@ async def test_a_container_that_cannot_be_looked_at_is_asked_about_again(
         assert list(watched.states) == ["shop-web-1", "shop-web-2"]
 
 
-async def test_a_failed_look_after_an_event_is_made_up_for_soon(engine, watched, autojump_clock: MockClock) -> None:
+async def test_a_failed_look_after_an_event_is_made_up_for_soon(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     async with engine.running():
         await watched.live()
         engine.put(inspected(1))
@@ -338,7 +361,7 @@ async def test_a_failed_look_after_an_event_is_made_up_for_soon(engine, watched,
 # -- an engine that goes away ------------------------------------------------------------------------------------
 
 
-async def test_an_engine_that_is_not_there_yet(engine, watched, autojump_clock: MockClock) -> None:
+async def test_an_engine_that_is_not_there_yet(engine: Engine, watched: Watched, autojump_clock: MockClock) -> None:
     await watched.until(lambda: "does not exist: start Docker" in watched.now.trouble)
     await trio.sleep(60)
     engine.put(inspected(1))
@@ -355,7 +378,7 @@ async def test_an_engine_that_is_not_there_yet(engine, watched, autojump_clock: 
 
 
 async def test_while_the_engine_restarts_the_last_known_state_stays(
-    engine, watched, autojump_clock: MockClock
+    engine: Engine, watched: Watched, autojump_clock: MockClock
 ) -> None:
     engine.put(inspected(1), inspected(2))
     async with engine.running():
@@ -379,7 +402,9 @@ async def test_while_the_engine_restarts_the_last_known_state_stays(
 
 
 @pytest.mark.parametrize("cut", [b"", b'{"Type": "contai'])
-async def test_an_event_stream_that_ends_is_taken_up_again(engine, watched, autojump_clock: MockClock, cut) -> None:
+async def test_an_event_stream_that_ends_is_taken_up_again(
+    engine: Engine, watched: Watched, autojump_clock: MockClock, cut: bytes
+) -> None:
     async with engine.running():
         await watched.live()
         if cut:
@@ -392,7 +417,9 @@ async def test_an_event_stream_that_ends_is_taken_up_again(engine, watched, auto
         await watched.until(lambda: watched.states)
 
 
-async def test_an_engine_that_hangs_is_noticed_without_any_event(engine, watched, autojump_clock: MockClock) -> None:
+async def test_an_engine_that_hangs_is_noticed_without_any_event(
+    engine: Engine, watched: Watched, autojump_clock: MockClock
+) -> None:
     engine.put(inspected(1))
     async with engine.running():
         await watched.live()
@@ -403,13 +430,13 @@ async def test_an_engine_that_hangs_is_noticed_without_any_event(engine, watched
         await watched.live()
 
 
-async def test_an_engine_that_refuses_says_so(engine, watched, autojump_clock: MockClock) -> None:
+async def test_an_engine_that_refuses_says_so(engine: Engine, watched: Watched, autojump_clock: MockClock) -> None:
     engine.scripts["/events"] = _sends(answer({"message": "denied by policy"}, 403, "Forbidden"))
     async with engine.running():
         await watched.until(lambda: "403: denied by policy" in watched.now.trouble)
 
 
-async def test_cancelled_it_leaves_no_connection(engine, autojump_clock: MockClock) -> None:
+async def test_cancelled_it_leaves_no_connection(engine: Engine, autojump_clock: MockClock) -> None:
     watched = Watched(engine)
     async with engine.running(), trio.open_nursery() as nursery:
         nursery.start_soon(watched.source.watch, watched.publish)
@@ -418,12 +445,12 @@ async def test_cancelled_it_leaves_no_connection(engine, autojump_clock: MockClo
         await engine.until(lambda: not engine.connections)
 
 
-def _sends(data):
-    async def script(stream) -> None:
+def _sends(data: bytes) -> Callable[[trio.SocketStream], Awaitable[None]]:
+    async def script(stream: trio.SocketStream) -> None:
         await stream.send_all(data)
 
     return script
 
 
-async def _is_silent(stream) -> None:
+async def _is_silent(stream: trio.SocketStream) -> None:
     await trio.sleep_forever()

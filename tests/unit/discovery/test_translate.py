@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +26,7 @@ from unit.discovery.engine import IMAGE, PROJECT, event, identity, inspected
 COMPOSE = "com.docker.compose."
 
 
-def workload(inspect, image_labels=None):
+def workload(inspect: dict[str, Any], image_labels: dict[str, str] | None = None) -> Workload:
     found = translate(inspect, image_labels or {}, PROJECT)
     assert isinstance(found, Workload)
     return found
@@ -88,7 +90,9 @@ def test_an_image_that_carries_every_label_of_its_container_is_an_impostor() -> 
         ({"container-number": "1"}, {"container-number": "1"}, True),
     ],
 )
-def test_proof_is_what_the_image_cannot_have_said(container, image, belongs) -> None:
+def test_proof_is_what_the_image_cannot_have_said(
+    container: dict[str, str | None], image: dict[str, str], belongs: bool
+) -> None:
     inspect = inspected(1)
     labels = inspect["Config"]["Labels"]
     for key, value in container.items():
@@ -134,7 +138,7 @@ def test_a_one_off_container_says_so() -> None:
         (None, Health.NONE),
     ],
 )
-def test_health(status, health) -> None:
+def test_health(status: object, health: Health) -> None:
     assert workload(inspected(1, state={"Health": status})).health is health
 
 
@@ -159,7 +163,7 @@ def test_a_paused_container() -> None:
         (17, "own"),
     ],
 )
-def test_network_mode(mode, expected) -> None:
+def test_network_mode(mode: object, expected: str) -> None:
     found = workload(inspected(1, mode=mode))
     assert found.network_mode == expected
     assert bool(found.attachments) is (expected == "own")
@@ -230,7 +234,7 @@ def test_what_people_write_is_kept_as_data() -> None:
         *(("0", 0), ("65", 0), ("-9", 0), ("SIGRTMIN+99", 0), ("SIGNONSENSE", 0), ("", 0), (None, 0), (15, 0)),
     ],
 )
-def test_signals_as_images_spell_them(said, number) -> None:
+def test_signals_as_images_spell_them(said: object, number: int) -> None:
     assert signal_number(said) == number
 
 
@@ -258,7 +262,7 @@ def test_which_signals_end_a_container() -> None:
         ("", 0),
     ],
 )
-def test_when_a_life_began(started, nanoseconds) -> None:
+def test_when_a_life_began(started: str, nanoseconds: int) -> None:
     assert instant(started) == nanoseconds
 
 
@@ -276,14 +280,14 @@ ODD = st.recursive(
 )
 
 
-def paths(value, above=()):
+def paths(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every place in a JSON document."""
     yield above
     for key, inner in value.items() if isinstance(value, dict) else ():
         yield from paths(inner, (*above, key))
 
 
-def changed(document, path, value):
+def changed(document: Any, path: tuple[str, ...], value: Any) -> Any:
     if not path:
         return value
     document = copy.deepcopy(document)
@@ -296,7 +300,7 @@ def changed(document, path, value):
 
 @settings(max_examples=400)
 @given(path=st.sampled_from(list(paths(inspected(1, state={"Health": {"Status": "healthy"}})))), value=ODD)
-def test_any_field_may_be_anything(path, value) -> None:
+def test_any_field_may_be_anything(path: tuple[str, ...], value: Any) -> None:
     inspect = changed(inspected(1, state={"Health": {"Status": "healthy"}}), path, value)
     found = translate(inspect, {}, PROJECT)
     assert found is None or isinstance(found, Workload | Impostor)
@@ -310,7 +314,7 @@ def test_any_field_may_be_anything(path, value) -> None:
 
 @settings(max_examples=400)
 @given(path=st.sampled_from(list(paths(event("kill", 1, signal="15")))), value=ODD, network=st.booleans())
-def test_any_event_may_be_anything(path, value, network) -> None:
+def test_any_event_may_be_anything(path: tuple[str, ...], value: Any, network: bool) -> None:
     ledger = Ledger(PROJECT)
     said = event("connect", 1, type="network") if network else event("kill", 1, signal="15")
     odd = changed(said, path, value) if set(path) <= {"Type", "Action", "Actor", "Attributes", "ID"} else said

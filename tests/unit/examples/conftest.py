@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.message import Message
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
@@ -25,7 +25,7 @@ class Reply(NamedTuple):
     text: str
 
     @property
-    def json(self):
+    def json(self) -> Any:
         return json.loads(self.text)
 
 
@@ -95,7 +95,7 @@ class Standin:
                 except ConnectionError:
                     pass  # the caller's patience was shorter
 
-            def log_message(self, *arguments) -> None:
+            def log_message(self, *arguments: object) -> None:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -110,13 +110,23 @@ class Standin:
         self.server.server_close()
 
 
+class Callee(Protocol):
+    """Where somebody listens."""
+
+    @property
+    def host(self) -> object: ...
+
+    @property
+    def port(self) -> int: ...
+
+
 class Town:
     """Starts services of Bookinfo, each told where those that it calls are."""
 
     def __init__(self) -> None:
         self._open: list[Service | Standin] = []
 
-    def start(self, name: str, callees: dict[str, Service | Standin] | None = None, **environment: str) -> Service:
+    def start(self, name: str, callees: Mapping[str, Callee] | None = None, **environment: str) -> Service:
         for callee, service in (callees or {}).items():
             environment[f"{callee.upper()}_HOSTNAME"] = str(service.host)
             environment[f"{callee.upper()}_SERVICE_PORT"] = str(service.port)

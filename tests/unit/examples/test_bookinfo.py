@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -36,7 +37,7 @@ class Nowhere:
 
 
 @pytest.fixture
-def nowhere():
+def nowhere() -> Iterator[Nowhere]:
     made = Nowhere()
     yield made
     made.close()
@@ -76,12 +77,12 @@ def test_v1_shows_reviews_and_no_stars(town: Town) -> None:
 
 
 @pytest.mark.parametrize(("version", "color"), [(BLACK, "black"), (RED, "red")])
-def test_v2_and_v3_show_stars_in_their_color(town: Town, version, color) -> None:
+def test_v2_and_v3_show_stars_in_their_color(town: Town, version: dict[str, str], color: str) -> None:
     text = page(town, version).get("/productpage").text
     assert re.findall(r'class="stars" style="color: (\w+)"[^>]*>(★+)', text) == [(color, "★★★★★"), (color, "★★★★")]
 
 
-def test_ratings_down(town: Town, nowhere) -> None:
+def test_ratings_down(town: Town, nowhere: Nowhere) -> None:
     reviews = town.start("reviews", {"ratings": nowhere}, **BLACK)
     front = town.start("productpage", {"details": town.start("details"), "reviews": reviews})
     reply = front.get("/productpage")
@@ -91,7 +92,7 @@ def test_ratings_down(town: Town, nowhere) -> None:
     assert reviews.get("/reviews/0").json["reviews"][0]["rating"] == {"error": NO_RATINGS}
 
 
-def test_reviews_and_details_down(town: Town, nowhere) -> None:
+def test_reviews_and_details_down(town: Town, nowhere: Nowhere) -> None:
     front = town.start("productpage", {"details": nowhere, "reviews": nowhere, "ratings": nowhere})
     reply = front.get("/productpage")
     assert reply.status == 200
@@ -257,7 +258,7 @@ def test_a_chunked_body_is_understood(town: Town) -> None:
         ("Transfer-Encoding: chunked", 400),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(town: Town, head, status) -> None:
+def test_a_body_that_cannot_be_read_is_refused(town: Town, head: str, status: int) -> None:
     ratings = town.start("ratings")
     with socket.create_connection((ratings.host, ratings.port), timeout=20) as connection:
         connection.sendall(f"POST /ratings/0 HTTP/1.1\r\nHost: ratings\r\n{head}\r\n\r\nzz\r\n".encode())

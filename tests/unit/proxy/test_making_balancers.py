@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Never
 
 import pytest
 
 from composemesh.model.policy import Balance, Balancer
 from composemesh.proxy.balance import BALANCERS
-from composemesh.proxy.balance.base import Asked
+from composemesh.proxy.balance.base import Asked, CandidateT
 from composemesh.proxy.balance.making import Balancers, built_in
 from composemesh.testing import Choice, check_balancer
 
@@ -19,13 +20,13 @@ class Last:
     def __init__(self, settings: Balance) -> None:
         self.settings = settings
 
-    def pick(self, targets, passed_over, asked):
+    def pick(self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked) -> CandidateT:
         return next(target for target in reversed(targets) if target not in passed_over)
 
 
 class Stranger(Last):
-    def pick(self, targets, passed_over, asked):
-        return Choice(99)
+    def pick(self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked) -> CandidateT:
+        return Choice(99)  # type: ignore[return-value]
 
 
 class Unmade(Last):
@@ -34,7 +35,7 @@ class Unmade(Last):
 
 
 class Leaving(Last):
-    def pick(self, targets, passed_over, asked) -> Never:
+    def pick(self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked) -> Never:
         raise SystemExit("enough")
 
 
@@ -54,7 +55,7 @@ def balancers() -> Balancers:
 
 
 @pytest.mark.parametrize("kind", BALANCERS)
-def test_our_own_are_made_by_name_and_bare(kind) -> None:
+def test_our_own_are_made_by_name_and_bare(kind: Balancer) -> None:
     assert type(Balancers().make(Balance(kind))).__name__ != "Guarded"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.routing.explain import Question, explain
 
 
-def workload(name, number, network="net"):
+def workload(name: str, number: int, network: str = "net") -> Workload:
     return Workload(name, f"shop-{name}-1", name, "t", 1, (Attachment(network, network, (f"10.0.0.{number}",)),))
 
 
@@ -44,11 +45,11 @@ POLICIES = {
 }
 
 
-def to(subset, weight=0):
+def to(subset: str, weight: int = 0) -> WeightedDestination:
     return WeightedDestination(Destination("reviews", subset), weight)
 
 
-def at(line):
+def at(line: int) -> Origin:
     return Origin("VirtualService", "reviews", "reviews.yaml", line)
 
 
@@ -62,7 +63,13 @@ JASON = HttpRule(
 REST = HttpRule((), (to("v1", 80), to("v2", 20)), origin=at(20))
 
 
-def ask(*rules, url="http://reviews:9080/reviews/0", caller="productpage", discovered=DISCOVERED, **headers):
+def ask(
+    *rules: HttpRule,
+    url: str = "http://reviews:9080/reviews/0",
+    caller: str = "productpage",
+    discovered: Discovered = DISCOVERED,
+    **headers: str,
+) -> dict[str, Any]:
     hosts = (VirtualHost(("reviews",), http=rules, origin=at(1)),) if rules else ()
     snapshot = Snapshot("shop", services=SERVICES, virtual_hosts=hosts, policies=POLICIES)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -71,7 +78,7 @@ def ask(*rules, url="http://reviews:9080/reviews/0", caller="productpage", disco
     return said
 
 
-def steps(said, stage):
+def steps(said: dict[str, Any], stage: str) -> list[dict[str, Any]]:
     return [step for step in said["steps"] if step["stage"] == stage]
 
 
@@ -130,7 +137,7 @@ def test_who_is_on_no_network_of_the_callers_is_out_of_reach() -> None:
 
 
 @pytest.mark.parametrize("url", ["reviews", "http://", "", "http://[::1]:9080/x?y=é", "http://reviews:99999/"])
-def test_odd_urls_have_an_answer_too(url) -> None:
+def test_odd_urls_have_an_answer_too(url: str) -> None:
     assert ask(JASON, url=url)["decision"]
 
 
@@ -139,7 +146,7 @@ def test_what_is_no_url_is_a_value_error() -> None:
         ask(url="http://[::")
 
 
-def outside(*rules, url="http://api.example.com/", **snapshot):
+def outside(*rules: HttpRule, url: str = "http://api.example.com/", **snapshot: Any) -> dict[str, Any]:
     hosts = (VirtualHost(("api.example.com",), http=rules),) if rules else ()
     return explain(
         Snapshot("shop", services=SERVICES, virtual_hosts=hosts, policies=POLICIES, **snapshot),
@@ -174,7 +181,7 @@ def test_a_rule_that_leads_to_nobody() -> None:
 
 
 def test_a_gateway_serves_the_hosts_of_its_servers() -> None:
-    def through(url, caller="web"):
+    def through(url: str, caller: str = "web") -> dict[str, Any]:
         hosts = (VirtualHost(("*",), ("web",), http=(REST,)),)
         gateways = {"web": Gateway("web", (Server(8080, hosts=("shop.localhost",)),))}
         snapshot = Snapshot("shop", services=SERVICES, virtual_hosts=hosts, policies=POLICIES, gateways=gateways)
@@ -189,7 +196,7 @@ def test_a_gateway_serves_the_hosts_of_its_servers() -> None:
 
 
 def test_an_alias_that_everybody_has_is_another_name_of_the_service() -> None:
-    def running(*aliases):
+    def running(*aliases: str) -> tuple[Workload, ...]:
         return tuple(
             replace(each, attachments=(replace(each.attachments[0], aliases=aliases),))
             for each in DISCOVERED.workloads[1:]
@@ -211,11 +218,16 @@ def test_https_of_a_workload_is_told_to_be_out_of_reach() -> None:
 # === filters of plugins ===
 
 
-def used(name, line, **said):
+def used(name: str, line: int, **said: Any) -> FilterUse:
     return FilterUse(name, origin=Origin("x-mesh", "filters", "compose.yaml", line), **said)
 
 
-def filtered(*rules, url="http://reviews:9080/", mesh=(), **services):
+def filtered(
+    *rules: HttpRule,
+    url: str = "http://reviews:9080/",
+    mesh: tuple[FilterUse, ...] = (),
+    **services: tuple[FilterUse, ...],
+) -> dict[str, Any]:
     hosts = (VirtualHost(("reviews",), http=rules, origin=at(1)),) if rules else ()
     snapshot = Snapshot(
         "shop", MeshSettings(filters=mesh), SERVICES, virtual_hosts=hosts, policies=POLICIES, filters=services
@@ -223,7 +235,7 @@ def filtered(*rules, url="http://reviews:9080/", mesh=(), **services):
     return explain(snapshot, DISCOVERED, Question("productpage", url))
 
 
-def names(said):
+def names(said: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(each["name"], each["service"]) for each in said["decision"]["filters"]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from composemesh.model.route import (
     Destination,
     HttpMatch,
@@ -13,15 +15,23 @@ from composemesh.model.route import (
 )
 from composemesh.routing.hosts import canonical, matches, most_specific
 from composemesh.routing.request import Request
-from composemesh.routing.resolve import Step, candidates, resolve
+from composemesh.routing.resolve import Decision, Step, candidates, resolve
 
 
-def request(target=b"/reviews/0", *, port=9080, labels=None, gateway="mesh", method=b"GET", **headers):
+def request(
+    target: bytes = b"/reviews/0",
+    *,
+    port: int = 9080,
+    labels: dict[str, str] | None = None,
+    gateway: str = "mesh",
+    method: bytes = b"GET",
+    **headers: str,
+) -> Request:
     values = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     return Request(b"reviews", method, target, values, port=port, gateway=gateway, source_labels=labels or {})
 
 
-def to(subset, weight=0):
+def to(subset: str, weight: int = 0) -> WeightedDestination:
     return WeightedDestination(Destination("reviews", subset), weight)
 
 
@@ -29,14 +39,14 @@ JASON = HttpRule((HttpMatch(headers={"end-user": StringMatch(MatchKind.EXACT, "j
 SPLIT = HttpRule((), (to("v1", 90), to("v3", 10)), name="split")
 
 
-def drawn(number):
+def drawn(number: float) -> Callable[[object], float]:
     return lambda chance: number
 
 
 RULES = candidates([VirtualHost(("reviews",), http=(JASON, SPLIT))])
 
 
-def subset(decision):
+def subset(decision: Decision[HttpRule, HttpMatch] | None) -> str:
     return decision.arm.destination.subset
 
 

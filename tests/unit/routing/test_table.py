@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from composemesh.model.origin import Origin
@@ -22,11 +24,11 @@ from composemesh.routing.table import Table
 RULES = (HttpRule(),)
 
 
-def host(name, *gateways, line=1, rules=RULES):
+def host(name: str, *gateways: str, line: int = 1, rules: tuple[HttpRule, ...] = RULES) -> VirtualHost:
     return VirtualHost((name,), gateways or ("mesh",), http=rules, origin=Origin("VirtualService", name, "f", line))
 
 
-def lines(candidates):
+def lines(candidates: Any) -> list[int]:
     return [candidate.host.origin.line for candidate in candidates]
 
 
@@ -79,7 +81,7 @@ def test_connections_meet_the_rules_of_their_kind() -> None:
     tcp = ConnectionRule((ConnectionMatch(destination_subnets=("10.0.0.0/8",)),), to)
     table = Table([VirtualHost(("reviews",), tls=(tls,), tcp=(tcp,))])
 
-    def led(port, address="10.1.2.3", sni=""):
+    def led(port: int, address: str = "10.1.2.3", sni: str = "") -> bool:
         opening = Opening(address, port, sni=sni, source_labels={})
         return resolve_connection(table.connections("reviews", tls=bool(sni)), opening) is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ TEXT = "x-mesh:\n  plugins: [silent.py]\n  sinks:\n    {}: {{}}\nservices: {{web
 
 
 @pytest.fixture
-def resolved(tmp_path: Path):
+def resolved(tmp_path: Path) -> Callable[[str], Resolved]:
     (tmp_path / "silent.py").write_text(PLUGIN)
     (tmp_path / "silent.py").chmod(0o600)
 
@@ -37,11 +38,11 @@ def resolved(tmp_path: Path):
     return make
 
 
-async def test_a_sink_of_a_file_that_is_named_is_known(resolved) -> None:
+async def test_a_sink_of_a_file_that_is_named_is_known(resolved: Callable[[str], Resolved]) -> None:
     snapshot = await good_configuration(ComposeProject("shop"), resolved("silent"), Plugins())
     assert snapshot.mesh.sinks == {"silent": None}
 
 
-async def test_one_that_nobody_brings_along_stops_the_start_at_its_line(resolved) -> None:
+async def test_one_that_nobody_brings_along_stops_the_start_at_its_line(resolved: Callable[[str], Resolved]) -> None:
     with pytest.raises(UserError, match=r'compose\.yaml:4: .* there is no sink "silnet". Did you mean `silent`'):
         await good_configuration(ComposeProject("shop"), resolved("silnet"), Plugins())

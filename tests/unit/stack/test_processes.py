@@ -7,13 +7,14 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 
-from composemesh.capture.loopback import open_doors, unsupported
+from composemesh.capture.loopback import Doors, open_doors, unsupported
 from composemesh.model.snapshot import infer_service
 from composemesh.model.workload import Discovered
 from composemesh.runtime.latest import Latest
@@ -35,8 +36,11 @@ while True:
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)" + SERVER
 
 
+World = tuple[Processes, Mapping[str, Doors], Latest[Discovered]]
+
+
 @pytest.fixture
-def world(tmp_path: Path):
+def world(tmp_path: Path) -> Iterator[World]:
     """Two processes of one script, one of which calls the other; their doors; a source; what it publishes."""
     script = tmp_path / "server.py"
     script.write_text(SERVER)
@@ -50,13 +54,22 @@ def world(tmp_path: Path):
         each.close()
 
 
+def into(feed: Latest[Discovered]) -> Callable[[Discovered], None]:
+    """What a source publishes, for `feed`."""
+
+    def publish(state: Discovered) -> None:
+        feed.publish(state)
+
+    return publish
+
+
 async def until(published: Latest[Discovered], count: int) -> Discovered:
     while len(published.value.workloads) != count:
         await published.after(published.version)
     return published.value
 
 
-async def connected(address) -> trio.SocketStream:
+async def connected(address: tuple[str, int]) -> trio.SocketStream:
     """A connection to a process that is starting: it listens a moment after it was published."""
     with trio.fail_after(20):
         while True:
@@ -66,9 +79,9 @@ async def connected(address) -> trio.SocketStream:
                 await trio.sleep(0.01)
 
 
-async def test_they_live_where_they_were_told_to(world, nursery: trio.Nursery, tmp_path: Path) -> None:
+async def test_they_live_where_they_were_told_to(world: World, nursery: trio.Nursery, tmp_path: Path) -> None:
     source, doors, published = world
-    nursery.start_soon(source.watch, published.publish)
+    nursery.start_soon(source.watch, into(published))
     state = await until(published, 2)
     by_name = {workload.name: workload for workload in state.workloads}
     reviews = by_name["reviews-v2"]
@@ -86,9 +99,9 @@ async def test_they_live_where_they_were_told_to(world, nursery: trio.Nursery, t
     assert said.endswith(f"{host} page\n")
 
 
-async def test_one_that_ends_is_another_life(world, nursery: trio.Nursery) -> None:
+async def test_one_that_ends_is_another_life(world: World, nursery: trio.Nursery) -> None:
     source, doors, published = world
-    nursery.start_soon(source.watch, published.publish)
+    nursery.start_soon(source.watch, into(published))
     before = await until(published, 2)
     async with await connected(doors["process:page"].home) as stream:
         await stream.send_all(b"!")
@@ -99,10 +112,10 @@ async def test_one_that_ends_is_another_life(world, nursery: trio.Nursery) -> No
     assert {life[0] for life in lives[0]} == {life[0] for life in lives[1]}
 
 
-async def test_cancelled_they_have_ended(world) -> None:
+async def test_cancelled_they_have_ended(world: World) -> None:
     source, _, published = world
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(source.watch, published.publish)
+        nursery.start_soon(source.watch, into(published))
         pids = [workload.pid for workload in (await until(published, 2)).workloads]
         nursery.cancel_scope.cancel()
     assert source.discovered.value == Discovered()
@@ -122,11 +135,8 @@ async def test_one_that_will_not_end_is_killed(
     source = Processes([process], doors, tmp_path, {})
     published = Latest(Discovered())
 
-    def publish(state: Discovered) -> None:
-        published.publish(state)
-
     async with trio.open_nursery() as inner:
-        inner.start_soon(source.watch, publish)
+        inner.start_soon(source.watch, into(published))
         pid = (await until(published, 1)).workloads[0].pid
         async with await connected(doors[process.member.id].home):
             pass  # by now it ignores SIGTERM
@@ -158,7 +168,7 @@ trio.run(source.watch, lambda state: print(*(workload.pid for workload in state.
             os.close(child)
 
 
-async def test_the_last_words_are_kept(world) -> None:
+async def test_the_last_words_are_kept(world: World) -> None:
     source, _, _ = world
     (source.logs / "page.log").write_text("one\ntwo\n")
     assert (source.last_words("page"), source.last_words("nobody")) == ("two", "")

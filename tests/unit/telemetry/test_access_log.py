@@ -84,7 +84,9 @@ def test_a_json_line_says_the_same(record: Record) -> None:
 
 
 @pytest.mark.parametrize("form", [text_line, json_line])
-def test_hostile_bytes_can_neither_forge_a_line_nor_reach_the_terminal(record: Record, form) -> None:
+def test_hostile_bytes_can_neither_forge_a_line_nor_reach_the_terminal(
+    record: Record, form: Callable[[Record], str]
+) -> None:
     record.path = '/a"\r\n[forged] "GET / HTTP" 200\x1b[2J\x00\x7f\x9b\u2028\ud800?Authorization=Basic'
     record.user_agent = "\\x1b\x1b]0;owned\x07"
     record.authority = "b\u202emoc"

@@ -32,7 +32,7 @@ def requests(hub: Hub) -> list[Sample]:
 
 
 @pytest.fixture
-def everything(hub: Hub, peer: Callable[..., Peer], tell: Tell):
+def everything(hub: Hub, peer: Callable[..., Peer], tell: Tell) -> Hub:
     """Every kind of peer and ending that there is."""
     page, reviews = peer("productpage"), peer("reviews/v2")
     for duration in (0.0001, 0.02, 4000.0):
@@ -114,7 +114,7 @@ def test_a_workload_captured_late_is_not_listed_twice(hub: Hub, peer: Callable[.
     assert sums == pytest.approx({"source": 4, "destination": 3})
 
 
-def test_histograms_are_cumulative_and_in_milliseconds(everything) -> None:
+def test_histograms_are_cumulative_and_in_milliseconds(everything: Hub) -> None:
     mine = [
         sample
         for sample in samples(everything)
@@ -129,7 +129,7 @@ def test_histograms_are_cumulative_and_in_milliseconds(everything) -> None:
     assert total == pytest.approx(4_000_020.1)
 
 
-def test_tcp_is_counted_in_bytes_and_connections_and_not_in_requests(everything) -> None:
+def test_tcp_is_counted_in_bytes_and_connections_and_not_in_requests(everything: Hub) -> None:
     found = {
         sample.name: sample.value
         for sample in samples(everything)
@@ -144,7 +144,7 @@ def test_tcp_is_counted_in_bytes_and_connections_and_not_in_requests(everything)
     assert not [sample for sample in requests(everything) if sample.labels["destination_app"] == "mysql"]
 
 
-def test_no_sample_stands_there_twice(everything) -> None:
+def test_no_sample_stands_there_twice(everything: Hub) -> None:
     seen = Counter((sample.name, tuple(sorted(sample.labels.items()))) for sample in samples(everything))
     assert [one for one, count in seen.items() if count > 1] == []
 
@@ -176,7 +176,7 @@ def test_pages_joined_are_one_text_with_each_family_in_one_piece(
     assert len(requests(hub)) == 2 * 3 * metrics.PAGE
 
 
-def test_promtool_finds_nothing_wrong(everything) -> None:
+def test_promtool_finds_nothing_wrong(everything: Hub) -> None:
     promtool = tools.find("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian package prometheus)")

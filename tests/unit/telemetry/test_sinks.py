@@ -98,7 +98,7 @@ async def test_the_end_of_the_mesh_leaves_time_for_what_waits(
 
 @pytest.mark.parametrize("problem", [ValueError("no such host"), SystemExit(3), ExceptionGroup("x", [OSError("y")])])
 async def test_a_sink_that_raises_starts_again_and_is_named(
-    hub: Hub, tell: Tell, peer: Callable[..., Peer], autojump_clock: MockClock, problem
+    hub: Hub, tell: Tell, peer: Callable[..., Peer], autojump_clock: MockClock, problem: BaseException
 ) -> None:
     kept: list[str] = []
     made = 0

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import pytest
 
 from composemesh.model.policy import Balance, Balancer
+from composemesh.plugin import Asked
 from composemesh.proxy.balance import BALANCERS
+from composemesh.proxy.balance.base import CandidateT
 from composemesh.proxy.balance.making import Balancers
 from composemesh.testing import Broken, check_balancer
 
 
 @pytest.mark.parametrize("kind", BALANCERS)
-def test_every_built_in_balancer_passes(kind) -> None:
+def test_every_built_in_balancer_passes(kind: Balancer) -> None:
     balancers = Balancers()
     check_balancer(lambda: balancers.make(Balance(kind)), obstinate=kind is Balancer.PASSTHROUGH)
 
@@ -21,7 +25,9 @@ def test_every_built_in_balancer_passes(kind) -> None:
 class First:
     """The first one that is left: keeps its contract but for fairness."""
 
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         return next((target for target in targets if target not in passed_over), None)
 
 
@@ -29,38 +35,51 @@ class Remembering(First):
     """Always the one that was picked first."""
 
     def __init__(self) -> None:
-        self.best = None
+        self.best: Any = None
 
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         if self.best is None:
             self.best = super().pick(targets, passed_over, asked)
-        return self.best
+        best: CandidateT | None = self.best
+        return best
 
 
 class Careless(First):
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         return targets[0] if targets else None
 
 
 class Shy(First):
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         return None if passed_over else super().pick(targets, passed_over, asked)
 
 
 class Fragile(First):
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         return targets[hash(asked.key) % len(targets)]
 
 
 class Sorting(First):
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         if isinstance(targets, list):
             targets.reverse()
         return super().pick(targets, passed_over, asked)
 
 
 class Textual(First):
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         assert asked.key is not None
         asked.key.decode()
         return super().pick(targets, passed_over, asked)
@@ -70,7 +89,9 @@ class Slow:
     def __init__(self) -> None:
         self.turn = 0
 
-    def pick(self, targets, passed_over, asked):
+    def pick(
+        self, targets: Sequence[CandidateT], passed_over: Collection[CandidateT], asked: Asked
+    ) -> CandidateT | None:
         began = time.process_time()
         while time.process_time() - began < 0.0001:
             pass
@@ -92,7 +113,7 @@ class Slow:
         (Slow, "µs for a pick, and 50 are allowed", "part of every request"),
     ],
 )
-def test_a_broken_one_is_told_what_to_do(balancer, seen, instead) -> None:
+def test_a_broken_one_is_told_what_to_do(balancer: Callable[[], Any], seen: str, instead: str) -> None:
     with pytest.raises(Broken) as broken:
         check_balancer(balancer)
     assert seen in str(broken.value)

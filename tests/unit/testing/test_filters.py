@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import zlib
+from typing import Any
 
 import pytest
 import trio
 import trio.lowlevel
 
 from composemesh.builtin import FILTERS
-from composemesh.plugin import Then
+from composemesh.plugin import Exchange, Then
 from composemesh.proxy.filters.header_filter import HeaderFilter, Operations
 from composemesh.proxy.refuse import Reply
 from composemesh.testing import Broken, MemoryExchange, check_filter
@@ -23,7 +24,7 @@ from composemesh.testing import Broken, MemoryExchange, check_filter
         HeaderFilter.Config(response=Operations(add={"x-a": "b"})),
     ],
 )
-async def test_the_headers_filter_passes(config) -> None:
+async def test_the_headers_filter_passes(config: Any) -> None:
     await check_filter(lambda: HeaderFilter(config))
 
 
@@ -34,20 +35,20 @@ def test_every_built_in_filter_is_tested() -> None:
 class Stamp:
     """Has every plain hook, and keeps its contract."""
 
-    def on_request(self, x) -> None:
+    def on_request(self, x: Exchange) -> None:
         if x.path.endswith("/forbidden"):
             raise Reply(403)
         x.headers.set("x-stamp", str(len(x.path)))
 
-    def on_response(self, x) -> None:
+    def on_response(self, x: Exchange) -> None:
         x.response_headers.remove("server")
 
-    def on_request_body(self, x, data):
+    def on_request_body(self, x: Exchange, data: bytes) -> bytes:
         return data.upper()
 
-    def on_response_body(self, x, data):
+    def on_response_body(self, x: Exchange, data: bytes) -> bytes:
         squeeze = x.state.setdefault(self, zlib.compressobj())
-        return squeeze.compress(data) if data else squeeze.flush()
+        return bytes(squeeze.compress(data) if data else squeeze.flush())
 
 
 class Limit:
@@ -56,20 +57,20 @@ class Limit:
     def __init__(self) -> None:
         self.limit = trio.CapacityLimiter(1)
 
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         async with self.limit:
             await then()
 
 
 class Answering:
-    async def around(self, x, then: Then):
+    async def around(self, x: Exchange, then: Then) -> None:
         raise Reply(503)
 
 
 class GrpcOnly:
     """Answers everything but gRPC by itself."""
 
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         if not x.is_grpc:
             raise Reply(415)
         await then()
@@ -81,7 +82,7 @@ class Few:
     def __init__(self) -> None:
         self.left = 2
 
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         if not self.left:
             raise Reply(429)
         self.left -= 1
@@ -91,44 +92,44 @@ class Few:
 class Prefixing:
     """Asks for what is below another path."""
 
-    def on_request(self, x) -> None:
+    def on_request(self, x: Exchange) -> None:
         if x.path.startswith("/"):
             x.path = "/v1" + x.path
 
 
 class Hookless:
-    def on_reqest(self, x) -> None:
+    def on_reqest(self, x: Exchange) -> None:
         pass
 
 
 class Waiting:
-    async def on_request(self, x) -> None:
+    async def on_request(self, x: Exchange) -> None:
         await trio.lowlevel.checkpoint()
 
 
 class Fragile:
-    def on_request(self, x) -> None:
+    def on_request(self, x: Exchange) -> None:
         x.headers.get("authorization").split()[1]
 
 
 class Misleading:
-    def on_request(self, x) -> None:
+    def on_request(self, x: Exchange) -> None:
         x.path = x.path.removeprefix("/")
 
 
 class Asking:
-    def on_response(self, x) -> None:
+    def on_response(self, x: Exchange) -> None:
         int(x.response_headers.get("content-length"))
 
 
 class Textual:
-    def on_response_body(self, x, data):
-        return data.decode()
+    def on_response_body(self, x: Exchange, data: bytes) -> bytes:
+        return data.decode()  # type: ignore[return-value]
 
 
 class Forgetful:
-    def on_response_body(self, x, data):
-        return data or None
+    def on_response_body(self, x: Exchange, data: bytes) -> bytes:
+        return data or None  # type: ignore[return-value]
 
 
 class Shared:
@@ -137,7 +138,7 @@ class Shared:
     def __init__(self) -> None:
         self.kept = b""
 
-    def on_request_body(self, x, data):
+    def on_request_body(self, x: Exchange, data: bytes) -> bytes:
         if data:
             self.kept += data
             return b""
@@ -146,25 +147,25 @@ class Shared:
 
 
 class Slow:
-    def on_request(self, x) -> None:
+    def on_request(self, x: Exchange) -> None:
         began = time.process_time()
         while time.process_time() - began < 0.0001:
             pass
 
 
 class Twice:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         await then()
         await then()
 
 
 class Never:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         pass
 
 
 class Silencing:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         try:
             await then()
         except Exception:
@@ -174,7 +175,7 @@ class Silencing:
 class SilencingOthers:
     """Answers gRPC by itself, and silences what all others run into."""
 
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         if x.is_grpc:
             raise Reply(503)
         try:
@@ -184,7 +185,7 @@ class SilencingOthers:
 
 
 class Wrapping:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         try:
             await then()
         except Exception:
@@ -192,18 +193,18 @@ class Wrapping:
 
 
 class Holding:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         await trio.sleep_forever()
 
 
 class Blocking:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         time.sleep(0.15 if x.path == "/" and x.method == "GET" and not list(x.headers) else 0)
         await then()
 
 
 class Stubborn:
-    async def around(self, x, then: Then) -> None:
+    async def around(self, x: Exchange, then: Then) -> None:
         try:
             await then()
         except trio.Cancelled:
@@ -211,7 +212,7 @@ class Stubborn:
 
 
 @pytest.mark.parametrize("made", [Stamp, Limit, Answering, GrpcOnly, Few, Prefixing])
-async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
+async def test_a_filter_that_keeps_its_contract_passes(made: Any) -> None:
     await check_filter(made)
 
 
@@ -237,7 +238,9 @@ async def test_a_filter_that_keeps_its_contract_passes(made) -> None:
         (Stubborn, "answered its cancellation with OSError", "raise nothing there"),
     ],
 )
-async def test_a_broken_one_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, made, seen, instead) -> None:
+async def test_a_broken_one_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, made: Any, seen: str, instead: str
+) -> None:
     monkeypatch.setattr("composemesh.testing.filters.PATIENCE", 0.2 if made is Holding else 5.0)
     with pytest.raises(Broken) as broken:
         await check_filter(made)
@@ -258,7 +261,7 @@ def test_an_exchange_in_memory_is_what_filters_see() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "*", "no slash", "/a b", "/a\n", "/a#b", "/\xff"])
-def test_its_path_is_as_strict_as_the_real_one(path) -> None:
+def test_its_path_is_as_strict_as_the_real_one(path: str) -> None:
     x = MemoryExchange("/a")
     with pytest.raises(ValueError, match="no path that can be asked for instead of '/a'"):
         x.path = path

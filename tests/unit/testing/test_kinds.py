@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from composemesh.config.schema.fields import Field
 from composemesh.config.schema.messages import Message
 from composemesh.config.schema.scalars import COUNT, SUBSET_NAME
 from composemesh.model.policy import DestinationPolicy
+from composemesh.plugin import Context, Draft
 from composemesh.testing import Broken, check_kind
 
 SOUND = {
@@ -22,7 +24,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.group} {kind.name}")
-def test_every_built_in_kind_passes(kind) -> None:
+def test_every_built_in_kind_passes(kind: Kind) -> None:
     of_two = "Gateway API " if kind.group.endswith(".k8s.io") and kind.name == "Gateway" else ""
     sound = SOUND.get(f"{of_two}{kind.name}")
     if sound is None:
@@ -40,7 +42,7 @@ spec: {host: reviews, retries: 3}
 SPEC = Message({"host": Field(SUBSET_NAME, "Whose."), "retries": Field(COUNT, "How many.")})
 
 
-def compile_(context, said, draft) -> None:
+def compile_(context: Context, said: Any, draft: Draft) -> None:
     if said.get("retries", 0) > 100:
         context.refuse(said.at("retries"), "wrong-value", "`spec.retries` is too many.", "Write less.")
         return
@@ -55,11 +57,11 @@ def test_a_kind_that_keeps_its_contract_passes() -> None:
     assert [policy.host for _, policy in draft.policies] == ["reviews"]
 
 
-def raising(context, said, draft) -> None:
+def raising(context: Context, said: Any, draft: Draft) -> None:
     draft.policies.append((context, DestinationPolicy(said["host"])))
 
 
-def unplaced(context, said, draft) -> None:
+def unplaced(context: Context, said: Any, draft: Draft) -> None:
     if said.get("retries") != 3:
         context.resource = replace(
             context.resource, source=type(context.resource.source)(None), origin=replace(context.origin(), line=0)
@@ -70,7 +72,7 @@ def unplaced(context, said, draft) -> None:
 numbers = itertools.count()
 
 
-def counting(context, said, draft) -> None:
+def counting(context: Context, said: Any, draft: Draft) -> None:
     draft.policies.append((context, DestinationPolicy(f"reviews-{next(numbers)}")))
 
 
@@ -88,7 +90,7 @@ def counting(context, said, draft) -> None:
         (replace(WELL, compile=counting), "something else of the same document", "neither clock nor chance"),
     ],
 )
-def test_a_broken_one_is_told_what_to_do(kind, seen, instead) -> None:
+def test_a_broken_one_is_told_what_to_do(kind: Kind, seen: str, instead: str) -> None:
     with pytest.raises(Broken) as broken:
         check_kind(
             lambda: kind, BUDGET.replace("RetryBudget", kind.name).replace("plugins.example.com/v1", kind.api_version)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from composemesh.app import Rejected
-from composemesh.testing import Response, running_mesh
+from composemesh.testing import Request, Response, running_mesh
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def register(mesh):
 
 
 async def test_services_are_called_through_the_mesh_and_edits_take_effect(tmp_path: Path) -> None:
-    async def ratings(request) -> Response:
+    async def ratings(request: Request) -> Response:
         return Response(201, request.body.upper(), {"x-kind": "ratings"})
 
     text = "services: {reviews: {image: x}, ratings: {image: x}}\n"

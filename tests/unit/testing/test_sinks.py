@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio
 
 from composemesh.model.snapshot import AccessLog
+from composemesh.plugin import Record
 from composemesh.telemetry.sinks.access_log import AccessLogSink
 from composemesh.testing import Broken, Records, check_sink
 
 
 @pytest.fixture
-def nowhere():
+def nowhere() -> Iterator[int]:
     descriptor = os.open(os.devnull, os.O_WRONLY)
     yield descriptor
     os.close(descriptor)
 
 
 @pytest.mark.parametrize("mode", [AccessLog.TEXT, AccessLog.JSON])
-async def test_the_access_log_passes(nowhere, mode) -> None:
+async def test_the_access_log_passes(nowhere: int, mode: AccessLog) -> None:
     await check_sink(lambda: AccessLogSink(mode, nowhere))
 
 
@@ -35,7 +38,7 @@ class Keeper:
         async for record in records:
             self.take(record)
 
-    def take(self, record) -> None:
+    def take(self, record: Record) -> None:
         self.kept.append(record.path)
 
 
@@ -56,8 +59,8 @@ class Impatient(Keeper):
 
 
 class Fragile(Keeper):
-    def take(self, record) -> None:
-        self.kept.append(record.path.encode())
+    def take(self, record: Record) -> None:
+        self.kept.append(record.path.encode())  # type: ignore[arg-type]
 
 
 class Blocking(Keeper):
@@ -68,7 +71,7 @@ class Blocking(Keeper):
 
 
 class Slow(Keeper):
-    def take(self, record) -> None:
+    def take(self, record: Record) -> None:
         began = time.process_time()
         while time.process_time() - began < 0.0002:
             pass
@@ -114,7 +117,9 @@ async def test_a_sink_that_keeps_its_contract_passes() -> None:
         (Possessive, "did not take over", "in a `with` block"),
     ],
 )
-async def test_a_broken_one_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, sink, seen, instead) -> None:
+async def test_a_broken_one_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, sink: Any, seen: str, instead: str
+) -> None:
     monkeypatch.setattr("composemesh.testing.sinks.PATIENCE", 0.2 if sink is Deaf else 5.0)
     monkeypatch.setattr(Possessive, "taken", False)
     with pytest.raises(Broken) as broken:

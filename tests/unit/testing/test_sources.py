@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
 
 from composemesh.discovery.static import StaticSource
-from composemesh.model.workload import Attachment, Discovered
+from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.testing import Broken, check_source, make_workload
 
 ONE = make_workload("reviews-1", "reviews", "10.0.0.1", "fd00::1")
@@ -25,32 +27,32 @@ async def test_the_static_source_passes() -> None:
 class Saying:
     """A source that publishes what it is made of, and stays."""
 
-    def __init__(self, *workloads, trouble="") -> None:
+    def __init__(self, *workloads: Workload, trouble: str = "") -> None:
         self.state = Discovered(workloads, trouble=trouble)
 
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         publish(self.state)
         await trio.sleep_forever()
 
 
 class Silent(Saying):
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         await trio.sleep_forever()
 
 
 class Leaving(Saying):
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         publish(self.state)
 
 
 class Failing(Saying):
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         raise OSError("no such engine")
 
 
 class Piecemeal(Saying):
-    async def watch(self, publish) -> None:
-        publish(self.state.workloads)
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
+        publish(self.state.workloads)  # type: ignore[arg-type]
         await trio.sleep_forever()
 
 
@@ -59,20 +61,20 @@ class Numbering(Saying):
 
     numbers = itertools.count()
 
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         publish(Discovered((replace(ONE, id=f"id-{next(self.numbers)}"),)))
         await trio.sleep_forever()
 
 
 class Spinning(Saying):
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         publish(self.state)
         while True:
             await trio.lowlevel.checkpoint()
 
 
 class Blocking(Saying):
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         time.sleep(0.15)
         await super().watch(publish)
 
@@ -80,19 +82,19 @@ class Blocking(Saying):
 class Lingering(Saying):
     """Goes on after its end, as something in a thread may."""
 
-    async def watch(self, publish) -> None:
+    async def watch(self, publish: Callable[[Discovered], object]) -> None:
         publish(self.state)
         try:
             await trio.sleep_forever()
         finally:
             trio.lowlevel.spawn_system_task(self._later, publish)
 
-    async def _later(self, publish) -> None:
+    async def _later(self, publish: Callable[[Discovered], object]) -> None:
         await trio.sleep(0.01)
         publish(self.state)
 
 
-def placed(address: str):
+def placed(address: str) -> Workload:
     return replace(ONE, attachments=(Attachment("host", "host", (address,)),))
 
 
@@ -118,7 +120,9 @@ def placed(address: str):
         (Saying, ("reviews",), "'reviews' as a workload", "Make a Workload"),
     ],
 )
-async def test_a_broken_one_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, source, given, seen, instead) -> None:
+async def test_a_broken_one_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, source: Any, given: Any, seen: str, instead: str
+) -> None:
     monkeypatch.setattr("composemesh.testing.sources.PATIENCE", 0.2 if source is Silent else 5.0)
     monkeypatch.setattr("composemesh.testing.sources.IDLE", 0.1)
     with pytest.raises(Broken) as broken:

@@ -58,17 +58,22 @@ def wish(mdns: Mdns = HERE, taken: frozenset[str] = frozenset(), **published: in
     return Wish(mdns, taken, frozenset(announced))
 
 
+def into(feed: Latest[Discovered]) -> Callable[[Discovered], None]:
+    """What a source publishes, for `feed`."""
+
+    def publish(state: Discovered) -> None:
+        feed.publish(state)
+
+    return publish
+
+
 @asynccontextmanager
 async def running(wanted: Wish) -> AsyncIterator[Running]:
     source = MdnsSource("test")
     known: Latest[Discovered] = Latest(Discovered())
     source._wish.publish(wanted)
-
-    def publish(state: Discovered) -> None:
-        known.publish(state)
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(source.watch, publish)
+        nursery.start_soon(source.watch, into(known))
         yield Running(source, known)
         nursery.cancel_scope.cancel()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,21 @@ LAN = (ip_network("192.168.1.0/24"), ip_network("fd00:1::/64"))
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
-def heard(instance: str = "Printer", port: int = 80, *addresses: str, type: str = "_http._tcp", **txt: str):  # noqa: A002
+def heard(
+    instance: str = "Printer",
+    port: int = 80,
+    *addresses: str,
+    type: str = "_http._tcp",  # noqa: A002
+    **txt: str,
+) -> Announcement:
     return Announcement(type, instance, port, addresses or ("192.168.1.9",), txt)
 
 
-def found(*announcements: Announcement, taken: frozenset[str] = frozenset(), networks=LAN) -> Found:
+def found(
+    *announcements: Announcement,
+    taken: frozenset[str] = frozenset(),
+    networks: Sequence[IPv4Network | IPv6Network] = LAN,
+) -> Found:
     return translate(announcements, "ours", taken, networks)
 
 
@@ -164,5 +175,5 @@ def test_whatever_is_announced_names_are_labels_and_addresses_are_here(announcem
         assert len(problem.message) < 600
 
 
-def _within(address: str, network) -> bool:
-    return ip_network(address).version == network.version and ip_network(address).subnet_of(network)
+def _within(address: str, network: IPv4Network | IPv6Network) -> bool:
+    return ip_network(address).version == network.version and ip_network(address).subnet_of(network)  # type: ignore[arg-type] # of one version
