@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ import trio
 from composemesh.model.flag import Flag
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy import multiplex
-from mesh.http2 import Peer
+from mesh.http2 import Peer, serving
 from mesh.net import PORT, Net
+from wire.h2.raw import rst
 
 
 async def serve_paths(stream: trio.SocketStream) -> None:
@@ -133,6 +135,36 @@ async def test_a_reset_by_the_client_reaches_the_application(net: Net) -> None:
     with trio.fail_after(2):
         await cancelled.wait()
     assert (await net.records.next()).flag is Flag.DOWNSTREAM_CONNECTION_TERMINATION
+
+
+async def test_who_has_the_answer_and_says_no_more_has_not_given_up(net: Net) -> None:
+    """As clients of gRPC do: the answer came before the request was complete, and they reset what is left of it."""
+    app = net.add("app")
+
+    async def refuse(peer: Peer, event: h2.events.RequestReceived) -> None:
+        peer.h2.send_headers(event.stream_id, [(b":status", b"400")], end_stream=True)
+
+    await net.serve(app, serving(refuse))
+    client = Peer(await net.connect(app), client=True)
+    assert isinstance(client.stream, trio.SocketStream)
+    number = client.stream.socket.detach()  # a thread answers sooner than a task that takes turns with the proxy
+    uploads = 300
+
+    def reset_each() -> None:
+        with socket.socket(fileno=number) as wire:
+            wire.setblocking(True)
+            for stream in range(1, 2 * uploads, 2):
+                client.request(b"/", b"POST", end=False)
+                wire.sendall(client.h2.data_to_send())
+                ended = False
+                while not ended:
+                    events = client.h2.receive_data(wire.recv(65536))
+                    ended = any(isinstance(event, h2.events.StreamEnded) for event in events)
+                wire.sendall(rst(stream) + client.h2.data_to_send())
+
+    await trio.to_thread.run_sync(reset_each)
+    await net.records.next(uploads)
+    assert {(record.response_code, record.flag) for record in net.records.all} == {(400, Flag.NONE)}
 
 
 async def test_what_is_taken_back_in_the_same_breath_reaches_no_application(net: Net) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Http2Downstream:
     """One request's end of the connection, as the spine sees it."""
 
-    __slots__ = ("_connection", "_ended", "_lost", "_moved", "_scope", "_stream", "_why", "trailers")
+    __slots__ = ("_answered", "_connection", "_ended", "_lost", "_moved", "_scope", "_stream", "_why", "trailers")
 
     def __init__(self, connection: Connection, stream: Stream) -> None:
         self._connection = connection
@@ -40,6 +40,9 @@ class Http2Downstream:
         """While it is served."""
         self._lost = False
         self._ended = False
+        self._answered = False
+        """Whether the answer has been given to its end. Who then takes the request back, as one who is still sending
+        may, has not given it up."""
         self._moved: Moved | None = None
         """What has passed, once the stream is a tunnel."""
         self._why: Flag | None = None
@@ -102,7 +105,7 @@ class Http2Downstream:
 
     def _give_up(self) -> None:
         self._lost = True
-        if self._scope is not None:
+        if self._scope is not None and not self._answered:
             self._scope.cancel()
 
     async def serve(self, event: h2.RequestOpened, scope: trio.CancelScope) -> None:
@@ -176,6 +179,7 @@ class Http2Downstream:
                 await self._stream.send(payload, end=ended)
             else:
                 self._stream.link.flush()
+            self._answered = ended
         except Gone:
             raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
 
@@ -194,6 +198,7 @@ class Http2Downstream:
                 codec.end(self._stream.number)
         except Gone:
             raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
+        self._answered = True
         self._stream.link.flush()
 
     async def tunnel(self, x: Exchange, up: Upstream, head: ResponseHead, fields: Fields, data: bytes) -> None:
