@@ -259,6 +259,20 @@ class HttpRule:
     cors: Cors | None = None
     origin: Origin = NOWHERE
 
+    @property
+    def plain(self) -> bool:
+        """Whether all it does is choose a destination, and change fields: nothing is waited for, repeated or
+        answered for its sake."""
+        return bool(self.destinations) and not (
+            self.redirect
+            or self.direct_response
+            or self.timeout
+            or self.retry
+            or self.fault
+            or self.mirrors
+            or self.cors
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRule:

@@ -99,7 +99,7 @@ class Exchange:
         """What is sent upstream: as received, until a rule rewrites it."""
         self.record = record
         self.cluster = cluster
-        """Where the client sent it."""
+        """Where the client sent it, until a rule leads it elsewhere."""
         self.body = body
         """Body payload that came along with the head."""
         self.port = port

@@ -2,11 +2,12 @@
 
 What it spares is the task: to be put aside and taken up twice, and to go a dozen coroutines down to the socket and
 back. It decides nothing of its own: what is written down, what is sent and where to is asked of the functions that
-the spine asks (`opened`, `outgoing`, `attempt`, `returning`, `tell`).
+the spine asks (`opened`, `direct`, `outgoing`, `attempt`, `returning`, `tell`).
 
-The lane takes an exchange while all it needs is at hand: a whole request and nothing behind it, a place to send it
-that no rule and no policy speaks of, a connection there that waits, an answer that is whole. At the first thing that
-is not so, the connection's task takes over: before the request has gone anywhere with the bytes of it, afterwards
+The lane takes an exchange while all it needs is at hand: a whole request and nothing behind it, rules that only
+choose where it goes and change its fields, a place that no policy speaks of, a connection there that waits, an answer
+that is whole. At the first thing that
+is not so, the connection's task takes over: before anything was decided with the bytes of the request, afterwards
 with the exchange, which `resume` continues. It is also the task that is cancelled, and it takes over for that too.
 """
 
@@ -27,6 +28,7 @@ from composemesh.proxy.forward import attempt, outgoing
 from composemesh.proxy.headers import without_length
 from composemesh.proxy.refuse import Refused
 from composemesh.proxy.retry import SAFE
+from composemesh.proxy.route import direct
 from composemesh.proxy.serve import opened, tell
 from composemesh.proxy.woken import WOKEN
 
@@ -156,10 +158,10 @@ class Lane:
         down = self._down
         cluster, limits = self._connection.cluster(), down.load.heads
         end = data.find(b"\r\n\r\n") + 4
-        if not (_is_plain(cluster, down.port) and 3 < end <= limits.head):
+        if not (_may_take(cluster, down.port) and 3 < end <= limits.head):
             return False
         everywhere = down.filters.everywhere
-        if everywhere is not None and not everywhere.light:
+        if everywhere is not None and (cluster.rules is not None or not everywhere.light):
             return False
         try:
             head = parse_request(data[:end], limits)
@@ -169,32 +171,47 @@ class Lane:
         if not whole or down.rest or head.upgrade or head.method == b"CONNECT":
             return False
         named = cluster.named(head.authority)
-        if named is not cluster and not _is_plain(named, down.port):
+        if named is not cluster and not _may_take(named, down.port):
             return False
-        cluster = named
         most = down.load.limits.requests
-        target = cluster.pick(down.port) if not most or down.load.requests < most else None
-        if target is None:
+        if most and down.load.requests >= most:
             return False
-        pool = target.pool(down.port)
-        up = pool.checkout(repeatable=head.method in SAFE)
+        x = opened(down, head, body, True, named)
+        try:
+            self._send(x, everywhere)
+        except Exception:
+            self._lost(x)
+            raise
+        return True
+
+    def _send(self, x: Exchange, everywhere: Chain | None) -> None:
+        """To where rules lead, or else where the client sent it; or have the task do so. A split is drawn once: what
+        was decided stays decided."""
+        down, rules = self._down, x.cluster.rules
+        candidates = () if rules is None else rules.http(x.head.authority, down.port).candidates
+        fits = rules is None or not candidates or (everywhere is None and direct(x, down, rules, candidates))
+        cluster = x.cluster
+        target = cluster.pick(x.port) if fits and _takes_all(cluster, x.port) else None
+        if target is None:
+            self._hand_over(x)
+            return
+        pool = target.pool(x.port)
+        up = pool.checkout(repeatable=x.head.method in SAFE)
         if up is None:
             cluster.turn -= 1  # the task will pick, too
-            return False
-        x: Exchange | None = None
+            self._hand_over(x)
+            return
         try:
-            x = opened(down, head, body, True, cluster)
-            return self._send(x, cluster, target, pool, up)
+            self._send_over(up, x, target, pool, everywhere)
         except Exception:
             up.close()
-            if x is not None:
-                self._lost(x)
             raise
 
-    def _send(self, x: Exchange, cluster: Cluster, target: Target, pool: Pool, up: Http1Upstream) -> bool:
-        """The same, now that there is a connection for it. What may raise comes before what is counted, and
-        before the task is given the exchange."""
-        down, everywhere = self._down, self._down.filters.everywhere
+    def _send_over(
+        self, up: Http1Upstream, x: Exchange, target: Target, pool: Pool, everywhere: Chain | None
+    ) -> None:
+        """What may raise comes before what is counted, and before the task is given the exchange."""
+        down, cluster = self._down, x.cluster
         if everywhere is not None or cluster.filters is not None:
             refused = self._filtered(x, everywhere, cluster.filters)
             if refused is not None:
@@ -202,15 +219,12 @@ class Lane:
                 pool.checkin(up)
                 down.begin(x.head, True)
                 self._refused(x, refused)
-                return True
+                return
         fields = outgoing(x, down)
         if not _sends(up, up.request(x, fields)):
             cluster.turn -= 1
-            if x.view is None:
-                return False
-            down.begin(x.head, True)
-            self._leave(x, b"")  # as filters have left it: they must not see it twice
-            return True
+            self._hand_over(x)
+            return
         attempt(x, target)
         down.begin(x.head, True)
         x.record.upstream_address = pool.address
@@ -218,7 +232,11 @@ class Lane:
         self._wire.on_readable = None
         self._under_way = _UnderWay(x, target, up, fields)
         up.wire.on_readable = self._answered
-        return True
+
+    def _hand_over(self, x: Exchange) -> None:
+        """The task goes on with it, as rules and filters have left it: they must not see it twice."""
+        self._down.begin(x.head, True)
+        self._leave(x, b"")
 
     def _filtered(self, x: Exchange, *chains: Chain | None) -> Refused | None:
         """Have filters see the request; what one of them says that wants it to end here."""
@@ -265,6 +283,8 @@ class Lane:
         head, payload = found
         up.wire.on_readable = None
         fields = returning(x, head)
+        if x.course is not None:
+            fields = x.course.respond(fields)
         if x.view is not None:
             try:
                 fields = x.view.answered(head, fields)
@@ -300,11 +320,15 @@ class Lane:
             self._asked()
 
 
-def _is_plain(cluster: Cluster, port: int) -> bool:
-    """Whether no rule and no policy has a say in what is sent here, and no filter that may have to be waited for."""
+def _may_take(cluster: Cluster, port: int) -> bool:
+    """Whether what is sent here may be for the lane, as far as can be told before it has been read."""
+    return _takes_all(cluster, port) if cluster.rules is None else cluster.rules.plain(port)
+
+
+def _takes_all(cluster: Cluster, port: int) -> bool:
+    """Whether no policy has a say in what is sent here, and no filter that may have to be waited for."""
     return (
-        cluster.rules is None
-        and cluster.policies is None
+        cluster.policies is None
         and (cluster.filters is None or cluster.filters.light)
         and cluster.spoken.declared.get(port) is not Protocol.GRPC_WEB
     )

@@ -23,16 +23,20 @@ from composemesh.routing.request import Request
 from composemesh.routing.resolve import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from composemesh.model.route import HttpMatch, HttpRule
     from composemesh.proxy.cluster import Cluster
     from composemesh.proxy.codec.parts import Fields
     from composemesh.proxy.exchange import Downstream, Exchange
     from composemesh.proxy.filters.actions import Actions, Arm
     from composemesh.proxy.rules import Rules
+    from composemesh.routing.resolve import Decision, HttpCandidate
 
 
 async def route(x: Exchange, down: Downstream, cluster: Cluster, rules: Rules) -> None:
     """Do what the first rule that matches says. Raises as `forward` does, and Refused where no rule matches."""
-    candidates = rules.http(x.head.authority, down.port)
+    candidates = rules.http(x.head.authority, down.port).candidates
     if not candidates and not rules.required:
         await forward(x, down, cluster)
         return
@@ -41,12 +45,7 @@ async def route(x: Exchange, down: Downstream, cluster: Cluster, rules: Rules) -
         raise Refused(Flag.NO_ROUTE_FOUND, "no rule matches the request")
     actions = actions_of(decision.candidate)
     arm = actions.arm(decision)
-    x.record.route = actions.name
-    if actions.asks:
-        x.record.headers = actions.noted(x.head.values)
-    x.course = course = Course(decision.rule)
-    if arm.response:
-        course.on_response.append(arm.response.on(x, down))
+    x.course = course = decided(x, down, actions, arm)
     if actions.faults is not None:
         await actions.faults.inject(x)
     if actions.cors is not None and await _cors(x, down, actions, course):
@@ -61,33 +60,55 @@ async def route(x: Exchange, down: Downstream, cluster: Cluster, rules: Rules) -
     elif rule.direct_response is not None:
         await reply(x, down, rule.direct_response.status, [], rule.direct_response.body)
     else:
-        led = None if decision.arm is None else rules.destination(decision.arm.destination, down.port)
-        if led is None:
-            raise Refused(Flag.NO_CLUSTER_FOUND, str(decision.arm.destination if decision.arm else "no weight"))
-        await _send(x, down, course, actions, arm, rules, *led)
+        lead(x, down, rules, decision)
+        _rewrite(x, down, course, actions, arm)
+        await _send(x, down, course, actions, rules)
 
 
-async def _send(
-    x: Exchange,
-    down: Downstream,
-    course: Course,
-    actions: Actions,
-    arm: Arm,
-    rules: Rules,
-    cluster: Cluster,
-    port: int,
-) -> None:
-    """The request as the rule wants it, to where the rule leads, and its copies."""
-    x.port = port
-    x.record.destination = cluster.unreached
-    _rewrite(x, down, course, actions, arm)
+def direct(x: Exchange, down: Downstream, rules: Rules, candidates: Sequence[HttpCandidate]) -> bool:
+    """The same, but for sending it, where every rule is plain and leads somewhere (see `Rules`); false where none
+    matches, and then nothing has been done."""
+    decision = resolve(candidates, request_of(x, down, rules))
+    if decision is None:
+        return False
+    actions = actions_of(decision.candidate)
+    arm = actions.arm(decision)
+    x.course = decided(x, down, actions, arm)
+    lead(x, down, rules, decision)
+    _rewrite(x, down, x.course, actions, arm)
+    return True
+
+
+def decided(x: Exchange, down: Downstream, actions: Actions, arm: Arm) -> Course:
+    """Write down which rule was met; what it makes of the request, so far."""
+    x.record.route = actions.name
+    if actions.asks:
+        x.record.headers = actions.noted(x.head.values)
+    course = Course(actions.rule)
+    if arm.response:
+        course.on_response.append(arm.response.on(x, down))
+    return course
+
+
+def lead(x: Exchange, down: Downstream, rules: Rules, decision: Decision[HttpRule, HttpMatch]) -> None:
+    """From here on the request is going where the rule leads. Raises Refused where that is nowhere."""
+    arm = decision.arm
+    led = None if arm is None else rules.destination(arm.destination, down.port)
+    if led is None:
+        raise Refused(Flag.NO_CLUSTER_FOUND, str(arm.destination if arm else "no weight"))
+    x.cluster, x.port = led
+    x.record.destination = x.cluster.unreached
+
+
+async def _send(x: Exchange, down: Downstream, course: Course, actions: Actions, rules: Rules) -> None:
+    """The request, as the rule wants it, and its copies."""
     for mirror in actions.mirrors:
         if mirror.hits() and (led := rules.destination(mirror.destination, down.port)) is not None:
             mirror.copy(x, down, *led, actions.name)
     if course.rule.timeout:
-        await within(course.rule.timeout, x, course, down.reactor.alarms, partial(forward, x, down, cluster))
+        await within(course.rule.timeout, x, course, down.reactor.alarms, partial(forward, x, down, x.cluster))
     else:
-        await forward(x, down, cluster)
+        await forward(x, down, x.cluster)
 
 
 def _rewrite(x: Exchange, down: Downstream, course: Course, actions: Actions, arm: Arm) -> None:

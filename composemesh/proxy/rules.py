@@ -31,6 +31,14 @@ class Led(NamedTuple):
     """The rule, as records name it."""
 
 
+class Met(NamedTuple):
+    """The rules that a request may meet."""
+
+    candidates: tuple[HttpCandidate, ...]
+    plain: bool
+    """Whether each of them only chooses a destination that there is, and changes fields."""
+
+
 class Rules:
     """Bound to a caller, or a gateway, and to an address. Made once a plan, like the cluster that it belongs to."""
 
@@ -55,7 +63,7 @@ class Rules:
         self.labels = labels
         """The caller's; none at a gateway."""
         self.gateway = gateway
-        self._http: dict[tuple[str, int], tuple[HttpCandidate, ...]] = {}
+        self._http: dict[tuple[str, int], Met] = {}
         self._connections: dict[tuple[str, int, bool], tuple[ConnectionCandidate, ...]] = {}
         self._led: dict[tuple[Destination, int], tuple[Cluster, int] | None] = {}
 
@@ -67,17 +75,22 @@ class Rules:
         """Whether a request that meets no rule goes nowhere: a gateway has no place of its own to send it to."""
         return self.gateway != MESH
 
-    def http(self, authority: bytes, port: int) -> tuple[HttpCandidate, ...]:
+    def http(self, authority: bytes, port: int) -> Met:
         """The rules for a request. Those of other callers and ports are left out here, as Istio leaves them out:
         where no other is left, there are no rules, and the request goes where it was going."""
         host = self._host or _name(authority)
         found = self._http.get((host, port))
         if found is None:
-            found = tuple(each for each in self._of(host) if each.concerns(self.gateway, port, self.labels))
+            candidates = tuple(each for each in self._of(host) if each.concerns(self.gateway, port, self.labels))
+            found = Met(candidates, all(self._is_plain(each, port) for each in candidates))
             if len(self._http) >= MOST_HOSTS:
                 self._http.clear()
             self._http[host, port] = found
         return found
+
+    def plain(self, port: int) -> bool:
+        """Whether none but plain rules (see `HttpRule`) can be met by what is sent to `port`, whomever it names."""
+        return bool(self._host) and self.http(b"", port).plain
 
     def connections(self, name: str, port: int, *, tls: bool) -> tuple[ConnectionCandidate, ...]:
         """The same for a connection that is passed on as it is: `tls` rules, or `tcp` rules."""
@@ -126,6 +139,12 @@ class Rules:
                 self._led.clear()
             self._led[key] = led
             return led
+
+    def _is_plain(self, candidate: HttpCandidate, port: int) -> bool:
+        arms = candidate.rule.destinations
+        if not candidate.rule.plain or (len(arms) > 1 and not candidate.total):
+            return False
+        return all(self.destination(arm.destination, port) is not None for arm in arms)
 
     def _of(self, host: str) -> tuple[HttpCandidate, ...]:
         return self._table.http(host, self.gateway) if self._serves(host) else ()

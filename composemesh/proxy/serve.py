@@ -46,6 +46,8 @@ async def resume(x: Exchange, down: Downstream) -> Exchange:
         elif x.view is not None:
             x.view.check()
             await forward(x, down, cluster)
+        elif x.course is not None:
+            await forward(x, down, cluster)
         else:
             admit(x, down)
             chain = down.filters.everywhere

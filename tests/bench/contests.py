@@ -66,6 +66,15 @@ CONTESTS = (
         seconds=2,
     ),
     Contest(
+        "HTTP/1.1, by rules",
+        *_WEB,
+        http1.asking(),
+        (peers.MESH, peers.RULED, peers.HOP),
+        peers.MESH.name,
+        connections=(32,),
+        seconds=2,
+    ),
+    Contest(
         "HTTP/1.1, 10 fields and 1 KiB",
         *_WEB,
         http1.asking("1k", 10),

@@ -29,8 +29,10 @@ class Started:
     programs: list[Running] = field(default_factory=list)
 
 
-def _mesh(folder: Path, port: int, origin: int, *, tcp: bool = False, compiled: bool = False) -> Commands:
-    return {"composemesh": mesh.command(port, origin, tcp=tcp, compiled=compiled)}
+def _mesh(
+    folder: Path, port: int, origin: int, *, tcp: bool = False, ruled: bool = False, compiled: bool = False
+) -> Commands:
+    return {"composemesh": mesh.command(port, origin, tcp=tcp, ruled=ruled, compiled=compiled)}
 
 
 def _envoy_pair(folder: Path, port: int, origin: int, http2: bool = False) -> Commands:
@@ -77,6 +79,7 @@ def _haproxy_edge(folder: Path, port: int, origin: int) -> Commands:
 
 MESH = Peer("composemesh", _mesh)
 COMPILED = Peer("composemesh, compiled", partial(_mesh, compiled=True))
+RULED = Peer("composemesh, by rules", partial(_mesh, ruled=True))
 MESH_TCP = Peer("composemesh", partial(_mesh, tcp=True))
 PAIR = Peer("Envoy pair, mTLS", _envoy_pair)
 PAIR_H2 = Peer("Envoy pair, mTLS", partial(_envoy_pair, http2=True))

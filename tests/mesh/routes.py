@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -71,6 +73,16 @@ async def applied(net: Net) -> None:
     """Wait until the sidecars read the snapshot that was published last."""
     with trio.fail_after(5):
         while net.fleet.planner.table.virtual_hosts is not net.snapshot.value.virtual_hosts:
+            await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def planned_anew(net: Net) -> AsyncIterator[None]:
+    """What is changed meanwhile has a plan made for it, and sidecars go by that one afterwards."""
+    before = net.fleet.planner.plan
+    yield
+    with trio.fail_after(5):
+        while net.fleet.planner.plan is before:
             await trio.lowlevel.checkpoint()
 
 

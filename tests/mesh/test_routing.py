@@ -18,6 +18,7 @@ from mesh.routes import (
     configure,
     connect,
     exact,
+    planned_anew,
     prefix,
     regex,
     rule,
@@ -199,9 +200,11 @@ async def test_a_service_with_one_other_port_is_dialled_there(net: Net) -> None:
     await applied(net)
     client = await connect(net, versions["v1"])
     assert (await client.ask()).status == 503  # the caller's port: nobody listens there
-    net.change(ratings, ports=(8099,))
+    async with planned_anew(net):
+        net.change(ratings, ports=(8099,))
     assert (await client.ask()).body == b"ratings"
-    net.change(ratings, ports=(8098, 8099))
+    async with planned_anew(net):
+        net.change(ratings, ports=(8098, 8099))
     assert (await client.ask()).status == 503
 
 

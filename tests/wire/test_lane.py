@@ -3,17 +3,22 @@ and without it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import astuple
+from types import SimpleNamespace
 
 import pytest
 
 from composemesh.model.flag import Flag
+from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, HttpRule, Rewrite
 from composemesh.proxy import lane
 from composemesh.proxy.downstream.h1 import Http1Downstream
 from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.upstream.h1 import Http1Upstream
 from composemesh.proxy.wire import Wire
+from composemesh.routing import chance
 from mesh.net import GET, OK, ask, read_all, running_net
+from mesh.routes import exact, headers, prefix, rule, to
 from wire import corpus
 from wire.transcript import Stage, Transcript
 
@@ -70,16 +75,48 @@ CONVERSATIONS: dict[str, tuple[list[bytes], Script | None]] = {
 }  # fmt: skip
 
 
+RULES = {
+    "changes": [
+        rule(
+            to("", host="app", response=HeaderChange(set=(("x-arm", "only"),))),
+            match=HttpMatch(uri=prefix("/")),
+            rewrite=Rewrite(uri="/new/", authority="other.test"),
+            headers=headers(request=HeaderChange(add=(("x-more", "1"),), remove=("te",))),
+        )
+    ],
+    "a split": [
+        rule(
+            to("", 1, host="app", request=HeaderChange(set=(("x-arm", "a"),))),
+            to("", 1, host="app", request=HeaderChange(set=(("x-arm", "b"),))),
+        )
+    ],
+    "a match": [
+        rule(to("", host="app"), match=HttpMatch(uri=exact("/warm"))),
+        rule(to("", host="app"), match=HttpMatch(headers={"content-length": exact("5")}), name="with a length"),
+    ],
+    "a dead end": [
+        rule(to("", host="app"), match=HttpMatch(uri=exact("/warm"))),
+        rule(to("", host="nobody")),
+    ],
+    "a limit of time": [rule(to("", host="app"), timeout=5.0)],
+    "an answer of its own": [
+        rule(to("", host="app"), match=HttpMatch(uri=exact("/warm"))),
+        HttpRule(direct_response=DirectResponse(418, b"short and stout")),
+    ],
+}
+
+
 async def play_both_ways(
-    monkeypatch: pytest.MonkeyPatch, said: dict[str, tuple[list[bytes], Script | None]]
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, tuple[list[bytes], Script | None]], *rules: HttpRule
 ) -> tuple[dict[str, Transcript], dict[str, Transcript]]:
-    """All conversations with the lane, and without."""
+    """All conversations with the lane, and without. Splits are drawn alike."""
+    monkeypatch.setattr(chance, "random", SimpleNamespace(random=lambda: 0.3))
     seen: list[dict[str, Transcript]] = []
     for quick in (True, False):
         monkeypatch.setattr(Reactor, "quick", quick)
         async with running_net() as net:
             stage = Stage(net)
-            await stage.start()
+            await stage.start(*rules)
             seen.append({name: await stage.play(*conversation) for name, conversation in said.items()})
     return seen[0], seen[1]
 
@@ -88,6 +125,13 @@ async def test_conversations_are_the_same_with_the_lane_and_without(monkeypatch:
     with_lane, without = await play_both_ways(monkeypatch, CONVERSATIONS)
     for name, transcript in with_lane.items():
         assert (name, *astuple(transcript)) == (name, *astuple(without[name]))
+
+
+@pytest.mark.parametrize("name", RULES)
+async def test_rules_have_the_same_say_with_the_lane_and_without(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with_lane, without = await play_both_ways(monkeypatch, CONVERSATIONS, *RULES[name])
+    for conversation, transcript in with_lane.items():
+        assert (conversation, *astuple(transcript)) == (conversation, *astuple(without[conversation]))
 
 
 async def test_every_recorded_case_is_the_same_with_the_lane_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +146,8 @@ async def test_every_recorded_case_is_the_same_with_the_lane_and_without(monkeyp
         assert (name, *astuple(transcript)) == (name, *astuple(without[name]))
 
 
-@pytest.mark.interpreted
-async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the lane reads in this way: a request from its client, and its answer."""
+async def read_on_the_lane(monkeypatch: pytest.MonkeyPatch, *rules: HttpRule) -> list[bytes]:
+    """The first words of what was read as only the lane reads: a request from its client, and its answer."""
     read: list[bytes] = []
     receive_now = Wire.receive_now
 
@@ -116,12 +159,39 @@ async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Wire, "receive_now", noting)
     async with running_net() as net:
         stage = Stage(net)
-        await stage.start()
+        await stage.start(*rules)
         heard = await stage.play([GET, POST, HEAD, GET])
     assert heard.client.count(b"HTTP/1.1 200 OK") == 4
-    assert [word for word in read if word] == [
-        each for asked in b"GET POST HEAD GET".split() for each in (asked, b"HTTP/1.1")
-    ]
+    return [word for word in read if word]
+
+
+LANE = [each for asked in (b"GET", b"POST", b"HEAD", b"GET") for each in (asked, b"HTTP/1.1")]
+
+
+@pytest.mark.interpreted
+async def test_plain_exchanges_do_take_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await read_on_the_lane(monkeypatch) == LANE
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("name", ["changes", "a split"])
+async def test_those_that_plain_rules_lead_take_it_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert await read_on_the_lane(monkeypatch, *RULES[name]) == LANE
+
+
+@pytest.mark.interpreted
+async def test_those_whose_rules_take_time_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the first look at each, which finds out that it is one of them."""
+    assert b"HTTP/1.1" not in await read_on_the_lane(monkeypatch, *RULES["a limit of time"])
+
+
+async def test_the_lane_draws_a_split_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were what it could not send drawn again, two arms would change places for as long as one has no connection."""
+    with_lane, without = await play_both_ways(monkeypatch, {"many": ([GET] * 20, None)}, *RULES["a split"])
+    arms = re.findall(rb"x-arm: (\w)", with_lane["many"].origin)
+    assert arms == re.findall(rb"x-arm: (\w)", without["many"].origin)
+    assert len(arms) == 21
+    assert set(arms) == {b"a", b"b"}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +235,8 @@ async def test_a_bug_ends_one_exchange_and_leaves_nothing(
         endpoint = net.fleet.planner.endpoints[stage.app.life]
         assert endpoint.active == 0
         assert net.fleet.sidecars[net.caller.life].load(False).requests == 0
-        assert not any(pool._idle for pool in endpoint.pools.values())
+        taken = name != "opened"  # before which no connection is
+        assert any(pool._idle for pool in endpoint.pools.values()) != taken
         again = await net.connect(stage.app)
         assert b" 200 " in await ask(again, GET)
         assert b" 200 " in await ask(again, GET)

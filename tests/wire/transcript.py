@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from composemesh.model.record import Record
+from composemesh.model.route import HttpRule, VirtualHost
 from composemesh.model.snapshot import Protocol, ServiceSettings, Snapshot
 from mesh.net import PORT, Net, read_until
 from wire.origin import Origin
@@ -39,9 +40,11 @@ class Stage:
         self.origin = Origin()
         self.app = net.add("app")
 
-    async def start(self) -> None:
+    async def start(self, *rules: HttpRule) -> None:
+        """`rules` are those of the application, if it has any."""
         settings = ServiceSettings("app", "v1", ports={PORT: Protocol.HTTP})
-        self.net.snapshot.publish(Snapshot("test", services={"app": settings}))
+        hosts = (VirtualHost(("app",), http=rules),) if rules else ()
+        self.net.snapshot.publish(Snapshot("test", services={"app": settings}, virtual_hosts=hosts))
         await self.net.serve(self.app, self.origin)
 
     async def play(self, said: list[bytes], answers: tuple[list[bytes], bool] | None = None) -> Transcript:
