@@ -59,16 +59,20 @@ export interface GraphNode {
   kind: NodeKind;
 }
 
-export interface GraphEdge {
-  source: string;
-  destination: string;
-  protocol: string;
+/** What is counted of any traffic. */
+export interface Counted {
   requests: number;
   errors: number;
   p50_ms: number | null;
   p99_ms: number | null;
   bytes_sent: number;
   bytes_received: number;
+}
+
+export interface GraphEdge extends Counted {
+  source: string;
+  destination: string;
+  protocol: string;
   mtls: boolean;
   /** Connections that are open now; TCP only. */
   open?: number;
@@ -83,17 +87,11 @@ export interface Graph {
 }
 
 /** What happened in one stretch of time. */
-export interface Point {
+export interface Point extends Counted {
   /** Seconds between this stretch's beginning and now. */
   ago: number;
   /** How long it is; the last one is not over yet. */
   seconds: number;
-  requests: number;
-  errors: number;
-  p50_ms: number | null;
-  p99_ms: number | null;
-  bytes_sent: number;
-  bytes_received: number;
 }
 
 export interface Series {
