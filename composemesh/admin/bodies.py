@@ -36,6 +36,10 @@ class BadBody(Exception):
         self.answer = partial(refusal, status, error, hint)
 
 
+class TooLong(ValueError):
+    """A body has more bytes than it may have; the message says so, as a clause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A resource as a client names it."""
@@ -77,6 +81,17 @@ class Asked:
         return all(problem.severity is not Severity.ERROR for problem in self.problems)
 
 
+async def whole(request: Request, most: int) -> bytes:
+    """A body of at most `most` bytes. Raises TooLong."""
+    body = bytearray()
+    async with aclosing(request.stream()) as pieces:
+        async for piece in pieces:
+            body += piece
+            if len(body) > most:
+                raise TooLong(f"the body has more than {most} bytes")
+    return bytes(body)
+
+
 async def asked_change(request: Request, most: int, kinds: Kinds) -> Asked:
     """What a body of at most `most` bytes asks for, in documents of these kinds. Raises BadBody.
 
@@ -94,7 +109,10 @@ async def _read(request: Request, most: int, understand: Callable[[Any], T], oth
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("", "application/json"):
         raise BadBody(415, "The body must be JSON.", "Send `Content-Type: application/json`.")
-    body = await _body(request, most) or otherwise
+    try:
+        body = await whole(request, most) or otherwise
+    except TooLong:
+        raise BadBody(413, f"More than {most >> 20} MiB.", "Send the documents in several requests.") from None
 
     def read() -> T:
         return understand(json.loads(body))
@@ -103,16 +121,6 @@ async def _read(request: Request, most: int, understand: Callable[[Any], T], oth
         return await apart(read)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadBody(400, SHAPE) from None
-
-
-async def _body(request: Request, most: int) -> bytes:
-    body = bytearray()
-    async with aclosing(request.stream()) as pieces:
-        async for piece in pieces:
-            body += piece
-            if len(body) > most:
-                raise BadBody(413, f"More than {most >> 20} MiB.", "Send the documents in several requests.")
-    return bytes(body)
 
 
 def _change(said: Any, kinds: Kinds) -> Asked:

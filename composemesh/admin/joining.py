@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from composemesh.admin.bodies import whole
 from composemesh.admin.guard import refusal
 from composemesh.admin.streams import Stream
 from composemesh.admin.views import Json
@@ -42,7 +42,7 @@ async def joining(request: Request, mesh: MeshView) -> Response:
     if processes is None or not mesh.ready:
         return refusal(503, "The mesh is still starting.", "Ask again in a moment.")
     try:
-        said = read_request(await _body(request))
+        said = read_request(await whole(request, LONGEST))
     except ValueError as problem:
         return refusal(400, f"{problem}.", 'Send {"name", "version", "port", "pid", "calls": {name: port}}.')
     return Stream(lambda: _stay(processes, mesh, said))
@@ -85,17 +85,6 @@ async def _other_doors(processes: Processes, workload: Workload, shown: list[Jso
 
 def _event(name: str, value: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(value)}\n\n"
-
-
-async def _body(request: Request) -> bytes:
-    """Raises ValueError where it is too long."""
-    body = bytearray()
-    async with aclosing(request.stream()) as pieces:
-        async for piece in pieces:
-            body += piece
-            if len(body) > LONGEST:
-                raise ValueError(f"the request has more than {LONGEST} bytes")
-    return bytes(body)
 
 
 def read_request(body: bytes) -> dict[str, Any]:

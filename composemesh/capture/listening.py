@@ -6,19 +6,17 @@ measured, on the main thread. sock_diag(7) can ask for listening sockets alone. 
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator
 
+from composemesh.capture import netlink
+
 _SOCK_DIAG = 4  # linux/netlink.h: NETLINK_SOCK_DIAG
 _BY_FAMILY = 20  # linux/sock_diag.h: SOCK_DIAG_BY_FAMILY
-_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
-_DONE, _ERROR = 3, 2
 _LISTEN = 10  # net/tcp_states.h: TCP_LISTEN
 
-_HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBxI48x")  # inet_diag_req_v2, with an empty inet_diag_sockid
 _SOCKET = struct.Struct("!4xH2x16s")  # inet_diag_msg: the source port and address
 
@@ -30,21 +28,11 @@ def open_question() -> socket.socket:
 
 def ask(question: socket.socket, family: int) -> Iterator[int]:
     """The ports that listen at an address others can reach. Raises OSError where the kernel has no inet_diag."""
-    request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
-    question.send(_HEADER.pack(_HEADER.size + len(request), _BY_FAMILY, _DUMP, 0, 0) + request)
-    while True:
-        answer, at = question.recv(1 << 16), 0
-        while at < len(answer):
-            length, kind, *_ = _HEADER.unpack_from(answer, at)
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                problem = -struct.unpack_from("=i", answer, at + _HEADER.size)[0]
-                raise OSError(problem, os.strerror(problem))
-            port, address = _SOCKET.unpack_from(answer, at + _HEADER.size)
-            if not is_loopback(address[:4] if family == socket.AF_INET else address):
-                yield port
-            at += (length + 3) & ~3
+    wanted = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
+    for _, body in netlink.listed(question, _BY_FAMILY, wanted):
+        port, address = _SOCKET.unpack_from(body)
+        if not is_loopback(address[:4] if family == socket.AF_INET else address):
+            yield port
 
 
 def read(table: bytes) -> Iterator[int]:
