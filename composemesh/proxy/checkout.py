@@ -108,19 +108,37 @@ async def _link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http
         return await _link_within(pool.limits, pool, target, port, reactor)
     link = pool.link()
     if link is None:
+        failures = pool.failures
         async with pool.dialling:
             link = pool.link()
             if link is None:
-                link = new_link(await _dial(target, port, reactor, pool), reactor, pool.settings)
+                if pool.failures > failures:
+                    raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, pool.why, connected=False)
+                link = await _new_link(pool, target, port, reactor)
                 pool.add(link)
     return link
 
 
+async def _new_link(pool: Pool, target: Target, port: int, reactor: Reactor) -> Http2Link:
+    """Dialled by one for all who wait for it: a hundred who dialled one after the other, where each dial takes ten
+    seconds to fail, would know it after a quarter of an hour."""
+    try:
+        wire = await _dial(target, port, reactor, pool)
+    except Broken as problem:
+        pool.failures += 1
+        pool.why = problem.detail
+        raise
+    return new_link(wire, reactor, pool.settings)
+
+
 async def _link_within(limits: Limits, pool: Pool, target: Target, port: int, reactor: Reactor) -> Http2Link:
     """The same, where connections are counted. Who finds one being made waits in the queue for it to be there."""
+    failures = pool.failures
 
     def take() -> tuple[Http2Link | None] | None:
         link = pool.link()
+        if link is None and pool.failures > failures:
+            raise Broken(Flag.UPSTREAM_CONNECTION_FAILURE, pool.why, connected=False)
         room = link is not None or (not pool.dialling.locked() and limits.begin_connection())
         return (link,) if room else None
 
@@ -129,7 +147,7 @@ async def _link_within(limits: Limits, pool: Pool, target: Target, port: int, re
         return link
     pool.dialling.acquire_nowait()  # nothing was awaited since `take` saw it free
     try:
-        link = new_link(await _dial(target, port, reactor, pool), reactor, pool.settings)
+        link = await _new_link(pool, target, port, reactor)
     finally:
         pool.dialling.release()
     pool.add(link)

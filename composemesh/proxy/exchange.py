@@ -265,8 +265,19 @@ class Upstream(Protocol):
         """Whether the connection has carried a request before: the callee may have closed it meanwhile."""
         ...
 
+    @property
+    def untaken(self) -> bytes:
+        """What the callee did not take at once of what it was asked. An answer may come all the same, so that nobody
+        waits for this alone."""
+        ...
+
     async def ask(self, x: Exchange, fields: Fields) -> None:
-        """Send the request, with as much of its body as is there. Raises Broken and Refused."""
+        """Send the request, with as much of its body as is there and is taken at once. Raises Refused, and Broken,
+        where nothing of it has gone."""
+        ...
+
+    async def send_untaken(self, x: Exchange) -> None:
+        """Send the rest of that, before anything else. Raises OSError where the callee wants no more."""
         ...
 
     async def send(self, payload: bytes) -> None:

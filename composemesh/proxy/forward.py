@@ -151,7 +151,7 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
             if begun is None:
                 await up.ask(x, fields)
                 x.asked = time.monotonic()
-            if x.whole:
+            if x.whole and not up.untaken:
                 await answer(x, down, up)
             else:
                 await _stream(x, down, up)
@@ -166,7 +166,8 @@ async def _attempt(x: Exchange, down: Downstream, target: Target, pool: Pool, fi
 
 
 async def _stream(x: Exchange, down: Downstream, up: Upstream) -> None:
-    """The request's body is still coming: pump it while the answer is awaited, because either may end first."""
+    """The request's body is still coming, or going: pump it while the answer is awaited, because either may end
+    first."""
     failure: Again | Broken | Cut | Refused | None = None
     trouble: list[Cut | Malformed | Refused] = []  # of the pump: at most one
     async with trio.open_nursery() as nursery:
@@ -186,6 +187,10 @@ async def _pump(
     x: Exchange, down: Downstream, up: Upstream, trouble: list[Cut | Malformed | Refused], scope: trio.CancelScope
 ) -> None:
     try:
+        if up.untaken:
+            await up.send_untaken(x)
+        if x.whole:
+            return
         while payload := await down.read(x):
             x.record.bytes_received += len(payload)
             x.keep(payload)

@@ -41,6 +41,9 @@ SHARE = 4
 """How many times as long as such a turn the pause after it is: the connection has a fifth of the loop at most."""
 GATHERED = 65536
 """Bytes that go out without waiting for what other streams have to say."""
+MOST_UNHEARD = 100
+"""Exchanges that are under way, or have ended in words that a peer does not take: it hears of no more until it does.
+One that keeps to the streams that it may have at a time (RFC 9113, 5.1.2) never comes so far."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -70,6 +73,8 @@ class Link(Generic[CodecT]):
         """When it was asked for a sign of life, and has not given one since; 0 where it owes none."""
         self._connects = False
         self._unsent = b""
+        self._unheard = 0
+        """Exchanges that have ended since the socket took no more."""
         self._reactor = reactor
         self._gathers = False
         """Whether more is awaited, from other streams, before what there is goes out."""
@@ -143,6 +148,8 @@ class Link(Generic[CodecT]):
         while True:
             if self.codec.waiting or self.codec.wasteful:
                 await self._let_others()
+            if self._unsent and len(self.streams) + self._unheard > MOST_UNHEARD:
+                await self.relief()
             if not data and not self.codec.waiting:
                 try:
                     data = await self.wire.receive()
@@ -214,7 +221,9 @@ class Link(Generic[CodecT]):
         """The rest of what the socket did not take at once, and what has been said since."""
         try:
             while self._unsent:
+                ended = self._unheard
                 await self.wire.send(self._unsent)
+                self._unheard -= ended
                 self._unsent = self.codec.data_to_send()
         except OSError:
             self._unsent = b""  # the reader notices
@@ -252,6 +261,8 @@ class Link(Generic[CodecT]):
 
     def leave(self) -> None:
         """Somebody is done with it, or will not begin."""
+        if self._unsent:
+            self._unheard += 1
         if not self.streams:
             self.idle_since = time.monotonic()
             if self.retired:

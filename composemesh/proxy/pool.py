@@ -35,7 +35,7 @@ crosses that close on the wire is lost. A new dial costs microseconds on one hos
 class Pool:
     """Idle connections to one address. Everything here is synchronous, so no cancellation can upset it."""
 
-    __slots__ = ("_idle", "_links", "address", "closed", "dialling", "introduction", "limits")
+    __slots__ = ("_idle", "_links", "address", "closed", "dialling", "failures", "introduction", "limits", "why")
 
     def __init__(self, address: Address = ("", 0), limits: Limits | None = None, introduction: bytes = b"") -> None:
         host, port = address
@@ -53,6 +53,10 @@ class Pool:
         self.closed = False
         self.dialling = trio.Lock()
         """Held by whoever makes a new link, so that a hundred requests at once share the first one."""
+        self.failures = 0
+        """Links that did not come about: who waited for one shares its failure, and does not wait for another."""
+        self.why = ""
+        """Why the last of them did not."""
 
     def __repr__(self) -> str:
         return f"<Pool idle={len(self._idle)}{' closed' if self.closed else ''}>"
@@ -129,7 +133,8 @@ class Pool:
         self._idle = kept
         for link in self._links:
             link.look_after(now)
-            if now > link.expires or (not link.streams and now - link.idle_since > longest):
+            unused = not link.streams and (now - link.idle_since > longest or not link.codec.room)
+            if now > link.expires or unused:
                 link.retire()
         self._links = [link for link in self._links if not link.closed]
         return bool(kept or self._links) or self.dialling.locked()

@@ -52,7 +52,7 @@ class Http1Upstream:
 
     __slots__ = (
         *("_chunked", "_early", "_head", "_key", "_opened", "_pool", "_reader", "_reusable"),
-        *("expires", "held", "idle_since", "left", "reused", "trailers", "wire"),
+        *("expires", "held", "idle_since", "left", "reused", "trailers", "untaken", "wire"),
     )
 
     def __init__(self, wire: Wire, pool: Pool) -> None:
@@ -60,6 +60,7 @@ class Http1Upstream:
         self.wire = wire
         self.reused = False
         self.trailers = NO_FIELDS
+        self.untaken = b""
         self.held = b""
         """What the lane has read of an answer that is not for it."""
         self.idle_since = 0.0
@@ -89,7 +90,7 @@ class Http1Upstream:
 
     def release(self, x: Exchange) -> None:
         self.left -= 1
-        if x.sent and self._reusable and self.left > 0:
+        if x.sent and not self.untaken and self._reusable and self.left > 0:
             self._reusable = self._chunked = False
             self._opened = None
             self._pool.checkin(self)
@@ -121,10 +122,14 @@ class Http1Upstream:
     async def ask(self, x: Exchange, fields: Fields) -> None:
         message = self.request(x, fields)
         try:
-            await self.wire.send(message)
+            self.untaken = message[self.wire.send_now(message) :]
         except OSError as problem:
             text = problem.strerror or "connection lost"
             raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, text, unsent=True) from None
+
+    async def send_untaken(self, x: Exchange) -> None:
+        await self.wire.send(self.untaken)
+        self.untaken = b""
 
     async def send(self, payload: bytes) -> None:
         if self._opened is not None:

@@ -37,13 +37,14 @@ def new_link(wire: Wire, reactor: Reactor, limits: ConnectionLimits) -> Http2Lin
 class Http2Upstream:
     """One exchange on a connection to an endpoint."""
 
-    __slots__ = ("_ended", "_link", "_stream", "reused", "trailers", "wire")
+    __slots__ = ("_ended", "_link", "_stream", "reused", "trailers", "untaken", "wire")
 
     def __init__(self, link: Http2Link) -> None:
         self.wire = None
         """The connection is everybody's."""
         self.reused = False
         self.trailers = NO_FIELDS
+        self.untaken = b""
         self._link = link
         self._stream: Stream | None = None
         self._ended = False
@@ -62,6 +63,8 @@ class Http2Upstream:
             self._stream.drop(Code.CANCEL)
         else:
             self._link.leave()
+        if not self._link.streams and not self._link.codec.room:
+            self._link.close()  # its server takes nothing more here, and need not be waited for to close it
 
     async def ask(self, x: Exchange, fields: Fields) -> None:
         head = x.head
@@ -82,16 +85,22 @@ class Http2Upstream:
             if self._link.left <= 0:
                 self._link.retire()
             if x.body:
-                await self._stream.send(x.body, end=x.whole)
-            else:
-                self._link.flush()
+                self.untaken = x.body[self._link.codec.send_data(number, x.body, x.whole) :]
+            self._link.flush()
         except Gone:
             raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, "connection lost", unsent=True) from None
 
+    async def send_untaken(self, x: Exchange) -> None:
+        await self._send(self.untaken, end=x.whole)
+        self.untaken = b""
+
     async def send(self, payload: bytes) -> None:
+        await self._send(payload)
+
+    async def _send(self, payload: bytes, *, end: bool = False) -> None:
         assert self._stream is not None, "ask comes first"
         try:
-            await self._stream.send(payload)
+            await self._stream.send(payload, end=end)
         except Gone:
             raise BrokenPipeError from None
 

@@ -213,7 +213,9 @@ class LeanEncoder(Encoder):
         if index is not None:
             once = encoded[field] = _first_bits(index, 7, 0x80)
             return once
-        if known not in self._seen or _OVERHEAD + len(name) + len(value) > self.header_table.maxsize // 4:
+        if _OVERHEAD + len(name) + len(value) > self.header_table.maxsize // 4:
+            return self._literal(name, value, 0x00, 4)  # nor is it remembered: 256 of them may be 16 MB
+        if known not in self._seen:
             if len(self._seen) >= _MEMO:
                 self._seen.clear()
             self._seen.add(known)

@@ -99,6 +99,15 @@ def test_encoding_remembers_only_so_much() -> None:
     assert len(encoder._seen) <= 256
 
 
+def test_encoding_remembers_nothing_large() -> None:
+    encoder = LeanEncoder()
+    for n in range(50):
+        for _ in range(2):
+            encoder.block([(b"location", b"%d" % n + b"x" * 60_000)])
+    assert not encoder._seen
+    assert not encoder._encoded
+
+
 def test_decoding_remembers_only_so_much() -> None:
     decoder = LeanDecoder(65536)
     for n in range(5000):
