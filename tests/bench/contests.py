@@ -68,7 +68,7 @@ CONTESTS = (
     Contest(
         "HTTP/1.1, by rules",
         *_WEB,
-        http1.asking(),
+        http1.asking(host="callee"),  # an address would name an instance, and go past its service's rules
         (peers.MESH, peers.RULED, peers.HOP),
         peers.MESH.name,
         connections=(32,),

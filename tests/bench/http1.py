@@ -39,10 +39,11 @@ BROWSER = (
 """With the Host field, ten: a browser's, and what a mesh adds."""
 
 
-def asking(path: str = "", fields: int = 1, *, keep: bool = True, scheme: str = "http") -> Generate:
-    """GETs of `path` with so many header fields, Host included. Without `keep`, each over a connection of its own."""
+def asking(path: str = "", fields: int = 1, *, keep: bool = True, scheme: str = "http", host: str = "") -> Generate:
+    """GETs of `path` with so many header fields, Host included. Without `keep`, each over a connection of its own.
+    `host`: whom they name; else the address that they go to."""
     more = [*BROWSER, *(f"X-Field-{number}: the value of field {number}" for number in range(len(BROWSER) + 1, 64))]
-    lines = [*more[: fields - 1], *([] if keep else ["Connection: close"])]
+    lines = [*more[: fields - 1], *([] if keep else ["Connection: close"]), *([f"Host: {host}"] if host else [])]
     options = [word for line in lines for word in ("-H", line)]
 
     @contextmanager
