@@ -91,12 +91,19 @@ class Pool:
                 self.limits.wake()
 
     def link(self) -> Http2Link | None:
-        """An HTTP/2 connection with room for one more exchange, or None: dial."""
+        """An HTTP/2 connection with room for one more exchange, or None: dial.
+
+        One whose server takes no more of any body is the last resort, where there may be no other: the new request
+        would have to wait until the server has read what it has of somebody else's.
+        """
         most = math.inf if self.limits is None else self.settings.max_concurrent_streams or math.inf
+        stopped = None
         for link in self._links:
             if not link.retired and not link.closed and link.codec.room and len(link.streams) < most:
-                return link
-        return None
+                if not link.codec.stopped:
+                    return link
+                stopped = link
+        return stopped if self.settings.max_connections else None
 
     def add(self, link: Http2Link) -> None:
         """One more connection to share. One that belongs to a closed pool ends with the exchange it was made for."""

@@ -1,9 +1,10 @@
-"""Clients of HTTP/2 that ask and do not read: what is to be said to them must not fill the memory."""
+"""Clients of HTTP/2 that ask and do not read: they fill no memory, and stop nobody else."""
 
 from __future__ import annotations
 
 import socket
 
+import h2.events
 import pytest
 import trio
 
@@ -16,6 +17,7 @@ ASKED = 1000
 """Requests. The kernels at both ends take the answers to some of them."""
 TOGETHER = 20
 FIELD = b"x" * 2000
+READERS = 90
 PATIENCE = 0.5
 """Seconds without another request at the application, after which none will come."""
 
@@ -53,3 +55,76 @@ async def test_who_reads_no_answer_is_heard_no_further(net: Net, method: bytes, 
         if heard_no_further.cancelled_caught:
             break
     assert 100 <= asked < ASKED // 2
+
+
+async def test_who_stops_reading_does_not_stop_other_callers(net: Net) -> None:
+    """They share connections to the application, and a window on each."""
+    app = net.add("app")
+    whole = b"x" * (1 << 20)
+
+    async def answer(peer: Peer, request: Request) -> None:
+        peer.h2.send_headers(request.stream_id, [(b":status", b"200")])
+        body = whole if dict(request.headers)[b":path"] == b"/whole" else b"ok"
+        room = peer.h2.local_flow_control_window(request.stream_id)
+        for at in range(0, min(room, len(body)), 16384):
+            peer.h2.send_data(request.stream_id, body[at : min(at + 16384, room)])
+        if room >= len(body):
+            peer.h2.end_stream(request.stream_id)
+
+    await net.serve(app, serving(answer))
+    bystander = Peer(await net.connect(app), client=True)
+    bystander.request(b"/")
+    await bystander.flush()
+    assert (await bystander.answer())[1] == b"ok"
+    stopped = Peer(await net.connect(app), client=True)
+    stopped.h2.update_settings({4: 0})
+    for _ in range(READERS):
+        stopped.request(b"/whole")
+        await stopped.flush()
+        await stopped.next(h2.events.ResponseReceived)
+    bystander.request(b"/")
+    await bystander.flush()
+    assert (await bystander.answer())[1] == b"ok"
+
+
+async def test_a_body_that_nobody_reads_does_not_stop_other_callers(net: Net) -> None:
+    """The server has one window for all bodies on a connection, and gives none back for what it has not read."""
+    app = net.add("app")
+    came = trio.Event()
+
+    async def handle(stream: trio.SocketStream) -> None:
+        peer = Peer(stream, client=False)
+        await peer.flush()
+        paths = {}
+        while data := await stream.receive_some():
+            for event in peer.h2.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    paths[event.stream_id] = dict(event.headers)[b":path"]
+                elif isinstance(event, h2.events.DataReceived) and paths[event.stream_id] == b"/unread":
+                    if peer.h2.inbound_flow_control_window == 0:
+                        came.set()
+                elif isinstance(event, h2.events.StreamEnded):
+                    peer.h2.send_headers(event.stream_id, [(b":status", b"200")], end_stream=True)
+            await peer.flush()
+
+    async def ask(client: Peer, path: bytes, body: bytes) -> None:
+        number = client.request(path, b"POST", end=False)
+        for at in range(0, len(body), 16384):
+            client.h2.send_data(number, body[at : at + 16384])
+        client.h2.end_stream(number)
+        await client.flush()
+
+    await net.serve(app, handle)
+    unread, bystander = [Peer(await net.connect(app), client=True) for _ in range(2)]
+    await bystander.flush()
+    await ask(bystander, b"/", b"a body")
+    await bystander.answer()
+    await unread.flush()
+    await unread.next(h2.events.RemoteSettingsChanged)
+    await unread.next(h2.events.WindowUpdated)
+    await ask(unread, b"/unread", b"x" * 200_000)
+    with trio.fail_after(5):
+        await came.wait()
+    await ask(bystander, b"/", b"a body")
+    head, _, _ = await bystander.answer()
+    assert head[b":status"] == b"200"

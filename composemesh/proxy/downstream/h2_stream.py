@@ -163,11 +163,14 @@ class Http2Downstream:
         return b""
 
     async def interim(self, head: ResponseHead) -> None:
+        link = self._stream.link
         try:
-            self._stream.link.codec.send_head(self._stream.number, head.status, head.fields)
+            link.codec.send_head(self._stream.number, head.status, head.fields)
         except Gone:
             raise Cut(Flag.DOWNSTREAM_CONNECTION_TERMINATION) from None
-        self._stream.link.flush()
+        link.flush()
+        if link.congested:
+            await link.relief()
 
     async def respond(self, x: Exchange, head: ResponseHead, fields: Fields, payload: bytes, ended: bool) -> None:
         x.answered = True

@@ -63,7 +63,8 @@ class Http2Upstream:
             self._stream.drop(Code.CANCEL)
         else:
             self._link.leave()
-        if not self._link.streams and not self._link.codec.room:
+        codec = self._link.codec
+        if not self._link.streams and (codec.stopped or not codec.room):
             self._link.close()  # its server takes nothing more here, and need not be waited for to close it
 
     async def ask(self, x: Exchange, fields: Fields) -> None:

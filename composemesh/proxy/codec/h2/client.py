@@ -8,7 +8,7 @@ from composemesh.proxy.codec.h2.core import BY_RESET, BY_THEIR_RESET, HALF_CLOSE
 from composemesh.proxy.codec.h2.events import InterimCame, ResponseHeadCame, StreamReset
 from composemesh.proxy.codec.h2.frames import Code
 from composemesh.proxy.codec.h2.heads import response
-from composemesh.proxy.codec.h2.limits import H2_LIMITS, H2Limits
+from composemesh.proxy.codec.h2.limits import SERVERS_LIMITS, H2Limits
 from composemesh.proxy.codec.h2.state import Gone
 from composemesh.proxy.codec.parts import Fields, Malformed
 
@@ -16,7 +16,7 @@ from composemesh.proxy.codec.parts import Fields, Malformed
 class ClientConnection(Connection):
     """Upstream: requests go, responses come."""
 
-    def __init__(self, limits: H2Limits = H2_LIMITS) -> None:
+    def __init__(self, limits: H2Limits = SERVERS_LIMITS) -> None:
         super().__init__(limits, client=True)
 
     def _last(self) -> int:

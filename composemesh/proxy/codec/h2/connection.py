@@ -178,6 +178,8 @@ class Connection(Control):
         stream.window -= flow
         if self._window < 0:
             raise Violation(Code.FLOW_CONTROL_ERROR, "more data than the connection's window")
+        if self._many:
+            self._give_back(flow)
         stream.unread += flow
         if stream.window < 0:
             self._break(stream, Code.FLOW_CONTROL_ERROR, "more data than the stream's window")

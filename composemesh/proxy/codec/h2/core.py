@@ -97,7 +97,7 @@ class Core(H2Connection):
             )
         )
         values = {
-            SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_window,
+            SettingCodes.INITIAL_WINDOW_SIZE: limits.first_window,
             SettingCodes.MAX_FRAME_SIZE: limits.frame,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.header_list,
         }
@@ -108,7 +108,7 @@ class Core(H2Connection):
             values[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.local_settings = Settings(client=client, initial_values=values)
         self.max_inbound_frame_size = limits.frame
-        self.stream_window = limits.stream_window
+        self.stream_window = limits.first_window
         self.send_window = self.remote_settings.initial_window_size
         """What a new stream may send at once: as the peer's last SETTINGS say."""
         self.decoder = LeanDecoder(limits.header_list)

@@ -26,6 +26,8 @@ class H2Limits:
     """SETTINGS_MAX_CONCURRENT_STREAMS: requests of the peer's at one time (count)."""
     frame: int = 16384
     """SETTINGS_MAX_FRAME_SIZE: the longest payload of one frame, 2**14 to 2**24 - 1."""
+    first_window: int = 1 << 20
+    """SETTINGS_INITIAL_WINDOW_SIZE: what a stream's window is until half of it has been read. At least 65535."""
     stream_window: int = 1 << 20
     """How much of one body may be on its way to us unread: at least 65535."""
     connection_window: int = 1 << 24
@@ -37,6 +39,11 @@ class H2Limits:
 
 
 H2_LIMITS = H2Limits()
+SERVERS_LIMITS = H2Limits(first_window=1 << 18)
+"""Of a connection to a server. Many callers share it, and none of them may stop the others: what has come is given
+back to its window at once, so that the streams' windows alone say how much may wait, and a hundred answers which
+nobody reads are 25 MiB. Nor should one that is read be slowed: through a quarter of a megabyte it takes 1.5 times as
+long as through a whole one."""
 
 
 def limits_for(heads: Limits) -> H2Limits:

@@ -23,6 +23,11 @@ class Sending(State):
         """Bytes that `data_to_send` would give."""
         return len(self._out)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the peer takes no more of any body, because it has yet to read what it has of others."""
+        return self._core.outbound_flow_control_window <= 0
+
     def window(self, stream: int) -> int:
         """How many bytes `send_data` would take now. Raises Gone."""
         return max(0, min(self._live(stream).outbound_flow_control_window, self._core.outbound_flow_control_window))
@@ -101,11 +106,13 @@ class Sending(State):
             return
         size = min(size, live.unread)
         live.unread -= size
-        self._give_back(size)
+        if not self._many:
+            self._give_back(size)
         if live.state_machine.state == HALF_CLOSED_REMOTE:
             return
-        free = self._limits.stream_window - live.window - live.unread
-        if free >= self._limits.stream_window >> 1:
+        limits, held = self._limits, live.window + live.unread
+        free = limits.stream_window - held
+        if free >= limits.stream_window >> 1 and not limits.first_window >> 1 < held <= limits.first_window:
             self._out += frames.window_update(stream, free)
             live.window += free
 

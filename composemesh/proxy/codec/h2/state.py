@@ -42,6 +42,9 @@ class State:
         """Bytes that the peer may send on all streams together."""
         self._unread = 0
         """Bytes of it that are ours to give back."""
+        self._many = client
+        """Whether many callers share the connection. Then what has come is given back to it at once: each stream's
+        own window says how much of it may wait, and who stops reading stops nobody else."""
         self._short = False
         """Whether we had more to send than the connection's window took."""
         self._pings = 0
@@ -105,7 +108,7 @@ class State:
 
     def _close(self, stream: Stream, how: StreamClosedBy) -> None:
         self._core.close(stream, how)
-        if stream.unread:
+        if stream.unread and not self._many:
             self._give_back(stream.unread)
 
     def _give_back(self, size: int) -> None:

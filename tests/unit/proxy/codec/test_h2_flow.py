@@ -23,6 +23,7 @@ from composemesh.proxy.codec.h2 import (
     WindowOpened,
 )
 from composemesh.proxy.codec.h2.frames import HIGHEST_STREAM, PREFACE, window_update
+from composemesh.proxy.codec.h2.limits import SERVERS_LIMITS
 
 WINDOW = 1 << 20
 
@@ -31,8 +32,8 @@ class Pair:
     """A client and a server of ours. Who asks for more must acknowledge first."""
 
     def __init__(self, limits: H2Limits | None = None) -> None:
-        limits = limits or H2Limits()
-        self.client, self.server = ClientConnection(limits), ServerConnection(limits)
+        self.client = ClientConnection() if limits is None else ClientConnection(limits)
+        self.server = ServerConnection() if limits is None else ServerConnection(limits)
         for _ in range(2):
             self.to_server()
             self.to_client()
@@ -92,6 +93,43 @@ def test_one_slow_reader_stops_nobody_else() -> None:
                 pair.server.acknowledge(event.stream, event.flow)
         pair.to_client()
     assert sent == 200 * 100_000
+
+
+def answered(pair: Pair, body: bytes) -> int:
+    """A request, and as much of the answer to it as its server may send; how much that is."""
+    stream = pair.open(end=True)
+    pair.server.send_head(stream, 200, [])
+    return pair.server.send_data(stream, body)
+
+
+def test_a_hundred_callers_who_stopped_reading_stop_no_other_caller_of_the_server() -> None:
+    pair = Pair()
+    first = SERVERS_LIMITS.first_window
+    assert 100 * first > SERVERS_LIMITS.connection_window
+    for _ in range(99):
+        assert answered(pair, b"x" * WINDOW) == first
+        pair.to_client()
+        pair.to_server()
+    assert answered(pair, b"y" * first) == first
+    [*_, came] = pair.to_client()
+    assert isinstance(came, BodyCame)
+    assert came.payload.startswith(b"y")
+
+
+def test_what_is_read_gets_a_larger_window() -> None:
+    pair = Pair()
+    first = SERVERS_LIMITS.first_window
+    body = b"x" * (2 * WINDOW)
+    assert answered(pair, body) == first
+    came = [event for event in pair.to_client() if isinstance(event, BodyCame)]
+    for event in came[: len(came) // 2 - 1]:
+        pair.client.acknowledge(event.stream, event.flow)
+    pair.to_server()
+    assert pair.server.window(1) == 0, "a reader who has stopped by now holds no more than that"
+    for event in came[len(came) // 2 - 1 :]:
+        pair.client.acknowledge(event.stream, event.flow)
+    assert WindowOpened(1) in pair.to_server()
+    assert pair.server.window(1) > WINDOW // 2
 
 
 def test_the_connections_window_bounds_all_streams() -> None:
