@@ -105,10 +105,14 @@ async def _send(x: Exchange, down: Downstream, course: Course, actions: Actions,
     for mirror in actions.mirrors:
         if mirror.hits() and (led := rules.destination(mirror.destination, down.port)) is not None:
             mirror.copy(x, down, *led, actions.name)
-    if course.rule.timeout:
-        await within(course.rule.timeout, x, course, down.reactor.alarms, partial(forward, x, down, x.cluster))
-    else:
-        await forward(x, down, x.cluster)
+    try:
+        if course.rule.timeout:
+            await within(course.rule.timeout, x, course, down.reactor.alarms, partial(forward, x, down, x.cluster))
+        else:
+            await forward(x, down, x.cluster)
+    finally:
+        for mirror in actions.mirrors:
+            mirror.forget(course)
 
 
 def _rewrite(x: Exchange, down: Downstream, course: Course, actions: Actions, arm: Arm) -> None:

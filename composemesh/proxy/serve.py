@@ -89,7 +89,7 @@ def opened(down: Downstream, head: RequestHead, body: bytes, whole: bool, cluste
     record.start = time.time()
     record.bytes_received = len(body)
     record.http_version = head.version
-    record.method = head.method.decode("latin-1")
+    record.method = head.method[:LONGEST_TEXT].decode("latin-1")
     record.path = head.target[:LONGEST_TEXT].decode("latin-1")
     record.authority = head.authority[:LONGEST_TEXT].decode("latin-1")
     values = head.values

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from composemesh.model.flag import Flag
+from composemesh.model.record import LONGEST_TEXT, Record
 from composemesh.model.snapshot import Protocol
 from composemesh.proxy import multiplex
 from mesh.http2 import Peer, serving
@@ -328,3 +329,17 @@ async def test_curl_and_nghttpd_through_the_mesh(net: Net, real_server: str, roo
         assert done.stdout == (root / name).read_bytes()
     record = next(record for record in net.records.all if record.path == "/big")
     assert record.bytes_sent == 2_048_000
+
+
+async def test_what_is_kept_of_a_request_is_bounded(net: Net) -> None:
+    """Records wait for sinks by the thousand."""
+    app = net.add("app")
+    await net.serve(app, serve_paths)
+    client = Peer(await net.connect(app), client=True)
+    long = b"x" * 5000
+    client.ask((b"user-agent", long), (b"traceparent", long), method=long, path=b"/" + long)
+    await client.flush()
+    await client.answer()
+    record = await net.records.next()
+    texts = {name: getattr(record, name) for name in Record.__slots__}
+    assert max(len(text) for text in texts.values() if isinstance(text, str)) == LONGEST_TEXT

@@ -313,6 +313,32 @@ async def test_a_mirror_that_never_answers_delays_nobody_and_is_bounded(
     assert asked == 3
 
 
+async def test_what_is_kept_for_copies_is_bounded_and_let_go(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte may be kept of a request that is still coming, and a client may have as many coming as it likes."""
+    monkeypatch.setattr(mirroring, "MOST_IN_FLIGHT", 2)
+    copies: list[bytes] = []
+    versions = await add_versions(net, "v1")
+    await add_versions(net, "v2", handler=telling(b"v2", copies))
+    configure(net, rule(to("v1"), mirrors=(Mirror(Destination("reviews", "v2")),)))
+    await applied(net)
+    client = await connect(net, versions["v1"])
+    slow = [await connect(net, versions["v1"]) for _ in range(2)]
+    for coming in slow:
+        await coming.stream.send_all(b"POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 8\r\n\r\nhalf")
+    endpoint = net.fleet.planner.endpoints[versions["v1"].life]
+    with trio.fail_after(5):
+        while endpoint.active < 2:  # noqa: ASYNC110 - no event says so
+            await trio.sleep(0.005)
+    assert (await client.ask()).body == b"v1"
+    for coming in slow:
+        await coming.stream.aclose()
+    await net.records.next(3)
+    assert not copies
+    assert (await client.ask()).body == b"v1"
+    await net.records.next(5)
+    assert len(copies) == 1
+
+
 async def test_a_body_too_long_is_not_copied(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirroring, "MOST_BODY", 1000)
     client, original, copies = await mirrored(net)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from composemesh.telemetry.hub import Hub
 
 MOST_IN_FLIGHT = 64
-"""Copies of one mirror that are under way; while a slow destination holds as many, requests are not copied."""
+"""Copies of one mirror that are under way, or kept until their request is complete; while there are as many, others
+are not copied."""
 MOST_BODY = 1 << 20
 """Bytes of a body that are kept for a copy; a longer request is not copied."""
 NEVER = Retry(attempts=0)
@@ -45,20 +46,22 @@ PROTOCOL = "mirror"
 class Mirroring:
     """One mirror of a rule, whose turn it is, and how many of its copies are under way."""
 
-    __slots__ = ("_chance", "_in_flight", "destination", "percent")
+    __slots__ = ("_chance", "_in_flight", "_kept", "destination", "percent")
 
     def __init__(self, mirror: Mirror, number: int) -> None:
         self.destination = mirror.destination
         self.percent = mirror.percent
         self._chance = Chance(MIRROR + number)
         self._in_flight = 0
+        self._kept: set[Course] = set()
+        """Of requests that are still coming."""
 
     def __repr__(self) -> str:
         return f"<Mirroring to {self.destination} {self.percent} % in flight={self._in_flight}>"
 
     def hits(self) -> bool:
         """Whether the present request is to be copied."""
-        return self._chance.hits(self.percent) and self._in_flight < MOST_IN_FLIGHT
+        return self._chance.hits(self.percent) and self._in_flight + len(self._kept) < MOST_IN_FLIGHT
 
     def copy(self, x: Exchange, down: Downstream, cluster: Cluster, port: int, route: str) -> None:
         """Have a copy sent, at once or when the caller has sent all of its request."""
@@ -76,14 +79,21 @@ class Mirroring:
 
         def heard(payload: bytes) -> None:
             if not payload:
+                self.forget(course)
                 self._start(shadow, x.head, bytes(body), course, route)
             elif len(body) + len(payload) > MOST_BODY:
+                self.forget(course)
                 course.on_body.remove(heard)
                 body.clear()
             else:
                 body.extend(payload)
 
+        self._kept.add(course)
         course.on_body.append(heard)
+
+    def forget(self, course: Course) -> None:
+        """The request is over, whether or not all of it came."""
+        self._kept.discard(course)
 
     def _start(self, shadow: Shadow, head: RequestHead, body: bytes, original: Course, route: str) -> None:
         self._in_flight += 1
@@ -179,7 +189,7 @@ class Shadow:
         record.start = time.time()
         record.route = route
         record.http_version = head.version
-        record.method = head.method.decode("latin-1")
+        record.method = head.method[:LONGEST_TEXT].decode("latin-1")
         record.path = head.path[:LONGEST_TEXT].decode("latin-1")
         record.authority = head.authority[:LONGEST_TEXT].decode("latin-1")
         record.x_forwarded_for = self.peer_text

@@ -568,6 +568,31 @@ async def test_a_torrent_of_tiny_records_lets_others_run(reactor: Reactor) -> No
     assert len(ran) > 1
 
 
+async def test_others_have_their_turn_however_many_tiny_records_have_come(reactor: Reactor) -> None:
+    """Counted in bytes, 64 KiB of records of one byte would be one read."""
+    here, client, _, outgoing, theirs = await raw_pair(reactor)
+    for _ in range(2500):
+        client.write(b".")
+    theirs.setblocking(True)
+    await trio.to_thread.run_sync(theirs.sendall, outgoing.read())
+    turns = 0
+    stop = trio.CancelScope()
+
+    async def others() -> None:
+        nonlocal turns
+        with stop:
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        assert await received(here, 2500) == b"." * 2500
+        stop.cancel()
+    assert turns >= 2500 // tls.MOST_RECORDS // 2
+    here.close()
+
+
 async def test_repr_tells_the_state(reactor: Reactor) -> None:
     ours, _ = sockets()
     assert "handshaking" in repr(TlsWire(Wire(ours, reactor), SERVER, server=True))
