@@ -42,8 +42,9 @@ SHARE = 4
 GATHERED = 65536
 """Bytes that go out without waiting for what other streams have to say."""
 MOST_UNHEARD = 100
-"""Exchanges that are under way, or have ended in words that a peer does not take: it hears of no more until it does.
-One that keeps to the streams that it may have at a time (RFC 9113, 5.1.2) never comes so far."""
+"""Exchanges that are under way, or have ended in words that a client does not take: it is heard no further until it
+does. One that keeps to the streams that it may have at a time (RFC 9113, 5.1.2) never comes so far. A server may have
+as many under way as it likes, and is heard: one that reads nothing while it writes, as Node does, waits for that."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -132,7 +133,7 @@ class Link(Generic[CodecT]):
     async def run(self, opened: Callable[[h2.RequestOpened], None] | None = None, first: bytes = b"") -> None:
         """Read, write and deliver until either side ends the connection; then every stream has been told.
 
-        `opened` is called for each request. Never raises for what a peer does. Closes the wire.
+        `opened` is called for each request; a client's only. Never raises for what a peer does. Closes the wire.
         """
         try:
             if not first:
@@ -148,7 +149,7 @@ class Link(Generic[CodecT]):
         while True:
             if self.codec.waiting or self.codec.wasteful:
                 await self._let_others()
-            if self._unsent and len(self.streams) + self._unheard > MOST_UNHEARD:
+            if opened is not None and self._unsent and len(self.streams) + self._unheard > MOST_UNHEARD:
                 await self.relief()
             if not data and not self.codec.waiting:
                 try:
@@ -225,6 +226,7 @@ class Link(Generic[CodecT]):
                 await self.wire.send(self._unsent)
                 self._unheard -= ended
                 self._unsent = self.codec.data_to_send()
+            self._unheard = 0  # who ended meanwhile had nothing to say
         except OSError:
             self._unsent = b""  # the reader notices
         self._relief.set()
