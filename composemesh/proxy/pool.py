@@ -93,8 +93,8 @@ class Pool:
     def link(self) -> Http2Link | None:
         """An HTTP/2 connection with room for one more exchange, or None: dial.
 
-        One whose server takes no more of any body is the last resort, where there may be no other: the new request
-        would have to wait until the server has read what it has of somebody else's.
+        One whose server takes no more of any body is the last resort, where there may be no further one: the new
+        request would have to wait until the server has read what it has of somebody else's.
         """
         most = math.inf if self.limits is None else self.settings.max_concurrent_streams or math.inf
         stopped = None
@@ -103,7 +103,7 @@ class Pool:
                 if not link.codec.stopped:
                     return link
                 stopped = link
-        return stopped if self.settings.max_connections else None
+        return stopped if self.limits is not None and self.limits.full else None
 
     def add(self, link: Http2Link) -> None:
         """One more connection to share. One that belongs to a closed pool ends with the exchange it was made for."""

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from composemesh.model.policy import ConnectionLimits
+from composemesh.proxy.codec import h2
+from composemesh.proxy.limits import Limits
+from composemesh.proxy.multiplex import Link
 from composemesh.proxy.pool import FRESH, LONGEST_IDLE, MOST_IDLE, Pool, Pools
 from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.upstream.h1 import Http1Upstream
@@ -83,6 +87,25 @@ def test_too_many_too_old_and_too_late_are_closed(pool: Pool, dialled: Dialled) 
     late = dialled()
     pool.checkin(late)
     assert is_closed(late)
+
+
+def test_a_server_that_reads_no_body_is_asked_only_where_there_may_be_no_further_connection() -> None:
+    ours, theirs = socket.socketpair()
+    wire = Wire(ours, reactor := Reactor())
+    link = Link(wire, h2.ClientConnection(), reactor)
+    upload = link.codec.send_head(b"POST", b"app", b"/", [])
+    limits = Limits(ConnectionLimits(max_connections=2))
+    pool = Pool(limits=limits)
+    assert limits.begin_connection()
+    pool.add(link)
+    assert pool.link() is link
+    link.codec.send_data(upload, bytes(1 << 20))
+    assert link.codec.stopped
+    assert pool.link() is None
+    assert limits.begin_connection()
+    assert pool.link() is link
+    wire.close()
+    theirs.close()
 
 
 def test_no_pool_outlives_its_namespace(dialled: Dialled) -> None:
