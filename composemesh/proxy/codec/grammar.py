@@ -92,8 +92,8 @@ DEFAULT_PORTS: Final = {b"http": b"80", b"https": b"443"}
 
 def _normal(authority: bytes, scheme: bytes) -> bytes:
     authority = authority.lower()
-    host, _, port = authority.rpartition(b":")
-    return host if port in (b"", DEFAULT_PORTS.get(scheme)) else authority
+    host, colon, port = authority.rpartition(b":")
+    return host if colon and port in (b"", DEFAULT_PORTS.get(scheme)) else authority
 
 
 def is_destination(value: bytes) -> bool:

@@ -219,6 +219,8 @@ def test_authority_and_host_may_be_spelled_apart() -> None:
     for host in (b"b", b"a:443", b"a:8080", b"a::80"):
         with pytest.raises(Malformed):
             asked((b"host", host))
+    with pytest.raises(Malformed):
+        asked((b"host", b""), authority=b"80")  # a name, and no port
 
 
 def test_a_head_too_large_is_answered() -> None:
