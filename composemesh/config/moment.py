@@ -21,7 +21,7 @@ from composemesh.model.problem import Problem
 from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Workload
 
-Applied = Mapping[ResourceKey, Resource]
+Resources = Mapping[ResourceKey, Resource]
 Compiled = tuple[Snapshot, tuple[Problem, ...]]
 
 
@@ -31,7 +31,7 @@ class Moment:
 
     project: str
     written: Written
-    applied: Applied
+    applied: Resources
     workloads: tuple[Workload, ...]
     """Those that run, with their labels."""
     catalogs: Catalogs | None
@@ -72,7 +72,7 @@ class Moment:
         old = set(self.of_files())
         return compiled[0], (*self.rejected, *(problem for problem in compiled[1] if problem not in old))
 
-    def changed(self, applied: Applied, asked: Applied) -> tuple[Change, Compiled]:
+    def changed(self, applied: Resources, asked: Resources) -> tuple[Change, Compiled]:
         """What would come of it if these were the applied resources, of which `asked` are what somebody applies."""
         after = replace(self, applied=applied)
         compiled = after.compiled()
@@ -87,7 +87,7 @@ class Moment:
         )
         return change, compiled
 
-    def _compiled(self, applied: Applied, containers: Iterable[ContainerLabels]) -> Compiled:
+    def _compiled(self, applied: Resources, containers: Iterable[ContainerLabels]) -> Compiled:
         resources = overlaid(self.written.resources, applied).values()
         snapshot, problems = compile_mesh(self.project, self.written.document, containers, resources, self.workloads)
         return snapshot, (*problems, *self.written.problems)
@@ -100,6 +100,6 @@ class Moment:
                 yield labels
 
 
-def overlaid(written: Iterable[Resource], applied: Applied) -> dict[ResourceKey, Resource]:
+def overlaid(written: Iterable[Resource], applied: Resources) -> dict[ResourceKey, Resource]:
     """Resources of files, and those that were applied in their place."""
     return {**{resource.key: resource for resource in written}, **applied}

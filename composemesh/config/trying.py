@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from composemesh.config.difference import Change
 from composemesh.config.history import Step, step
 from composemesh.config.kinds import Kinds
-from composemesh.config.moment import Applied, Moment
+from composemesh.config.moment import Moment, Resources
 from composemesh.config.resources import Resource, ResourceKey
 from composemesh.model.problem import Problem
 from composemesh.model.snapshot import Snapshot
@@ -31,7 +31,7 @@ class Tried:
 
 
 def try_change(
-    moment: Moment, asked: Applied, without: Collection[ResourceKey], expect: Mapping[ResourceKey, str]
+    moment: Moment, asked: Resources, without: Collection[ResourceKey], expect: Mapping[ResourceKey, str]
 ) -> Tried:
     """Apply what is `asked` and delete what is to go. Raises Conflict where a version is not the one expected."""
     _meet(expect, moment.resources)
@@ -48,7 +48,7 @@ def try_undo(moment: Moment, last: Step, kinds: Kinds) -> Tried:
     return Tried(change, applied, None, *moment.told(compiled))
 
 
-def _meet(expect: Mapping[ResourceKey, str], resources: Mapping[ResourceKey, Resource]) -> None:
+def _meet(expect: Mapping[ResourceKey, str], resources: Resources) -> None:
     """Raises Conflict."""
     for key, version in expect.items():
         found = resources.get(key)

@@ -6,9 +6,9 @@ the spine asks (`opened`, `direct`, `outgoing`, `attempt`, `returning`, `tell`).
 
 The lane takes an exchange while all it needs is at hand: a whole request and nothing behind it, rules that only
 choose where it goes and change its fields, a place that no policy speaks of, a connection there that waits, an answer
-that is whole. At the first thing that
-is not so, the connection's task takes over: before anything was decided with the bytes of the request, afterwards
-with the exchange, which `resume` continues. It is also the task that is cancelled, and it takes over for that too.
+that is whole. At the first thing that is not so, the connection's task takes over: before anything was decided with
+the bytes of the request, afterwards with the exchange, which `resume` continues. It is also the task that is
+cancelled, and it takes over for that too.
 """
 
 from __future__ import annotations

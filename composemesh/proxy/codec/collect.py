@@ -25,16 +25,8 @@ class HeadBuffer:
     """
 
     __slots__ = (
-        "_buffer",
-        "_checked",
-        "_fields",
-        "_limits",
-        "_response",
-        "_said",
-        "_single",
-        "_size",
-        "head",
-        "rest",
+        *("_buffer", "_checked", "_fields", "_limits", "_response", "_said", "_single", "_size"),
+        *("head", "rest"),
     )
 
     def __init__(self, limits: Limits = LIMITS, *, response: bool = False) -> None:
