@@ -122,7 +122,8 @@ class Http1Upstream:
     async def ask(self, x: Exchange, fields: Fields) -> None:
         message = self.request(x, fields)
         try:
-            self.untaken = message[self.wire.send_now(message) :]
+            sent = self.wire.send_now(message)
+            self.untaken = message[sent:]
         except OSError as problem:
             text = problem.strerror or "connection lost"
             raise Broken(Flag.UPSTREAM_CONNECTION_TERMINATION, text, unsent=True) from None
