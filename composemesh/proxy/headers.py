@@ -54,10 +54,10 @@ def _kept(fields: Fields, values: dict[bytes, bytes], dropped: frozenset[bytes])
     connection = values.get(b"connection")
     if connection is not None:
         dropped = _with_nominated(dropped, connection)
-    return _without(fields, dropped)
+    return without(fields, dropped)
 
 
-def _without(fields: list[Any], dropped: frozenset[bytes]) -> Fields:
+def without(fields: list[Any], dropped: frozenset[bytes]) -> Fields:
     """The same fields, but for those. Of `Any`, because compiled code would take each for two values and put them
     together anew: what HTTP/2 marks as not to be indexed would lose its mark."""
     return [field for field in fields if field[0].lower() not in dropped]
@@ -90,7 +90,7 @@ def request_fields(
     elif _REQUEST_ID.fullmatch(request_id) is None:
         # It would end up in logs and traces of everyone downstream: an id that is not a token is replaced.
         request_id = new_request_id()
-        out = _without(out, _REQUEST_IDS)
+        out = without(out, _REQUEST_IDS)
         out.append((b"x-request-id", request_id))
     return out, request_id
 
@@ -110,7 +110,7 @@ def response_fields(fields: Fields, values: dict[bytes, bytes], upstream_ms: int
 def without_length(fields: Fields) -> Fields:
     """For a response that has no body and must not speak of its length: 1xx, 204, and any that opens a tunnel
     (RFC 9110, 8.6 and 9.3.6)."""
-    return _without(fields, _LENGTH)
+    return without(fields, _LENGTH)
 
 
 def interim_fields(fields: Fields, values: dict[bytes, bytes]) -> Fields:

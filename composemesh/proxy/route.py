@@ -7,7 +7,7 @@ that meets no rule never comes here, or leaves at once.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from composemesh.model.flag import Flag
 from composemesh.proxy.answer import note_grpc_status
@@ -18,6 +18,7 @@ from composemesh.proxy.filters.redirect import location
 from composemesh.proxy.filters.rewrite import rewritten_head, rewritten_target
 from composemesh.proxy.filters.timeout import within
 from composemesh.proxy.forward import forward
+from composemesh.proxy.headers import without
 from composemesh.proxy.refuse import Refused
 from composemesh.routing.request import Request
 from composemesh.routing.resolve import resolve
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from composemesh.proxy.filters.actions import Actions, Arm
     from composemesh.proxy.rules import Rules
     from composemesh.routing.resolve import Decision, HttpCandidate
+
+_ORIGINAL_PATH: Final = frozenset({b"x-envoy-original-path"})
 
 
 async def route(x: Exchange, down: Downstream, cluster: Cluster, rules: Rules) -> None:
@@ -123,7 +126,7 @@ def _rewrite(x: Exchange, down: Downstream, course: Course, actions: Actions, ar
     if actions.path is not None and head.path.startswith(b"/"):
         path = rewritten_target(head.path, actions.path)
         original = (b"x-envoy-original-path", head.path)
-        course.on_request.append(lambda fields: [*(f for f in fields if f[0].lower() != original[0]), original])
+        course.on_request.append(lambda fields: [*without(fields, _ORIGINAL_PATH), original])
     if path or arm.authority:
         x.head = rewritten_head(head, path, b"" if head.is_connect else arm.authority)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import h2.events
+import hpack
 import pytest
 import trio
 
 from composemesh.model.flag import Flag
 from composemesh.model.policy import ConnectionLimits, DestinationPolicy, H2Upgrade, TrafficPolicy
 from composemesh.model.route import DirectResponse, HeaderChange, HttpMatch, Redirect, Rewrite, VirtualHost
-from mesh.http2 import Peer
+from mesh.http2 import Peer, Request, serving
 from mesh.net import Net, read_all, read_until
 from mesh.routes import (
     Client,
@@ -61,6 +62,27 @@ async def test_http2_meets_the_same_rules(net: Net) -> None:
     assert (fields[b":status"], body) == (b"418", b"teapot")
     fields, body = await asked(peer, b"/none")
     assert (fields[b":status"], fields[b"x-composemesh-flag"]) == (b"404", b"NR")
+
+
+async def test_what_no_hop_may_index_is_not_indexed_on_the_way_of_a_rule(net: Net) -> None:
+    """RFC 7541, 7.1.3: who rewrites a request passes the mark on."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def answer(peer: Peer, request: Request) -> None:
+        seen.extend(request.headers)
+        peer.h2.send_headers(request.stream_id, [(b":status", b"200")], end_stream=True)
+
+    versions = await add_versions(net, "v1", handler=serving(answer))
+    configure(net, rule(to(), rewrite=Rewrite(uri="/new", authority="other")))
+    await applied(net)
+    peer = Peer((await connect(net, versions["v1"])).stream, client=True)
+    secret = hpack.NeverIndexedHeaderTuple(b"x-secret", b"a value longer than twenty")
+    peer.ask(secret, (b"x-open", b"not so secret"), path=b"/old")
+    await peer.flush()
+    await peer.next(h2.events.ResponseReceived)
+    assert (b":authority", b"other") in seen
+    marked = [field for field in seen if isinstance(field, hpack.NeverIndexedHeaderTuple)]
+    assert marked == [secret]
 
 
 async def test_an_upgrade_goes_where_the_rule_leads(net: Net) -> None:

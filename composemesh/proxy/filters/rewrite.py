@@ -91,7 +91,8 @@ def rewritten_head(head: RequestHead, path: bytes, authority: bytes) -> RequestH
     """The same request for another path or authority; empty for the one it has."""
     fields, values = head.fields, head.values
     if authority:
-        fields = [(name, authority) if name.lower() == b"host" else (name, value) for name, value in fields]
+        # A field is left as the object it is: one that no hop may index is told by its class.
+        fields = [(field[0], authority) if field[0].lower() == b"host" else field for field in fields]
         values = {**values, b"host": authority} if b"host" in values else values
     authority, path = authority or head.authority, path or head.path
     return RequestHead(

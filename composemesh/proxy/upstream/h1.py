@@ -21,7 +21,7 @@ from composemesh.proxy.codec.parts import (
     RequestHead,
     ResponseHead,
 )
-from composemesh.proxy.headers import interim_fields, takes_trailers, trailer_fields, without_length
+from composemesh.proxy.headers import interim_fields, takes_trailers, trailer_fields, without, without_length
 from composemesh.proxy.refuse import Broken, Cut, Refused
 from composemesh.proxy.upstream.upgrade import (
     ACCEPT,
@@ -43,6 +43,7 @@ MOST_INTERIM: Final = 16
 """Responses of class 1xx to one request; an upstream that sends more is stuck or hostile."""
 _CHUNKED: Final = (b"transfer-encoding", b"chunked")
 _NO_BODY: Final = (b"content-length", b"0")
+_HOST: Final = frozenset({b"host"})
 _MEANT_TO_HAVE_A_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """A request of these that has none should say so (RFC 9110, 8.6): there are servers that answer 411 otherwise."""
 
@@ -273,7 +274,7 @@ class Http1Upstream:
         fields = fields.copy()
         if head.authority != values.get(b"host"):
             # The target names another host than the field does, and wins (RFC 9112, 3.2.2): nobody may read both.
-            fields = [field for field in fields if field[0].lower() != b"host"]
+            fields = without(fields, _HOST)
             fields.insert(0, (b"host", x.authority))
         options = []
         if takes_trailers(values):
