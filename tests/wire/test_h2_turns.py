@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from composemesh.proxy.codec.h2 import Event, RequestOpened, ServerConnection, StreamReset
-from composemesh.proxy.codec.h2.budget import FIRST_TURN, PROVEN, SMALL_TURN, TURN, WORK
+from composemesh.proxy.codec.h2.budget import FIRST_TURN, PIECES, PROVEN, SMALL_TURN, TURN, WORK
 from composemesh.proxy.codec.h2.frames import PREFACE
 from wire.h2.abuses import ABUSES, rapid_reset
-from wire.h2.raw import ACK, HEADERS, PING, frame, headers, settings
+from wire.h2.raw import ACK, HEADERS, PING, frame, headers, settings, window_update
 
 HELLO = PREFACE + settings() + settings(flags=ACK)
 NOW = 1.0
@@ -116,3 +116,27 @@ def test_no_turn_ends_between_a_request_and_its_reset() -> None:
     for turn in turns(server, HELLO + flood):
         begun = [event.stream for event in turn if isinstance(event, RequestOpened)]
         assert begun == [event.stream for event in turn if isinstance(event, StreamReset)]
+
+
+def test_a_conversation_without_end_comes_to_something_too() -> None:
+    """A client of gRPC may have a hundred streams for hours, and none of them done."""
+    server = ServerConnection()
+    server.receive(HELLO + headers(1), NOW)
+    server.send_head(1, 200, [])
+    for _ in range(PIECES * PROVEN - 1):
+        server.send_data(1, b"word")
+    assert not server.proven
+    server.send_data(1, b"word")
+    assert server.proven
+
+
+def test_what_no_window_was_opened_for_comes_to_nothing() -> None:
+    server = ServerConnection()
+    server.receive(PREFACE + settings((4, 0)) + settings(flags=ACK) + headers(1), NOW)
+    server.send_head(1, 200, [])
+    for _ in range(2 * PIECES * PROVEN):
+        server.receive(window_update(1, 1), NOW)
+        if server.ended:
+            break
+        server.send_data(1, b"word")
+    assert not server.proven

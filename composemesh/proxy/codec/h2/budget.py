@@ -27,6 +27,8 @@ SMALL_TURN = 100
 MOST_WASTED = 0.1
 PROVEN = 50
 """Requests that must have come to something before their client is taken for one that means them."""
+PIECES = 8
+"""Pieces of answers that count as one of these: a conversation may have no end."""
 FIRST_TURN = 40
 """Work that is done for it until then, before others get their turn: a greeting and a request."""
 FIRST_WASTED = 0.05
@@ -60,7 +62,7 @@ class Budget:
 
     __slots__ = (
         *("_enough_broken", "_enough_noise", "_full_turn", "_last", "_least", "_most_broken", "_most_noise"),
-        *("_proofs", "broken", "noise", "proven"),
+        *("_pieces", "_proofs", "broken", "noise", "proven"),
     )
 
     def __init__(self, limits: H2Limits, *, client: bool) -> None:
@@ -73,6 +75,8 @@ class Budget:
         """Whether the peer may be taken for one that means what it asks for."""
         self._proofs = 0
         """Requests that have come to something, until enough have."""
+        self._pieces = 0
+        """Pieces of answers that have been sent, until then."""
         self._full_turn = ANSWERS_TURN if client else FIRST_TURN
         self._wastes_below(MOST_WASTED if client else FIRST_WASTED)
 
@@ -127,19 +131,27 @@ class Budget:
 
     def body_went(self, size: int, asked: int) -> None:
         """We sent so much of what we had: the peer may well answer with window updates."""
+        if not self.proven and size == asked:
+            self._pieces += 1
+            if self._pieces % PIECES == 0:
+                self._prove()
         if self.noise < self._most_noise and (size == asked or size >= WHOLE):
             self.noise += _FOR_A_BODY_SENT
 
     def request_done(self) -> None:
         """A stream came to its end on both sides."""
         if not self.proven:
-            self._proofs += 1
-            if self._proofs >= PROVEN:
-                self.proven = True
-                self._full_turn = TURN
-                self._wastes_below(MOST_WASTED)
+            self._prove()
         if self.noise < self._most_noise or self.broken < self._most_broken:
             self._earn(_FOR_A_REQUEST, 1)
+
+    def _prove(self) -> None:
+        """One more that has come to something."""
+        self._proofs += 1
+        if self._proofs >= PROVEN:
+            self.proven = True
+            self._full_turn = TURN
+            self._wastes_below(MOST_WASTED)
 
     def _earn(self, noise: int, broken: int) -> None:
         self.noise = min(self.noise + noise, self._most_noise)
