@@ -41,10 +41,11 @@ SHARE = 4
 """How many times as long as such a turn the pause after it is: the connection has a fifth of the loop at most."""
 GATHERED = 65536
 """Bytes that go out without waiting for what other streams have to say."""
-MOST_UNHEARD = 100
+MOST_UNHEARD = 200
 """Exchanges that are under way, or have ended in words that a client does not take: it is heard no further until it
-does. One that keeps to the streams that it may have at a time (RFC 9113, 5.1.2) never comes so far. A server may have
-as many under way as it likes, and is heard: one that reads nothing while it writes, as Node does, waits for that."""
+does. One that keeps to its hundred at a time (RFC 9113, 5.1.2) never comes so far: it may have had a hundred answers
+out of what is still being sent, and asked as often anew. A server may have as many under way as it likes, and is
+heard: one that reads nothing while it writes, as Node does, waits for that."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
