@@ -53,7 +53,7 @@ class Plugin:
     changed: Problem | None = None
     """That its file is no longer what was loaded."""
     seen: Stamp = ()
-    """When its file was changed before it was read, and how long it was."""
+    """What its file was before it was read."""
     hangs: bool = False
     """Whether its thread is still at it: it is not tried again, or each edit would cost one more."""
 

@@ -35,8 +35,8 @@ GRPC_STATUS = {name: code for code, name in enumerate(_GRPC_NAMES)}
 RETRY_WORDS = frozenset(
     {*short.RETRY_WORDS, "retriable-status-codes", "retriable-headers", "http3-post-connect-failure"}
 )
-"""Envoy's words for HTTP and gRPC (x-envoy-retry-on, x-envoy-retry-grpc-on): those of `x-mesh`, and some that need
-none there."""
+"""Envoy's words for HTTP and gRPC (x-envoy-retry-on, x-envoy-retry-grpc-on): those of `x-mesh`, and three that only
+documents of Istio's can say."""
 MAX_BODY = 1 << 20
 NOT_IN_ISTIO = "Istio does not support it either."
 
