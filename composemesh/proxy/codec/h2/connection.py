@@ -178,7 +178,7 @@ class Connection(Control):
         stream.window -= flow
         if self._window < 0:
             raise Violation(Code.FLOW_CONTROL_ERROR, "more data than the connection's window")
-        if self._many:
+        if self._shared:
             self._give_back(flow)
         stream.unread += flow
         if stream.window < 0:

@@ -106,7 +106,7 @@ class Sending(State):
             return
         size = min(size, live.unread)
         live.unread -= size
-        if not self._many:
+        if not self._shared:
             self._give_back(size)
         if live.state_machine.state == HALF_CLOSED_REMOTE:
             return

@@ -42,7 +42,7 @@ class State:
         """Bytes that the peer may send on all streams together."""
         self._unread = 0
         """Bytes of it that are ours to give back."""
-        self._many = client
+        self._shared = client
         """Whether many callers share the connection. Then what has come is given back to it at once: each stream's
         own window says how much of it may wait, and who stops reading stops nobody else."""
         self._short = False
@@ -108,7 +108,7 @@ class State:
 
     def _close(self, stream: Stream, how: StreamClosedBy) -> None:
         self._core.close(stream, how)
-        if stream.unread and not self._many:
+        if stream.unread and not self._shared:
             self._give_back(stream.unread)
 
     def _give_back(self, size: int) -> None:
