@@ -46,6 +46,8 @@ MOST_UNHEARD = 200
 does. One that keeps to its hundred at a time (RFC 9113, 5.1.2) never comes so far: it may have had a hundred answers
 out of what is still being sent, and asked as often anew. A server may have as many under way as it likes, and is
 heard: one that reads nothing while it writes, as Node does, waits for that."""
+MOST_UNSENT = 1 << 24
+"""Bytes that wait for a client, above which it is heard no further either: twice what a hundred answers may be."""
 LAST_WORDS = 1.0
 """Seconds to deliver a GOAWAY to a peer that may not be reading."""
 
@@ -150,7 +152,7 @@ class Link(Generic[CodecT]):
         while True:
             if self.codec.waiting or self.codec.wasteful:
                 await self._let_others()
-            if opened is not None and self._unsent and len(self.streams) + self._unheard > MOST_UNHEARD:
+            if opened is not None and self._unsent and self._leaves_too_much:
                 await self.relief()
             if not data and not self.codec.waiting:
                 try:
@@ -181,6 +183,11 @@ class Link(Generic[CodecT]):
                     await self._let_others()
                     left = self._burst()
             self.flush()
+
+    @property
+    def _leaves_too_much(self) -> bool:
+        """Whether a client says more and more, and does not read what it is told."""
+        return len(self.streams) + self._unheard > MOST_UNHEARD or self.codec.pending > MOST_UNSENT
 
     def _burst(self) -> int:
         return BURST if self.codec.proven and len(self.streams) <= BURST else SMALL_BURST

@@ -132,6 +132,8 @@ class Pool:
         """
         kept = []
         longest = LONGEST_IDLE if self.limits is None else self.settings.idle_timeout or math.inf
+        if self.introduction:
+            longest = min(longest, FRESH)  # what named a client is of use to that one alone, and it may have left
         for idle in self._idle:
             if now - idle.idle_since > longest or now > idle.expires or not idle.is_quiet():
                 idle.close()

@@ -7,11 +7,13 @@ import socket
 import h2.events
 import pytest
 import trio
+import trio.testing
 
+from composemesh.proxy import multiplex
 from mesh.http2 import Peer, Request, serving
 from mesh.net import Net
 from mesh.test_http2_abuse import HELLO
-from wire.h2.raw import REQUEST, block, headers, settings
+from wire.h2.raw import PING, REQUEST, block, frame, headers, settings
 
 ASKED = 1000
 """Requests. The kernels at both ends take the answers to some of them."""
@@ -55,6 +57,39 @@ async def test_who_reads_no_answer_is_heard_no_further(net: Net, method: bytes, 
         if heard_no_further.cancelled_caught:
             break
     assert 100 <= asked < ASKED // 2
+
+
+async def test_who_reads_nothing_gets_no_signs_of_life_either(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred answers to PINGs a second are not much, but in a day they are three hundred megabytes."""
+    monkeypatch.setattr(multiplex, "MOST_UNSENT", 1000)
+    app = net.add("app")
+
+    async def answer(peer: Peer, request: Request) -> None:
+        peer.h2.send_headers(request.stream_id, [(b":status", b"200")])
+        peer.h2.send_data(request.stream_id, bytes(16384))
+
+    await net.serve(app, serving(answer))
+    door = net.captures.value.captured[net.caller.life].outbound[0]
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    client = await net.connect(app)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    await client.send_all(HELLO + settings((4, 1 << 20)))
+    [connection] = net.fleet.sidecars[net.caller.life].connections
+    with trio.fail_after(5):
+        for number in range(1, 100, 2):
+            await client.send_all(headers(number))
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            if connection.http2 is not None and connection.http2._link.congested:
+                break
+    assert connection.http2 is not None
+    link = connection.http2._link
+    assert link.congested
+    most = 0
+    for _ in range(300):
+        await client.send_all(frame(PING, 0, 0, bytes(8)))
+        await trio.testing.wait_all_tasks_blocked()
+        most = max(most, link.codec.pending)
+    assert 1000 < most < 2000
 
 
 async def test_who_stops_reading_does_not_stop_other_callers(net: Net) -> None:

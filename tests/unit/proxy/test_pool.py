@@ -89,6 +89,18 @@ def test_too_many_too_old_and_too_late_are_closed(pool: Pool, dialled: Dialled) 
     assert is_closed(late)
 
 
+def test_a_connection_that_named_its_client_is_not_kept_for_others(dialled: Dialled) -> None:
+    """Nobody else can use it: there would be one for each client that ever came, for an hour."""
+    settings = ConnectionLimits(idle_timeout=3600.0)
+    for introduction, kept in ((b"", True), (b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", False)):
+        pool, up = Pool(("10.0.0.2", 80), Limits(settings), introduction), dialled()
+        pool.checkin(up)
+        assert pool.prune(time.monotonic() + FRESH / 2)
+        assert pool.prune(time.monotonic() + FRESH + 1) is kept
+        assert is_closed(up) is not kept
+        up.close()
+
+
 def test_a_server_that_reads_no_body_is_asked_only_where_there_may_be_no_further_connection() -> None:
     ours, theirs = socket.socketpair()
     wire = Wire(ours, reactor := Reactor())
