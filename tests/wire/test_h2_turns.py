@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from composemesh.proxy.codec.h2 import Event, RequestOpened, ServerConnection, StreamReset
-from composemesh.proxy.codec.h2.budget import FIRST_TURN, PIECES, PROVEN, SMALL_TURN, TURN, WORK
+from composemesh.proxy.codec.h2.budget import FIRST_TURN, PIECES_A_PROOF, PROVEN, SMALL_TURN, TURN, WORK
 from composemesh.proxy.codec.h2.frames import PREFACE
 from wire.h2.abuses import ABUSES, rapid_reset
 from wire.h2.raw import ACK, HEADERS, PING, frame, headers, settings, window_update
@@ -123,7 +123,7 @@ def test_a_conversation_without_end_comes_to_something_too() -> None:
     server = ServerConnection()
     server.receive(HELLO + headers(1), NOW)
     server.send_head(1, 200, [])
-    for _ in range(PIECES * PROVEN - 1):
+    for _ in range(PIECES_A_PROOF * PROVEN - 1):
         server.send_data(1, b"word")
     assert not server.proven
     server.send_data(1, b"word")
@@ -134,7 +134,7 @@ def test_what_no_window_was_opened_for_comes_to_nothing() -> None:
     server = ServerConnection()
     server.receive(PREFACE + settings((4, 0)) + settings(flags=ACK) + headers(1), NOW)
     server.send_head(1, 200, [])
-    for _ in range(2 * PIECES * PROVEN):
+    for _ in range(2 * PIECES_A_PROOF * PROVEN):
         server.receive(window_update(1, 1), NOW)
         if server.ended:
             break

@@ -27,8 +27,8 @@ SMALL_TURN = 100
 MOST_WASTED = 0.1
 PROVEN = 50
 """Requests that must have come to something before their client is taken for one that means them."""
-PIECES = 8
-"""Pieces of answers that count as one of these: a conversation may have no end."""
+PIECES_A_PROOF = 8
+"""Pieces of answers that count as one such request: a conversation may have no end."""
 FIRST_TURN = 40
 """Work that is done for it until then, before others get their turn: a greeting and a request."""
 FIRST_WASTED = 0.05
@@ -133,7 +133,7 @@ class Budget:
         """We sent so much of what we had: the peer may well answer with window updates."""
         if not self.proven and size == asked:
             self._pieces += 1
-            if self._pieces % PIECES == 0:
+            if self._pieces % PIECES_A_PROOF == 0:
                 self._prove()
         if self.noise < self._most_noise and (size == asked or size >= WHOLE):
             self.noise += _FOR_A_BODY_SENT

@@ -33,6 +33,7 @@ class Control(Sending):
             self._budget.spend_broken("requests reset before an answer")
 
     def _settings(self, number: int, flags: int, data: bytes, at: int, end: int) -> None:
+        # Six bytes a setting: whoever sends more than an honest peer has a use for is done before they are read.
         self._budget.spend_noise("SETTINGS frames", JUDGED + (end - at) // 32)
         if flags & frames.ACK and end > at:
             raise Violation(Code.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
