@@ -38,7 +38,7 @@ SMALL_BURST = 3
 PAUSE, LONGEST_PAUSE = 0.001, 0.01
 """Seconds between the turns of a connection that wastes them, or asks for much and is not proven."""
 SHARE = 4
-"""How many times as long as such a turn the pause after it is: the connection has a fifth of the loop at most."""
+"""How many times as long as such a turn the pause after it is, up to the longest: a fifth of the loop is its."""
 GATHERED = 65536
 """Bytes that go out without waiting for what other streams have to say."""
 MOST_UNHEARD = 200

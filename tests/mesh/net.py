@@ -24,6 +24,7 @@ from composemesh.model.snapshot import Snapshot
 from composemesh.model.workload import Attachment, Discovered, Workload
 from composemesh.proxy.chain.live import Filters
 from composemesh.proxy.fleet import Fleet
+from composemesh.proxy.reactor import Reactor
 from composemesh.runtime.captured import Captured, Captures
 from composemesh.runtime.latest import Latest
 from composemesh.telemetry.hub import Hub
@@ -213,6 +214,16 @@ async def running_net() -> AsyncIterator[Net]:
         finally:
             net.close()
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def running_reactor(nursery: trio.Nursery) -> AsyncIterator[Reactor]:
+    """What wakes wires, where nothing of a mesh is needed but these. Ends whatever else the nursery runs."""
+    made = Reactor()
+    nursery.start_soon(made.run)
+    await trio.testing.wait_all_tasks_blocked()
+    yield made
+    nursery.cancel_scope.cancel()
 
 
 async def read_until(stream: trio.abc.Stream, end: bytes) -> bytes:

@@ -24,7 +24,7 @@ from composemesh.proxy.upstream.h2 import new_link
 from composemesh.proxy.upstream.secure import secure, version
 from composemesh.proxy.wire import Wire
 from mesh.http2 import Peer, Request, serving
-from mesh.net import AUTHORITY, AnyHandler, answering
+from mesh.net import AUTHORITY, AnyHandler, answering, running_reactor
 
 ROOT = AUTHORITY.root.decode()
 LEAF = AUTHORITY.issue(["app.test"], datetime.now(UTC))
@@ -35,11 +35,8 @@ Dial = Callable[[ssl.SSLContext, AnyHandler], Wire]
 
 @pytest.fixture
 async def reactor(nursery: trio.Nursery) -> AsyncIterator[Reactor]:
-    made = Reactor()
-    nursery.start_soon(made.run)
-    await trio.testing.wait_all_tasks_blocked()
-    yield made
-    nursery.cancel_scope.cancel()
+    async with running_reactor(nursery) as made:
+        yield made
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from composemesh.proxy.multiplex import MOST_UNHEARD, Link
 from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.stream import Stream
 from composemesh.proxy.wire import Wire
+from mesh.net import running_reactor
 
 ROOM = 1 << 20
 ANSWER = 30_000
@@ -23,11 +24,8 @@ STREAMS = h2.H2Limits().streams
 
 @pytest.fixture
 async def reactor(nursery: trio.Nursery) -> AsyncIterator[Reactor]:
-    made = Reactor()
-    nursery.start_soon(made.run)
-    await trio.testing.wait_all_tasks_blocked()
-    yield made
-    nursery.cancel_scope.cancel()
+    async with running_reactor(nursery) as made:
+        yield made
 
 
 async def say(sock: trio.socket.SocketType, codec: h2.ServerConnection | h2.ClientConnection) -> None:

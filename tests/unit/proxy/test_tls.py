@@ -19,6 +19,7 @@ from composemesh.proxy.reactor import Reactor
 from composemesh.proxy.relay import Moved, relay
 from composemesh.proxy.tls import PIECE, HandshakeFailed, TlsWire
 from composemesh.proxy.wire import Wire
+from mesh.net import running_reactor
 
 NOW = datetime.now(UTC)
 AUTHORITY = Authority.new("test", NOW)
@@ -33,11 +34,8 @@ OPENED: list[socket.socket] = []
 
 @pytest.fixture
 async def reactor(nursery: trio.Nursery) -> AsyncIterator[Reactor]:
-    made = Reactor()
-    nursery.start_soon(made.run)
-    await trio.testing.wait_all_tasks_blocked()
-    yield made
-    nursery.cancel_scope.cancel()
+    async with running_reactor(nursery) as made:
+        yield made
     for sock in OPENED:
         sock.close()
     OPENED.clear()
